@@ -1,0 +1,35 @@
+//! The Git wing: object ids, ref names, and the smart protocol for fetch and push, client and server.
+//!
+//! ```text
+//!   id, refname, commit        the values
+//!   capabilities, advertisement, request    what the lines say
+//!   hidden                     which refs a server shows
+//!   wire                       what the four machines share: input, one write a turn, deadline
+//!   fetch/{client,server,negotiator}        upload-pack's two ends
+//!   push/{client,server,report}             receive-pack's two ends
+//! ```
+//!
+//! The machines hold the protocol. Objects and refs stay with the driver: an action asks, a verb answers.
+//! Rules: `spec/04-git.md`.
+
+mod advertisement;
+mod capabilities;
+mod commit;
+pub mod fetch;
+mod hidden;
+mod id;
+mod pack;
+pub mod push;
+mod refname;
+mod request;
+pub(crate) mod wire;
+
+pub use advertisement::{Advertisement, AdvertisementError, AdvertisementParser, Ref};
+pub use capabilities::{Capabilities, Capability, CapabilityError};
+pub use commit::Commit;
+pub use hidden::HiddenRefs;
+pub use id::{IdError, ObjectFormat, ObjectId};
+pub use pack::PackRequest;
+pub use refname::{RefName, RefNameError};
+pub use request::{Request, RequestError, Service, Version};
+pub use wire::{Misuse, SessionError};

@@ -1,0 +1,25 @@
+//! What a pack is to hold.
+
+use alloc::vec::Vec;
+
+use super::ObjectId;
+
+/// A pack for the driver to build: everything reachable from `wants` and not from `haves`.
+///
+/// With Git's plumbing that is `pack-objects --revs --stdout` with the wants, then `--not` and the haves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackRequest {
+    /// Objects to include with all they reach.
+    pub wants: Vec<ObjectId>,
+    /// Objects that the receiver has with all they reach. Every id was either found in the repository by the
+    /// driver or comes from the peer's advertisement; those that are not there are to be passed over.
+    pub haves: Vec<ObjectId>,
+    /// Whether deltas may have a base that is not in the pack (`--thin`).
+    pub thin: bool,
+    /// Whether bases may be given by offset (`--delta-base-offset`).
+    pub ofs_delta: bool,
+    /// Whether to add annotated tags of included objects (`--include-tag`).
+    pub include_tag: bool,
+    /// Whether the receiver shows progress; otherwise `-q`.
+    pub progress: bool,
+}

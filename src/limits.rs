@@ -1,0 +1,60 @@
+//! Every cap a peer could run into, with its default.
+//!
+//! These are the defaults that the configs start from, except where the wire format itself sets the number
+//! ([`crate::pkt::MAX_PACKET`]). Sizes are bytes unless the name says otherwise.
+
+/// Port: the largest block a receiver takes. Larger ones end the stream with an error.
+pub const BLOCK: usize = 16 << 20;
+/// Port and carrier: the largest message, frame header included.
+pub const MESSAGE: usize = BLOCK + crate::frame::HEADER_LEN;
+/// Port: blocks a receiver holds that the application has not taken yet.
+pub const RECEIVE_BLOCKS: usize = 256;
+/// Port: bytes a receiver holds before `wants_input` turns false.
+pub const RECEIVE_BYTES: usize = 1 << 20;
+/// Port: bytes a sender holds before `write` answers that it is full.
+pub const SEND_BYTES: usize = 1 << 20;
+/// Port: the longest ERROR payload that is kept.
+pub const ERROR_PAYLOAD: usize = 4096;
+/// Port: messages of an unknown type or too short, where they are ignored, before the port ends.
+pub const IGNORED_MESSAGES: u32 = 1024;
+/// The cost charged for each chunk that waits in a queue, besides its bytes.
+pub const CHUNK_OVERHEAD: usize = 64;
+
+/// Pkt-line: packets in a row that carry nothing. Git sends a keep-alive every five seconds at the most.
+pub const EMPTY_PACKETS: u32 = 4096;
+
+/// Git: input held while a machine waits for its driver; past that, `wants_input` is false.
+pub const GIT_INPUT: usize = 256 << 10;
+/// Git: output held before a machine stops making more.
+pub const GIT_OUTPUT: usize = 256 << 10;
+/// Git: bytes in a ref name.
+pub const REF_NAME: usize = 4096;
+/// Git: refs in an advertisement.
+pub const REFS: usize = 4_000_000;
+/// Git: bytes of an advertisement, all lines together.
+pub const ADVERTISEMENT: usize = 1 << 30;
+/// Git: capabilities in one list.
+pub const CAPABILITIES: usize = 1024;
+/// Git: bytes of the request line's path, and of its host.
+pub const REQUEST_PATH: usize = 4096;
+/// Git: `want` lines of one fetch, repeated ones included.
+pub const WANTS: usize = 4_000_000;
+/// Git: `have` lines of one fetch, repeated ones included.
+pub const HAVES: usize = 4_000_000;
+/// Git: `shallow` lines.
+pub const SHALLOW: usize = 1_000_000;
+/// Git: rounds of negotiation.
+pub const ROUNDS: usize = 4096;
+/// Git: commands of one push.
+pub const COMMANDS: usize = 1_000_000;
+/// Git: push options of one push.
+pub const PUSH_OPTIONS: usize = 1024;
+/// Git: bytes of a report, all lines together.
+pub const REPORT: usize = 256 << 20;
+/// Git: bytes of a peer's error message that are kept.
+pub const ERROR_MESSAGE: usize = 4096;
+/// Git: parents of one commit.
+pub const PARENTS: usize = 65536;
+
+/// Sync: commits a plan loads to tell ancestry.
+pub const PLAN_COMMITS: usize = 4_000_000;
