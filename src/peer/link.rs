@@ -124,6 +124,8 @@ impl Link {
         if let Err(error) = self.port.handle_closed(now) {
             self.note(error);
         }
+        // Between two operations the port closes well; the session is over all the same.
+        self.fault.get_or_insert(port::Error::Closed);
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
@@ -197,7 +199,7 @@ impl Link {
     }
 
     fn take_event(&mut self, machine: &mut impl Carried) -> bool {
-        let Some(action) = self.port.poll_action() else { return false };
+        let Some(action) = self.port.poll_action() else { return self.take_fault(machine) };
         match action {
             port::duplex::Action::Block(block) => self.block = Some(block),
             port::duplex::Action::End => {
@@ -217,6 +219,17 @@ impl Link {
                 }
             }
         }
+        true
+    }
+
+    /// What the port delivered before its end has been taken: now the machine learns of the end.
+    fn take_fault(&mut self, machine: &mut impl Carried) -> bool {
+        if self.fault.is_none() || self.incoming == Side::Ended {
+            return false;
+        }
+        self.incoming = Side::Ended;
+        self.outgoing = Side::Ended;
+        machine.handle_closed(self.now);
         true
     }
 
