@@ -1,6 +1,12 @@
 //! Git sessions over a port: operations in sequence, refusals, ends, backpressure.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, missing_docs, dead_code)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    missing_docs,
+    dead_code
+)]
 
 mod toy;
 
@@ -23,11 +29,17 @@ fn pair() -> (Client, Right) {
 }
 
 fn fetch_config() -> fetch::client::Config {
-    fetch::client::Config { request: Some(Request::new(Service::UploadPack)), ..fetch::client::Config::default() }
+    fetch::client::Config {
+        request: Some(Request::new(Service::UploadPack)),
+        ..fetch::client::Config::default()
+    }
 }
 
 fn push_config() -> push::client::Config {
-    push::client::Config { request: Some(Request::new(Service::ReceivePack)), ..push::client::Config::default() }
+    push::client::Config {
+        request: Some(Request::new(Service::ReceivePack)),
+        ..push::client::Config::default()
+    }
 }
 
 /// Moves messages both ways until nothing moves; the messages of the client are returned.
@@ -87,7 +99,13 @@ fn fetch_all(client: &mut Client, right: &mut Right, repo: &mut Repo) -> fetch::
 }
 
 /// Runs one push of `main` from nothing to `new` under another name.
-fn push_one(client: &mut Client, right: &mut Right, repo: &Repo, branch: &str, new: u64) -> push::report::Report {
+fn push_one(
+    client: &mut Client,
+    right: &mut Right,
+    repo: &Repo,
+    branch: &str,
+    new: u64,
+) -> push::report::Report {
     client.begin_push(NOW, push_config()).unwrap();
     let mut end = None;
     loop {
@@ -185,7 +203,9 @@ fn peer_5_a_refused_request_tells_the_drivers_words() {
     assert!(matches!(right.machine.poll_action(), Some(server::Action::Requested(_))));
     right.machine.refuse(NOW, b"no such\nrepository\0").unwrap();
     settle(&mut client, &mut right);
-    let Some(client::Action::Fetch(fetch::client::Action::Failed(error))) = client.poll_action() else { panic!() };
+    let Some(client::Action::Fetch(fetch::client::Action::Failed(error))) = client.poll_action() else {
+        panic!()
+    };
     assert!(error.to_string().contains("no such repository "), "{error}");
     settle(&mut client, &mut right);
     assert_eq!(client.poll_action(), Some(client::Action::Ready));
@@ -202,7 +222,16 @@ fn peer_10_the_ports_end_is_told_once_to_each() {
     assert!(client.handle_closed(NOW).is_err());
     let mut actions: Vec<_> = core::iter::from_fn(|| client.poll_action()).collect();
     assert!(matches!(actions.remove(0), client::Action::Fetch(fetch::client::Action::Advertised(_))));
-    assert!(matches!(actions[..], [client::Action::Fetch(fetch::client::Action::Failed(_)), client::Action::Closed(port::Error::Closed)]));
+    assert!(
+        matches!(
+            actions[..],
+            [
+                client::Action::Fetch(fetch::client::Action::Failed(_)),
+                client::Action::Closed(port::Error::Closed)
+            ]
+        ),
+        "{actions:?}"
+    );
     assert_eq!(client.poll_timeout(), None);
     assert!(client.begin_fetch(NOW, fetch_config()).is_err());
     let mut idle = Server::new(&peer::Config::default(), NOW).unwrap();

@@ -99,8 +99,11 @@ fn sync_46_what_a_preference_overwrites_is_backed_up_first() {
         assert_eq!(visible(&left.repo), visible(&right.repo));
         assert_eq!(left.repo.at("both-changed"), Some(id(wins)));
         let backup = name(&format!("refs/portline/backup/heads/both-changed/{}", id(loses)));
-        let (owner, other) =
-            if strategy == Strategy::PreferLocal { (&right.repo, &left.repo) } else { (&left.repo, &right.repo) };
+        let (owner, other) = if strategy == Strategy::PreferLocal {
+            (&right.repo, &left.repo)
+        } else {
+            (&left.repo, &right.repo)
+        };
         assert_eq!((owner.refs.get(&backup), other.refs.get(&backup)), (Some(&id(loses)), None));
         let entry = outcome.refs.iter().find(|entry| entry.plan.name == name("both-changed")).unwrap();
         assert_eq!(entry.result, RefResult::Done { backup: Some(backup) });
@@ -136,7 +139,12 @@ fn sync_42_a_ref_that_moved_since_the_plan_is_left_alone() {
     run(&mut left, &mut right, None);
     let outcome = left.end.unwrap().unwrap();
     let result = |branch: &str| {
-        outcome.refs.iter().find(|entry| entry.plan.name == name(branch)).map(|entry| entry.result.clone()).unwrap()
+        outcome
+            .refs
+            .iter()
+            .find(|entry| entry.plan.name == name(branch))
+            .map(|entry| entry.result.clone())
+            .unwrap()
     };
     assert!(matches!(result("left-ahead"), RefResult::Failed(RefFailure::Refused { .. })));
     assert_eq!(result("left-only"), RefResult::Done { backup: None });
@@ -148,7 +156,8 @@ fn sync_42_a_ref_that_moved_since_the_plan_is_left_alone() {
 #[test]
 fn sync_43_a_refused_ref_does_not_block_the_others() {
     let (mut left, mut right) = sides(Strategy::PreferLocal);
-    right.refuses = Some(|refused| refused == &name("left-ahead") || refused.as_bytes().starts_with(b"refs/portline/"));
+    right.refuses =
+        Some(|refused| refused == &name("left-ahead") || refused.as_bytes().starts_with(b"refs/portline/"));
     run(&mut left, &mut right, None);
     let outcome = left.end.unwrap().unwrap();
     let failed: Vec<_> =
@@ -182,8 +191,14 @@ fn sync_51_a_cut_at_every_step_loses_nothing_and_the_next_run_finishes() {
                 let (before_left, before_right) = (left.repo.check(), right.repo.check());
                 let cut = run(&mut left, &mut right, Some((at, killed)));
                 assert!(cut.cut);
-                assert!(left.repo.check().is_superset(&before_left), "left lost a commit at step {at}, {killed:?}");
-                assert!(right.repo.check().is_superset(&before_right), "right lost a commit at step {at}, {killed:?}");
+                assert!(
+                    left.repo.check().is_superset(&before_left),
+                    "left lost a commit at step {at}, {killed:?}"
+                );
+                assert!(
+                    right.repo.check().is_superset(&before_right),
+                    "right lost a commit at step {at}, {killed:?}"
+                );
                 let (_, _, base) = diverged();
                 let mut again = Left::new(left.repo, config(strategy, base));
                 let mut server = Right::new(right.repo, &peer::Config::default());

@@ -143,21 +143,22 @@ impl Client {
     /// What happened, or what the driver must do now.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.pump();
-        let action = match &mut self.operation {
-            Operation::Idle => None,
-            Operation::Fetch(machine) => machine.poll_action().map(Action::Fetch),
-            Operation::Push(machine) => machine.poll_action().map(Action::Push),
-            Operation::Closed => return None,
-        };
-        if action.is_some() {
-            return action;
+        if let Some(action) = self.operation.poll_action() {
+            return Some(action);
         }
         if let Some(fault) = self.link.fault().cloned() {
-            if self.operation.has_ended() || matches!(self.operation, Operation::Idle) {
-                self.operation = Operation::Closed;
-                return Some(Action::Closed(fault));
-            }
-            return None;
+            self.link.abandon(&mut self.operation);
+            return match self.operation {
+                Operation::Closed => None,
+                Operation::Fetch(_) | Operation::Push(_) if !self.operation.has_ended() => None,
+                Operation::Idle | Operation::Fetch(_) | Operation::Push(_) => {
+                    let last = self.operation.poll_action();
+                    last.or_else(|| {
+                        self.operation = Operation::Closed;
+                        Some(Action::Closed(fault))
+                    })
+                }
+            };
         }
         if self.operation.has_ended() && self.link.is_over() {
             self.operation = Operation::Idle;
@@ -194,6 +195,14 @@ impl Client {
 }
 
 impl Operation {
+    fn poll_action(&mut self) -> Option<Action> {
+        match self {
+            Self::Idle | Self::Closed => None,
+            Self::Fetch(machine) => machine.poll_action().map(Action::Fetch),
+            Self::Push(machine) => machine.poll_action().map(Action::Push),
+        }
+    }
+
     fn carried(&self) -> Option<&dyn Carried> {
         match self {
             Self::Idle | Self::Closed => None,

@@ -26,11 +26,13 @@ pub(crate) trait Carried {
     fn has_ended(&self) -> bool;
     /// Whether nothing more will be sent, so that our direction may end before the peer's does.
     fn has_sent_all(&self) -> bool;
+    /// The port is gone and everything it brought was taken: what the driver still does would be for nobody.
+    fn abandon(&mut self, now: Instant);
 }
 
 /// The machines' errors are not lost here: each also comes as the machine's terminal action.
 macro_rules! carried {
-    ($machine:ty, $sent_all:ident) => {
+    ($machine:ty, $sent_all:ident, $abandon:expr) => {
         impl Carried for $machine {
             fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
                 let _ = Self::handle_bytes(self, now, bytes);
@@ -56,13 +58,18 @@ macro_rules! carried {
             fn has_sent_all(&self) -> bool {
                 Self::$sent_all(self)
             }
+            fn abandon(&mut self, now: Instant) {
+                let abandon: fn(&mut Self, Instant) = $abandon;
+                abandon(self, now);
+            }
         }
     };
 }
-carried!(git::fetch::client::Client, has_ended);
-carried!(git::fetch::server::Server, has_ended);
-carried!(git::push::client::Client, has_sent_all);
-carried!(git::push::server::Server, has_ended);
+carried!(git::fetch::client::Client, has_ended, Self::abort);
+carried!(git::fetch::server::Server, has_ended, Self::abort);
+carried!(git::push::client::Client, has_sent_all, Self::abort);
+// Refs may be moving: the driver's answer is waited for, so that the outcome is true.
+carried!(git::push::server::Server, has_ended, |_, _| {});
 
 /// One direction of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,6 +240,13 @@ impl Link {
         true
     }
 
+    /// After the port's end and all that it brought, nothing more can come of a machine that waits for its driver.
+    pub(crate) fn abandon(&mut self, machine: &mut impl Carried) {
+        if self.fault.is_some() && self.incoming == Side::Ended && !machine.has_ended() {
+            machine.abandon(self.now);
+        }
+    }
+
     /// One step of the outgoing direction; `false` when it waits.
     fn put_out(&mut self, machine: &mut impl Carried) -> bool {
         match self.outgoing {
@@ -308,6 +322,11 @@ macro_rules! carried_by_option {
             }
             fn has_sent_all(&self) -> bool {
                 self.carried().is_some_and(|machine| machine.has_sent_all())
+            }
+            fn abandon(&mut self, now: $crate::Instant) {
+                if let Some(machine) = self.carried_mut() {
+                    machine.abandon(now);
+                }
             }
         }
     };

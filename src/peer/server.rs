@@ -139,9 +139,13 @@ impl Server {
     fn decide(&mut self, now: Instant, verb: &'static str) -> Result<pkt::Reader, Misuse> {
         self.link.at(now);
         match &mut self.operation {
-            Operation::Reception(Reception { input, state: ReceptionState::Deciding }) => Ok(core::mem::take(input)),
+            Operation::Reception(Reception { input, state: ReceptionState::Deciding }) => {
+                Ok(core::mem::take(input))
+            }
             Operation::Closed => Err(Misuse::Ended { verb }),
-            Operation::Reception(_) | Operation::Fetch(_) | Operation::Push(_) => Err(Misuse::NotAsked { verb }),
+            Operation::Reception(_) | Operation::Fetch(_) | Operation::Push(_) => {
+                Err(Misuse::NotAsked { verb })
+            }
         }
     }
 
@@ -209,22 +213,22 @@ impl Server {
     /// What happened, or what the driver must do now.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.pump();
-        let action = match &mut self.operation {
-            Operation::Reception(reception) => reception.poll_action(),
-            Operation::Fetch(machine) => machine.poll_action().map(Action::Fetch),
-            Operation::Push(machine) => machine.poll_action().map(Action::Push),
-            Operation::Closed => return None,
-        };
-        if action.is_some() {
-            return action;
+        if let Some(action) = self.operation.poll_action() {
+            return Some(action);
         }
         if let Some(fault) = self.link.fault().cloned() {
-            let waits = matches!(self.operation, Operation::Reception(_));
-            if waits || self.operation.has_ended() {
-                self.operation = Operation::Closed;
-                return Some(Action::Closed(fault));
-            }
-            return None;
+            self.link.abandon(&mut self.operation);
+            return match self.operation {
+                Operation::Closed => None,
+                Operation::Fetch(_) | Operation::Push(_) if !self.operation.has_ended() => None,
+                Operation::Reception(_) | Operation::Fetch(_) | Operation::Push(_) => {
+                    let last = self.operation.poll_action();
+                    last.or_else(|| {
+                        self.operation = Operation::Closed;
+                        Some(Action::Closed(fault))
+                    })
+                }
+            };
         }
         if self.operation.has_ended() && self.link.is_over() {
             self.link.begin();
@@ -278,7 +282,9 @@ impl Reception {
         match self.input.next_packet() {
             Ok(None) => None,
             Ok(Some(Packet::Data(line))) => Some(Request::parse(&line).map_err(RequestFault::from)),
-            Ok(Some(Packet::Flush | Packet::Delim | Packet::ResponseEnd)) => Some(Err(RequestError::Flush.into())),
+            Ok(Some(Packet::Flush | Packet::Delim | Packet::ResponseEnd)) => {
+                Some(Err(RequestError::Flush.into()))
+            }
             Err(error) => Some(Err(error.into())),
         }
     }
@@ -287,8 +293,10 @@ impl Reception {
 impl Carried for Reception {
     fn handle_bytes(&mut self, _now: Instant, bytes: Bytes) {
         self.input.handle_bytes(bytes);
-        if let (ReceptionState::Reading, Some(read)) = (&self.state, self.read()) {
-            self.state = ReceptionState::Read(read);
+        if matches!(self.state, ReceptionState::Reading) {
+            if let Some(read) = self.read() {
+                self.state = ReceptionState::Read(read);
+            }
         }
     }
 
@@ -322,6 +330,9 @@ impl Carried for Reception {
     fn has_sent_all(&self) -> bool {
         matches!(self.state, ReceptionState::Refused)
     }
+
+    /// A reception waits for nobody else: the session ends with it.
+    fn abandon(&mut self, _now: Instant) {}
 }
 
 /// An `ERR` packet with as much of the message as fits, without the bytes that would break its line.
@@ -338,6 +349,15 @@ fn refusal(message: &[u8]) -> Bytes {
 }
 
 impl Operation {
+    fn poll_action(&mut self) -> Option<Action> {
+        match self {
+            Self::Reception(reception) => reception.poll_action(),
+            Self::Fetch(machine) => machine.poll_action().map(Action::Fetch),
+            Self::Push(machine) => machine.poll_action().map(Action::Push),
+            Self::Closed => None,
+        }
+    }
+
     fn carried(&self) -> Option<&dyn Carried> {
         match self {
             Self::Reception(reception) => Some(reception),

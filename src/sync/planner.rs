@@ -145,6 +145,13 @@ impl Row {
             _ => None,
         }
     }
+
+    /// The remote id of a ref that is not here, unless the base shows that it was deleted here.
+    fn created(&self) -> Option<ObjectId> {
+        let id = self.remote.filter(|_| self.local.is_none() && !self.excluded)?;
+        let decision = decide(None, Some(&id), self.base, Ancestry::Unrelated);
+        (decision != super::Decision::DeleteRemote).then_some(id)
+    }
 }
 
 #[derive(Debug)]
@@ -227,6 +234,17 @@ impl Planner {
     #[must_use]
     pub fn wants(&self) -> Vec<ObjectId> {
         let mut ids: Vec<ObjectId> = self.rows.iter().filter_map(|row| Some(row.pair()?.1)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    /// The remote ids that a sync may have to hold: those of [`Self::wants`], and those of refs that are not here,
+    /// unless they were deleted here. Sorted, each once.
+    #[must_use]
+    pub fn to_fetch(&self) -> Vec<ObjectId> {
+        let mut ids = self.wants();
+        ids.extend(self.rows.iter().filter_map(Row::created));
         ids.sort_unstable();
         ids.dedup();
         ids

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portline::git::push::Command;
-use portline::git::{Commit, ObjectId, PackRequest, Ref, RefName, fetch, push};
+use portline::git::{Commit, Misuse, ObjectId, PackRequest, Ref, RefName, fetch, push};
 use portline::peer::{self, Server, TwoWaySync};
 use portline::{Instant, peer::sync};
 
@@ -25,7 +25,11 @@ pub fn id(number: u64) -> ObjectId {
 
 /// `name` below `refs/heads/`, unless it begins with `refs/`.
 pub fn name(name: &str) -> RefName {
-    if name.starts_with("refs/") { RefName::new(name).unwrap() } else { RefName::new(format!("refs/heads/{name}")).unwrap() }
+    if name.starts_with("refs/") {
+        RefName::new(name).unwrap()
+    } else {
+        RefName::new(format!("refs/heads/{name}")).unwrap()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,6 +154,11 @@ impl Repo {
     }
 }
 
+/// An answer that comes after the connection broke is for nobody; any other misuse is a bug.
+fn told(result: Result<(), Misuse>) {
+    assert!(matches!(result, Ok(()) | Err(Misuse::Ended { .. })), "{result:?}");
+}
+
 /// Drives a `TwoWaySync` from a repository in memory.
 pub struct Left {
     pub repo: Repo,
@@ -170,24 +179,24 @@ impl Left {
         let Some(action) = self.machine.poll_action() else { return false };
         let machine = &mut self.machine;
         match action {
-            sync::Action::ListRefs => machine.refs_listed(now, self.repo.listed()).unwrap(),
-            sync::Action::FindHeld(ids) => machine.held(now, self.repo.known(ids)).unwrap(),
-            sync::Action::LoadCommits(ids) => machine.commits(now, self.repo.load(ids)).unwrap(),
+            sync::Action::ListRefs => told(machine.refs_listed(now, self.repo.listed())),
+            sync::Action::FindHeld(ids) => told(machine.held(now, self.repo.known(ids))),
+            sync::Action::LoadCommits(ids) => told(machine.commits(now, self.repo.load(ids))),
             sync::Action::Pack(bytes) => self.pack.extend_from_slice(&bytes),
             sync::Action::PackEnd => {
                 let pack = std::mem::take(&mut self.pack);
-                machine.pack_stored(now, self.repo.store(&pack)).unwrap();
+                told(machine.pack_stored(now, self.repo.store(&pack)));
             }
             sync::Action::Planned(plan) => assert!(self.plan.replace(plan).is_none()),
             sync::Action::UpdateRefs(commands) => {
                 let results = commands.iter().map(|command| self.repo.update(command)).collect();
-                machine.refs_updated(now, results).unwrap();
+                told(machine.refs_updated(now, results));
             }
             sync::Action::BuildPack(request) => {
                 for chunk in self.repo.pack(&request).chunks(37) {
-                    machine.pack_chunk(now, Bytes::copy_from_slice(chunk)).unwrap();
+                    told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
                 }
-                machine.pack_finished(now).unwrap();
+                told(machine.pack_finished(now));
             }
             sync::Action::Finished(outcome) => assert!(self.end.replace(Ok(outcome)).is_none()),
             sync::Action::Failed(failure) => assert!(self.end.replace(Err(failure)).is_none()),
@@ -214,7 +223,15 @@ pub struct Right {
 impl Right {
     pub fn new(repo: Repo, config: &peer::Config) -> Self {
         let machine = Server::new(config, Instant::ZERO).unwrap();
-        Self { repo, machine, closed: false, served: 0, before_update: None, refuses: None, pack: BytesMut::new() }
+        Self {
+            repo,
+            machine,
+            closed: false,
+            served: 0,
+            before_update: None,
+            refuses: None,
+            pack: BytesMut::new(),
+        }
     }
 
     /// Handles one action; `false` when there is none.
@@ -243,21 +260,23 @@ impl Right {
         let repo = &self.repo;
         let Some(machine) = self.machine.fetch(now) else { return };
         match action {
-            Action::ListRefs => machine.refs_listed(now, repo.listed()).unwrap(),
-            Action::FindObjects(ids) => machine.objects_found(now, repo.known(ids)).unwrap(),
+            Action::ListRefs => told(machine.refs_listed(now, repo.listed())),
+            Action::FindObjects(ids) => told(machine.objects_found(now, repo.known(ids))),
             Action::CheckReachable { ids, tips } => {
                 let reachable = repo.closure(tips);
-                machine.reachable(now, ids.iter().all(|id| reachable.contains(id))).unwrap();
+                told(machine.reachable(now, ids.iter().all(|id| reachable.contains(id))));
             }
             Action::CheckCovered { wants, common } => {
-                let covered = wants.iter().all(|want| !repo.closure([*want]).is_disjoint(&common.iter().copied().collect()));
-                machine.covered(now, covered).unwrap();
+                let covered = wants
+                    .iter()
+                    .all(|want| !repo.closure([*want]).is_disjoint(&common.iter().copied().collect()));
+                told(machine.covered(now, covered));
             }
             Action::BuildPack(request) => {
                 for chunk in repo.pack(&request).chunks(41) {
-                    machine.pack_chunk(now, Bytes::copy_from_slice(chunk)).unwrap();
+                    told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
                 }
-                machine.pack_finished(now).unwrap();
+                told(machine.pack_finished(now));
             }
             _ => {}
         }
@@ -267,12 +286,12 @@ impl Right {
         use push::server::Action;
         let Some(machine) = self.machine.push(now) else { return };
         match action {
-            Action::ListRefs => machine.refs_listed(now, self.repo.listed(), Vec::new()).unwrap(),
+            Action::ListRefs => told(machine.refs_listed(now, self.repo.listed(), Vec::new())),
             Action::ReceivePack(_) => self.pack.clear(),
             Action::Pack(bytes) => self.pack.extend_from_slice(&bytes),
             Action::PackEnd => {
                 let pack = std::mem::take(&mut self.pack);
-                machine.pack_stored(now, self.repo.store(&pack)).unwrap();
+                told(machine.pack_stored(now, self.repo.store(&pack)));
             }
             Action::UpdateRefs(update) => {
                 if let Some(busy) = self.before_update.take() {
@@ -280,10 +299,14 @@ impl Right {
                 }
                 let refuses = self.refuses.unwrap_or(|_| false);
                 let results = update.commands.iter().map(|command| {
-                    if refuses(&command.name) { Err(Bytes::from_static(b"hook declined")) } else { self.repo.update(command) }
+                    if refuses(&command.name) {
+                        Err(Bytes::from_static(b"hook declined"))
+                    } else {
+                        self.repo.update(command)
+                    }
                 });
                 let results = results.collect();
-                machine.refs_updated(now, results).unwrap();
+                told(machine.refs_updated(now, results));
             }
             _ => {}
         }
@@ -312,8 +335,16 @@ pub fn run(left: &mut Left, right: &mut Right, cut: Option<(usize, Killed)>) -> 
             let moved = match turn {
                 0 => left.act(now),
                 1 => right.act(now),
-                2 => left.machine.poll_transmit().map(|one| right.machine.handle_message(now, one.into_bytes())).is_some(),
-                _ => right.machine.poll_transmit().map(|one| left.machine.handle_message(now, one.into_bytes())).is_some(),
+                2 => left
+                    .machine
+                    .poll_transmit()
+                    .map(|one| right.machine.handle_message(now, one.into_bytes()))
+                    .is_some(),
+                _ => right
+                    .machine
+                    .poll_transmit()
+                    .map(|one| left.machine.handle_message(now, one.into_bytes()))
+                    .is_some(),
             };
             if moved {
                 steps += 1;

@@ -15,15 +15,18 @@ impl TwoWaySync {
     /// # Errors
     /// [`Misuse`].
     pub fn refs_listed(&mut self, now: Instant, refs: Vec<Ref>) -> Result<(), Misuse> {
+        self.running(now, "refs_listed")?;
         if !matches!(self.state, State::Listing) {
             return Err(Misuse::NotAsked { verb: "refs_listed" });
         }
-        self.at(now);
         self.local = plain(refs);
         let request = Request { service: Service::UploadPack, ..self.config.request.clone() };
         let fetch = fetch::client::Config { request: Some(request), ..self.config.fetch.clone() };
-        self.client.begin_fetch(now, fetch)?;
-        self.state = State::Fetching(Fetching::new());
+        match self.client.begin_fetch(now, fetch) {
+            Ok(()) => self.state = State::Fetching(Fetching::new()),
+            // The port ended while the refs were being listed.
+            Err(misuse) => self.fail_with(Error::Misuse(misuse)),
+        }
         self.advance();
         Ok(())
     }
@@ -33,7 +36,7 @@ impl TwoWaySync {
     /// # Errors
     /// [`Misuse`].
     pub fn held(&mut self, now: Instant, ids: Vec<ObjectId>) -> Result<(), Misuse> {
-        self.at(now);
+        self.running(now, "held")?;
         let fetch = self.client.fetch(now).ok_or(Misuse::NotAsked { verb: "held" })?;
         fetch.held(now, ids)?;
         self.advance();
@@ -45,9 +48,9 @@ impl TwoWaySync {
     /// # Errors
     /// [`Misuse`].
     pub fn commits(&mut self, now: Instant, commits: Vec<Commit>) -> Result<(), Misuse> {
-        self.at(now);
+        self.running(now, "commits")?;
         if let State::Planning(planner) = &mut self.state {
-            planner.commits(commits);
+            planner.commits(commits)?;
         } else {
             let fetch = self.client.fetch(now).ok_or(Misuse::NotAsked { verb: "commits" })?;
             fetch.commits(now, commits)?;
@@ -61,7 +64,7 @@ impl TwoWaySync {
     /// # Errors
     /// [`Misuse`].
     pub fn pack_stored(&mut self, now: Instant, result: Result<(), Bytes>) -> Result<(), Misuse> {
-        self.at(now);
+        self.running(now, "pack_stored")?;
         match &mut self.state {
             State::Fetching(fetching) if fetching.store == Store::Open => fetching.store = Store::Done,
             _ => return Err(Misuse::NotAsked { verb: "pack_stored" }),
@@ -84,7 +87,7 @@ impl TwoWaySync {
     /// # Errors
     /// [`Misuse`].
     pub fn refs_updated(&mut self, now: Instant, results: Vec<Result<(), Bytes>>) -> Result<(), Misuse> {
-        self.at(now);
+        self.running(now, "refs_updated")?;
         let State::UpdatingLocal(batch) = &self.state else {
             return Err(Misuse::NotAsked { verb: "refs_updated" });
         };
@@ -125,9 +128,13 @@ impl TwoWaySync {
         Ok(())
     }
 
-    fn pushing(&mut self, now: Instant, verb: &'static str) -> Result<&mut push::client::Client, Misuse> {
+    fn running(&mut self, now: Instant, verb: &'static str) -> Result<(), Misuse> {
         self.at(now);
+        if self.has_ended() { Err(Misuse::Ended { verb }) } else { Ok(()) }
+    }
+
+    fn pushing(&mut self, now: Instant, verb: &'static str) -> Result<&mut push::client::Client, Misuse> {
+        self.running(now, verb)?;
         self.client.push(now).ok_or(Misuse::NotAsked { verb })
     }
 }
-

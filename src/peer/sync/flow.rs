@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::work::{Batch, Side, Work};
 use super::{Action, Error, Failure, Outcome, TwoWaySync};
-use crate::git::{Advertisement, Misuse, ObjectId, Ref, RefName, Request, Service, fetch, push};
+use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, fetch, push};
 use crate::peer::client;
 use crate::sync::{Plan, Planner, planner};
 
@@ -74,8 +74,12 @@ impl TwoWaySync {
     fn step_plan(&mut self) -> bool {
         if let State::Fetching(fetching) = &mut self.state {
             if fetching.over && fetching.store != Store::Open {
-                if let Some(planner) = fetching.planner.take() {
+                if let Some(mut planner) = fetching.planner.take() {
+                    let started = planner.start();
                     self.state = State::Planning(planner);
+                    if let Err(misuse) = started {
+                        self.fail(Error::Misuse(misuse));
+                    }
                     return true;
                 }
             }
@@ -125,11 +129,8 @@ impl TwoWaySync {
     fn advertised(&mut self, advertisement: Advertisement) {
         self.remote = plain(advertisement.refs);
         let (local, remote) = (self.local.clone(), self.remote.clone());
-        let planner = match Planner::new(self.config.sync.clone(), local, remote, self.config.base.clone()) {
-            Ok(planner) => planner,
-            Err(error) => return self.fail(Error::Plan(error)),
-        };
-        let wants = planner.wants();
+        let planner = Planner::new(self.config.sync.clone(), local, remote, self.config.base.clone());
+        let wants = planner.to_fetch();
         let tips = self.local.iter().map(|(_, id)| *id).collect();
         if let State::Fetching(fetching) = &mut self.state {
             fetching.planner = Some(Box::new(planner));
@@ -223,7 +224,7 @@ impl TwoWaySync {
     }
 
     /// Fails with the port's error where there is one: it is the cause of the others.
-    fn fail_with(&mut self, error: Error) {
+    pub(super) fn fail_with(&mut self, error: Error) {
         let error = self.client.cause().cloned().map_or(error, Error::Port);
         self.fail(error);
     }

@@ -28,8 +28,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-pub use outcome::{Error, Failure, Outcome, RefFailure, RefOutcome, RefResult};
 use flow::State;
+pub use outcome::{Error, Failure, Outcome, RefFailure, RefOutcome, RefResult};
 use work::Work;
 
 use super::Client;
