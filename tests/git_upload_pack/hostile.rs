@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use portline::git::fetch::server::{Action, Config, Error, Outcome, Server, WantPolicy};
-use portline::git::{Misuse, ObjectFormat, ObjectId, Ref, RefName, SessionError};
+use portline::git::{Misuse, ObjectFormat, ObjectId, PackRequest, Ref, RefName, SessionError};
 use portline::{Blame, Instant, limits, pkt};
 
 use super::support::{Said, take_apart};
@@ -60,7 +60,7 @@ fn packing(config: Config, capabilities: &str) -> Server {
 }
 
 /// What a server with the recorded repository says before the pack.
-pub fn recorded(input: &[u8]) -> Vec<String> {
+pub(crate) fn recorded(input: &[u8]) -> Vec<String> {
     let mut server = Server::new(Config::default(), NOW);
     let _ = server.handle_bytes(NOW, Bytes::copy_from_slice(input));
     let mut said = Vec::new();
@@ -102,7 +102,7 @@ fn fetch_47_endless_wants_haves_and_rounds_end_the_session() {
     assert_eq!(give(&mut server, &["-"]), too_many("rounds of negotiation"));
     assert_eq!(
         drain(&mut server),
-        b"0008NAK\n0008NAK\n0008NAK\n0035ERR upload-pack: more than 3 rounds of negotiation"
+        b"0008NAK\n0008NAK\n0008NAK\n0036ERR upload-pack: more than 3 rounds of negotiation"
     );
     let mut server = ready(Config::default());
     let many = format!("want MAIN {}", "a ".repeat(limits::CAPABILITIES + 1));
@@ -338,4 +338,33 @@ fn fetch_35_any_still_means_any_that_exists() {
     assert_eq!(server.poll_action(), Some(Action::FindObjects(vec![id])));
     server.objects_found(NOW, vec![main_id()]).unwrap();
     assert_eq!(drain(&mut server), format!("0049ERR upload-pack: not our ref {id}").as_bytes());
+}
+
+#[test]
+fn fetch_45_the_pack_is_asked_for_as_the_client_asked() {
+    let request = |capabilities: &str| {
+        let mut server = ready(Config::default());
+        give(&mut server, &[&format!("want MAIN {capabilities}"), "-", "have MAIN", "have MAIN", "done"])
+            .unwrap();
+        assert_eq!(server.poll_action(), Some(Action::FindObjects(vec![main_id()])));
+        server.objects_found(NOW, vec![main_id()]).unwrap();
+        match server.poll_action() {
+            Some(Action::BuildPack(request)) => request,
+            other => panic!("{other:?}"),
+        }
+    };
+    let ids = vec![main_id()];
+    let plain = PackRequest {
+        wants: ids.clone(),
+        haves: ids,
+        thin: false,
+        ofs_delta: false,
+        include_tag: false,
+        progress: false,
+    };
+    assert_eq!(request(""), plain);
+    assert_eq!(request("no-progress side-band"), plain);
+    assert_eq!(request("side-band"), PackRequest { progress: true, ..plain.clone() });
+    let all = PackRequest { thin: true, ofs_delta: true, include_tag: true, ..plain };
+    assert_eq!(request("thin-pack ofs-delta include-tag"), all);
 }

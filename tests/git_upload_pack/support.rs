@@ -1,7 +1,8 @@
 //! A repository to serve, the real server, and ours with a driver that answers from Git's plumbing.
 
+use std::cell::RefCell;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bytes::{Buf, Bytes};
@@ -10,11 +11,11 @@ use portline::git::fetch::server::{Action, Config, Server};
 use portline::git::{ObjectId, PackRequest, Ref, RefName};
 use tempfile::TempDir;
 
-pub const NOW: Instant = Instant::ZERO;
-pub const ABSENT: &str = "1111111111111111111111111111111111111111";
+pub(crate) const NOW: Instant = Instant::ZERO;
+pub(crate) const ABSENT: &str = "1111111111111111111111111111111111111111";
 
 /// Runs git with nothing of this machine's configuration; what it said, and whether it was content.
-pub fn try_git(dir: &Path, args: &[&str], input: &[u8]) -> (Vec<u8>, bool) {
+pub(crate) fn try_git(dir: &Path, args: &[&str], input: &[u8]) -> (Vec<u8>, bool) {
     let mut child = Command::new("git")
         .current_dir(dir)
         .args(args)
@@ -43,19 +44,19 @@ pub fn try_git(dir: &Path, args: &[&str], input: &[u8]) -> (Vec<u8>, bool) {
     (output.stdout, output.status.success())
 }
 
-pub fn git(dir: &Path, args: &[&str], input: &[u8]) -> Vec<u8> {
+pub(crate) fn git(dir: &Path, args: &[&str], input: &[u8]) -> Vec<u8> {
     let (output, fine) = try_git(dir, args, input);
     assert!(fine, "git {args:?}");
     output
 }
 
-pub fn text(output: Vec<u8>) -> String {
+pub(crate) fn text(output: Vec<u8>) -> String {
     String::from_utf8(output).unwrap().trim_end().to_owned()
 }
 
 /// The history, from root to tip: main is m1…m12, where m6 merges `side` (s1, s2, off m3); `old` stays at m4;
 /// `refs/secret/x` has a commit of its own; many branches share main's commits; v1 is annotated, v2 tags v1.
-pub fn repository() -> TempDir {
+pub(crate) fn repository() -> TempDir {
     let dir = TempDir::new().unwrap();
     git(dir.path(), &["init", "-q", "--bare", "-b", "main"], b"");
     let mut script = String::new();
@@ -80,7 +81,7 @@ pub fn repository() -> TempDir {
     commit("hidden", 50, Some(12), None);
     script += "reset refs/secret/x\nfrom :50\n\nreset refs/heads/old\nfrom :4\n\n";
     for branch in 0..20 {
-        script += &format!("reset refs/heads/many/{branch:02}\nfrom :{}\n\n", branch % 12 + 1);
+        script += &format!("reset refs/heads/many/{branch:02}\nfrom :{}\n\n", branch % 6 + 1);
     }
     git(dir.path(), &["fast-import", "--quiet"], script.as_bytes());
     for (tag, object) in [("v1", "main~2"), ("v2", "v1")] {
@@ -96,7 +97,7 @@ pub fn repository() -> TempDir {
     dir
 }
 
-pub fn id(dir: &Path, name: &str) -> String {
+pub(crate) fn id(dir: &Path, name: &str) -> String {
     match name {
         "absent" => ABSENT.to_owned(),
         "gone" => text(git(dir, &["config", "test.gone"], b"")),
@@ -106,7 +107,7 @@ pub fn id(dir: &Path, name: &str) -> String {
 
 /// The bytes of a script, one packet a line: `-` is a flush, `{rev}` an id, `\0` a NUL; every line ends with LF
 /// but those that end with `\`.
-pub fn client(dir: &Path, script: &str) -> Vec<u8> {
+pub(crate) fn client(dir: &Path, script: &str) -> Vec<u8> {
     let mut out = Vec::new();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if line == "-" {
@@ -127,21 +128,21 @@ pub fn client(dir: &Path, script: &str) -> Vec<u8> {
     out
 }
 
-pub fn upload_pack(dir: &Path, settings: &[&str], input: &[u8]) -> Vec<u8> {
+pub(crate) fn upload_pack(dir: &Path, settings: &[&str], input: &[u8]) -> Vec<u8> {
     let mut args: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
     args.extend(["upload-pack", "--strict", "."]);
     try_git(dir, &args, input).0
 }
 
 /// A finished session of ours.
-pub struct Session {
-    pub said: Vec<u8>,
-    pub end: Action,
-    pub asked: Vec<Action>,
+pub(crate) struct Session {
+    pub(crate) said: Vec<u8>,
+    pub(crate) end: Action,
+    pub(crate) asked: Vec<Action>,
 }
 
 /// Feeds `input` in pieces of `piece` bytes, then the end of input, and answers from the repository.
-pub fn serve(dir: &Path, config: Config, input: &[u8], piece: usize) -> Session {
+pub(crate) fn serve(dir: &Path, config: Config, input: &[u8], piece: usize) -> Session {
     let mut server = Server::new(config, NOW);
     let (mut said, mut asked, mut end) = (Vec::new(), Vec::new(), None);
     let mut pieces = input.chunks(piece);
@@ -174,33 +175,72 @@ pub fn serve(dir: &Path, config: Config, input: &[u8], piece: usize) -> Session 
     }
 }
 
-fn answer(dir: &Path, server: &mut Server, question: Action) {
-    match question {
-        Action::ListRefs => server.refs_listed(NOW, refs(dir)).unwrap(),
-        Action::FindObjects(ids) => server.objects_found(NOW, existing(dir, &ids)).unwrap(),
-        Action::CheckReachable { ids, tips } => {
-            let reached = lines(dir, &["rev-list", "--objects", "--stdin"], &tips);
-            let all = ids.iter().all(|id| reached.iter().any(|line| line.starts_with(&id.to_string())));
-            server.reachable(NOW, all).unwrap();
-        }
-        Action::CheckCovered { wants, common } => {
-            let known =
-                lines(dir, &["rev-list", "--no-walk", "--parents", "--stdin"], &commits(dir, &common));
-            let known: Vec<&str> = known.iter().flat_map(|line| line.split(' ')).collect();
-            let covered = commits(dir, &wants).iter().all(|want| {
-                let reached = lines(dir, &["rev-list", "--stdin"], &[*want]);
-                reached.iter().any(|id| known.contains(&id.as_str()))
-            });
-            server.covered(NOW, covered).unwrap();
-        }
-        Action::BuildPack(request) => {
-            let mut pack = Bytes::from(build(dir, &request));
+/// An answer to a question, kept because the repository stays as it is.
+#[derive(Clone)]
+enum Reply {
+    Refs(Vec<Ref>),
+    Objects(Vec<ObjectId>),
+    Reachable(bool),
+    Covered(bool),
+    Pack(Bytes),
+}
+
+thread_local! {
+    static REPLIES: RefCell<Vec<(PathBuf, Action, Reply)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The repository has changed.
+pub(crate) fn forget() {
+    REPLIES.take();
+}
+
+pub(crate) fn answer(dir: &Path, server: &mut Server, question: Action) {
+    let known = |(path, asked, _): &&(PathBuf, Action, Reply)| path == dir && *asked == question;
+    let known = REPLIES.with_borrow(|all| all.iter().find(known).map(|(.., reply)| reply.clone()));
+    let reply = known.unwrap_or_else(|| {
+        let reply = find_answer(dir, &question);
+        REPLIES.with_borrow_mut(|all| all.push((dir.to_owned(), question, reply.clone())));
+        reply
+    });
+    match reply {
+        Reply::Refs(refs) => server.refs_listed(NOW, refs).unwrap(),
+        Reply::Objects(ids) => server.objects_found(NOW, ids).unwrap(),
+        Reply::Reachable(all) => server.reachable(NOW, all).unwrap(),
+        Reply::Covered(all) => server.covered(NOW, all).unwrap(),
+        Reply::Pack(mut pack) => {
             while pack.has_remaining() {
                 let chunk = pack.split_to(pack.len().min(700));
                 server.pack_chunk(NOW, chunk).unwrap();
             }
             server.pack_finished(NOW).unwrap();
         }
+    }
+}
+
+fn find_answer(dir: &Path, question: &Action) -> Reply {
+    match question {
+        Action::ListRefs => Reply::Refs(refs(dir)),
+        Action::FindObjects(ids) => Reply::Objects(existing(dir, ids)),
+        Action::CheckReachable { ids, tips } => {
+            let reached = lines(dir, &["rev-list", "--objects", "--stdin"], tips);
+            let is_reached = |id: &ObjectId| reached.iter().any(|line| line.starts_with(&id.to_string()));
+            Reply::Reachable(ids.iter().all(is_reached))
+        }
+        Action::CheckCovered { wants, common } => {
+            // As Git counts: commits among the common objects, and their parents.
+            let common: Vec<ObjectId> =
+                common.iter().filter(|id| commits(dir, &[**id]) == [**id]).copied().collect();
+            let known = match common.is_empty() {
+                true => Vec::new(),
+                false => lines(dir, &["rev-list", "--no-walk", "--parents", "--stdin"], &common),
+            };
+            let known: Vec<&str> = known.iter().flat_map(|line| line.split(' ')).collect();
+            Reply::Covered(commits(dir, wants).iter().all(|want| {
+                let reached = lines(dir, &["rev-list", "--stdin"], &[*want]);
+                reached.iter().any(|id| known.contains(&id.as_str()))
+            }))
+        }
+        Action::BuildPack(request) => Reply::Pack(Bytes::from(build(dir, request))),
         other => panic!("not a question: {other:?}"),
     }
 }
@@ -221,7 +261,7 @@ fn commits(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
     ids.iter().map(peel).filter(|(_, fine)| *fine).map(|(id, _)| text(id).parse().unwrap()).collect()
 }
 
-pub fn refs(dir: &Path) -> Vec<Ref> {
+pub(crate) fn refs(dir: &Path) -> Vec<Ref> {
     let mut refs = Vec::new();
     if let (id, true) = try_git(dir, &["rev-parse", "-q", "--verify", "HEAD"], b"") {
         let mut head = Ref::new(RefName::head(), text(id).parse().unwrap());
@@ -257,16 +297,16 @@ fn build(dir: &Path, request: &PackRequest) -> Vec<u8> {
 /// What a server said, taken apart: the lines before the pack (a flush is `0000`), the pack, what bands 2 and 3
 /// said, and whether a flush closed the sideband.
 #[derive(Debug, Default, PartialEq)]
-pub struct Said {
-    pub lines: Vec<String>,
-    pub pack: Vec<u8>,
-    pub progress: Vec<u8>,
-    pub fatal: Vec<u8>,
-    pub flushed: bool,
-    pub longest: usize,
+pub(crate) struct Said {
+    pub(crate) lines: Vec<String>,
+    pub(crate) pack: Vec<u8>,
+    pub(crate) progress: Vec<u8>,
+    pub(crate) fatal: Vec<u8>,
+    pub(crate) flushed: bool,
+    pub(crate) longest: usize,
 }
 
-pub fn take_apart(mut said: &[u8]) -> Said {
+pub(crate) fn take_apart(mut said: &[u8]) -> Said {
     let mut parts = Said::default();
     while !said.is_empty() {
         if said.starts_with(b"PACK") {
@@ -292,7 +332,7 @@ pub fn take_apart(mut said: &[u8]) -> Said {
 }
 
 /// A line without the capabilities that differ on purpose: those not offered yet, and the agent.
-fn normal(line: &str) -> String {
+pub(crate) fn normal(line: &str) -> String {
     let Some((entry, list)) = line.split_once('\0') else { return line.to_owned() };
     let own = ["shallow", "deepen-since", "deepen-not", "deepen-relative"];
     let same = list.split(' ').filter(|word| !own.contains(word) && !word.starts_with("agent="));
@@ -300,7 +340,7 @@ fn normal(line: &str) -> String {
 }
 
 /// Git takes the pack, given the whole repository for bases; the number of objects it announces.
-pub fn check_pack(dir: &Path, pack: &[u8]) -> u32 {
+pub(crate) fn check_pack(dir: &Path, pack: &[u8]) -> u32 {
     let scratch = TempDir::new().unwrap();
     git(scratch.path(), &["init", "-q", "--bare"], b"");
     let alternates = format!("{}\n", dir.join("objects").display());
