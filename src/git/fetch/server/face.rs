@@ -74,11 +74,12 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// List the repository's refs; answer with [`Server::refs_listed`](super::Server::refs_listed).
+    /// List the repository's refs; answer with [`refs_listed`](super::Server::refs_listed).
     ListRefs,
-    /// Tell which of these objects exist; answer with [`Server::objects_found`](super::Server::objects_found).
+    /// Tell which of these objects exist; answer with [`objects_found`](super::Server::objects_found).
     FindObjects(Vec<ObjectId>),
-    /// Tell whether all of `ids` exist and are reachable from `tips`; answer with [`Server::reachable`](super::Server::reachable).
+    /// Tell whether all of `ids` exist and are reachable from `tips`; answer with
+    /// [`reachable`](super::Server::reachable).
     CheckReachable {
         /// What the client wants, tips left out.
         ids: Vec<ObjectId>,
@@ -86,16 +87,19 @@ pub enum Action {
         tips: Vec<ObjectId>,
     },
     /// Tell whether every one of `wants` reaches something that the client has: then negotiation may stop.
-    /// Answer with [`Server::covered`](super::Server::covered). What is no commit, tags followed, counts as covered; Git takes the
-    /// parents of `common` for common too. `false` is always safe and costs rounds.
+    /// Answer with [`covered`](super::Server::covered).
+    ///
+    /// Git's answer: a want that is no commit, tags followed, is covered; what the client has are the commits in
+    /// `common` and their parents. `false` is always safe and costs rounds.
     CheckCovered {
         /// The wants.
         wants: Vec<ObjectId>,
         /// Objects that both sides have.
         common: Vec<ObjectId>,
     },
-    /// Build this pack; answer with [`Server::pack_chunk`](super::Server::pack_chunk) while [`Server::wants_pack`](super::Server::wants_pack), [`Server::progress`](super::Server::progress) at
-    /// any time, at last [`Server::pack_finished`](super::Server::pack_finished) or [`Server::pack_failed`](super::Server::pack_failed).
+    /// Build this pack; answer with [`pack_chunk`](super::Server::pack_chunk) while
+    /// [`wants_pack`](super::Server::wants_pack), [`progress`](super::Server::progress) at any time, at last
+    /// [`pack_finished`](super::Server::pack_finished) or [`pack_failed`](super::Server::pack_failed).
     BuildPack(PackRequest),
     /// The end: all was done as the protocol wants it.
     Finished(Outcome),
