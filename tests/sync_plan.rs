@@ -1,4 +1,4 @@
-//! A plan's decisions come from real histories, exactly, and each commit is asked for once (SYNC-9 to SYNC-32).
+//! A plan's decisions come from real histories, and each commit is asked for once (SYNC-8 to SYNC-32).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,165 +10,14 @@
     missing_docs
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+mod sync_history;
 
 use portline::Blame;
-use portline::git::{Commit, Misuse, ObjectFormat, ObjectId, RefName};
+use portline::git::{Commit, Misuse, ObjectFormat, ObjectId};
 use portline::sync::planner::{Action, Error, Side};
-use portline::sync::{Ancestry, Config, Decision, Graph, Pattern, Plan, Planner, Step, Strategy};
+use portline::sync::{Ancestry, Config, Decision, Pattern, Planner, RefPlan, Step, Strategy};
 
-type Refs = Vec<(RefName, ObjectId)>;
-
-/// Scrambled, so that the order of ids says nothing about history.
-fn id(number: usize) -> ObjectId {
-    let mut raw = [0; 20];
-    let mut random = Random(number as u64);
-    raw[..8].copy_from_slice(&random.next().to_be_bytes());
-    raw[12..].copy_from_slice(&(number as u64).to_be_bytes());
-    ObjectId::from_raw(&raw).unwrap()
-}
-
-fn name(name: &str) -> RefName {
-    RefName::new(name).unwrap()
-}
-
-fn refs(list: &[(&str, usize)]) -> Refs {
-    list.iter().map(|(text, number)| (name(text), id(*number))).collect()
-}
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-}
-
-/// Commits 0, 1, 2 … by their parents' numbers.
-#[derive(Clone, Default)]
-struct History {
-    parents: Vec<Vec<usize>>,
-    times: Vec<i64>,
-}
-
-impl History {
-    fn add(&mut self, parents: &[usize]) -> usize {
-        let number = self.parents.len();
-        self.parents.push(parents.to_vec());
-        self.times.push(1000 + number as i64);
-        number
-    }
-
-    /// `length` commits on top of `from`; the last one.
-    fn line(&mut self, from: Option<usize>, length: usize) -> usize {
-        let mut last = from;
-        for _ in 0..length {
-            last = Some(self.add(&Vec::from_iter(last)));
-        }
-        last.unwrap()
-    }
-
-    fn commit(&self, number: usize) -> Commit {
-        Commit {
-            id: id(number),
-            parents: self.parents[number].iter().map(|parent| id(*parent)).collect(),
-            time: self.times[number],
-        }
-    }
-
-    fn all(&self) -> Vec<Commit> {
-        (0..self.parents.len()).map(|number| self.commit(number)).collect()
-    }
-
-    /// A plain walk: whether `from` reaches `to`.
-    fn reaches(&self, from: usize, to: usize) -> bool {
-        let mut seen = BTreeSet::from([from]);
-        let mut stack = vec![from];
-        while let Some(commit) = stack.pop() {
-            if commit == to {
-                return true;
-            }
-            stack.extend(self.parents[commit].iter().copied().filter(|parent| seen.insert(*parent)));
-        }
-        false
-    }
-
-    fn ancestry(&self, local: usize, remote: usize) -> Ancestry {
-        match (self.reaches(remote, local), self.reaches(local, remote)) {
-            (true, false) => Ancestry::LocalBehind,
-            (false, true) => Ancestry::RemoteBehind,
-            _ => Ancestry::Unrelated,
-        }
-    }
-}
-
-struct Run {
-    end: Result<Plan, Error>,
-    asked: BTreeSet<ObjectId>,
-    rounds: usize,
-}
-
-impl Run {
-    fn plan(&self) -> &Plan {
-        self.end.as_ref().unwrap()
-    }
-
-    fn steps(&self) -> Vec<(String, Decision, Step)> {
-        self.plan().iter().map(|entry| (entry.name.to_string(), entry.decision, entry.step)).collect()
-    }
-}
-
-/// SYNC-21 and SYNC-32, in every test: no id is asked for twice; one terminal action, and nothing after it.
-fn drive(planner: &mut Planner, mut answer: impl FnMut(&[ObjectId]) -> Vec<Commit>) -> Run {
-    let mut asked = BTreeSet::new();
-    let mut rounds = 0;
-    planner.start().unwrap();
-    let end = loop {
-        assert!(!planner.has_ended());
-        match planner.poll_action().expect("an action is waiting") {
-            Action::LoadCommits(ids) => {
-                assert!(!ids.is_empty());
-                for id in &ids {
-                    assert!(asked.insert(*id), "{id} was asked for twice");
-                }
-                rounds += 1;
-                assert_eq!(planner.poll_action(), None);
-                planner.commits(answer(&ids)).unwrap();
-            }
-            Action::Planned(plan) => break Ok(plan),
-            Action::Failed(error) => break Err(error),
-        }
-    };
-    assert!(planner.has_ended());
-    assert_eq!(planner.poll_action(), None);
-    assert_eq!(planner.commits(vec![]), Err(Misuse::Ended { verb: "commits" }));
-    assert_eq!(planner.start(), Err(Misuse::Ended { verb: "start" }));
-    Run { end, asked, rounds }
-}
-
-fn plan_over(history: &History, config: Config, local: Refs, remote: Refs, base: Option<Refs>) -> Run {
-    let known: BTreeMap<ObjectId, Commit> =
-        history.all().into_iter().map(|commit| (commit.id, commit)).collect();
-    let mut planner = Planner::new(config, local, remote, base);
-    drive(&mut planner, |ids| ids.iter().filter_map(|id| known.get(id).cloned()).collect())
-}
-
-/// 0 ← 1 ← 2, and 3 on 0.
-fn fork() -> History {
-    let mut history = History::default();
-    history.line(None, 3);
-    history.add(&[0]);
-    history
-}
+use sync_history::{History, Random, Refs, drive, fork, id, name, plan_over, refs, told};
 
 #[test]
 fn sync_30_every_row_of_the_table_in_one_plan_sorted_by_name() {
@@ -243,7 +92,7 @@ fn sync_31_what_to_fetch_what_to_push_and_whether_anything_is_needed() {
     ]);
     let base = refs(&[("refs/heads/y", 3)]);
     let run = plan_over(&fork(), Config::default(), local, remote, Some(base));
-    let names = |entries: Vec<&portline::sync::RefPlan>| -> Vec<String> {
+    let names = |entries: Vec<&RefPlan>| -> Vec<String> {
         entries.iter().map(|entry| entry.name.to_string()).collect()
     };
     assert_eq!(run.plan().to_fetch(), [id(1)], "twice the same id");
@@ -425,7 +274,7 @@ fn sync_21_two_thousand_refs_share_the_questions() {
             1 => (new, old),
             _ => (history.add(&[old]), new),
         };
-        expected.push(history.ancestry(here, there));
+        expected.push([Ancestry::LocalBehind, Ancestry::RemoteBehind, Ancestry::Unrelated][number % 3]);
         local.push((name.clone(), id(here)));
         remote.push((name, id(there)));
     }
@@ -433,84 +282,6 @@ fn sync_21_two_thousand_refs_share_the_questions() {
     assert_eq!(told(run.plan()), expected);
     assert!(run.asked.len() <= history.parents.len());
     assert!(run.rounds <= 200, "{} rounds", run.rounds);
-}
-
-fn told(plan: &Plan) -> Vec<Ancestry> {
-    let told = plan.iter().map(|entry| match entry.decision {
-        Decision::Fetch => Ancestry::LocalBehind,
-        Decision::Push => Ancestry::RemoteBehind,
-        _ => Ancestry::Unrelated,
-    });
-    told.collect()
-}
-
-/// A random history: forks, merges, several roots; its times honest, lying here and there, equal, inverted or wild.
-fn random_history(random: &mut Random) -> History {
-    let mut history = History::default();
-    let size = 2 + random.below(70);
-    let (near, merges) = (1 + random.below(size), random.below(4));
-    for number in 0..size {
-        let count = if number == 0 || random.below(15) == 0 {
-            0
-        } else {
-            1 + random.below(2) * random.below(merges + 1)
-        };
-        let pick = |random: &mut Random| number - 1 - random.below(near.min(number));
-        let parents: Vec<usize> = (0..count).map(|_| pick(random)).collect();
-        history.add(&parents);
-    }
-    let mode = random.below(5);
-    for (number, time) in history.times.iter_mut().enumerate() {
-        *time = match mode {
-            0 => number as i64,
-            1 if random.below(5) > 0 => number as i64,
-            1 => random.below(100) as i64,
-            2 => 5,
-            3 => -(number as i64),
-            _ => [i64::MIN, i64::MAX, 0, random.next() as i64][random.below(4)],
-        };
-    }
-    history
-}
-
-/// SYNC-22 and SYNC-28: against a plain walk, over thousands of histories and every kind of clock.
-#[test]
-fn sync_22_random_histories_are_told_exactly_whatever_the_times() {
-    let mut random = Random(2026);
-    for round in 0..3000 {
-        let history = random_history(&mut random);
-        let size = history.parents.len();
-        let mut pairs = vec![];
-        for _ in 0..1 + random.below(if round % 10 == 0 { 200 } else { 8 }) {
-            let (local, remote) = (random.below(size), random.below(size));
-            if local != remote {
-                pairs.push((local, remote));
-            }
-        }
-        let side = |pick: fn(&(usize, usize)) -> usize| -> Refs {
-            let named = |(place, pair)| (name(&format!("refs/heads/{place:04}")), id(pick(pair)));
-            pairs.iter().enumerate().map(named).collect()
-        };
-        let expected: Vec<Ancestry> =
-            pairs.iter().map(|(here, there)| history.ancestry(*here, *there)).collect();
-        let (local, remote) = (side(|pair| pair.0), side(|pair| pair.1));
-
-        let run = plan_over(&history, Config::default(), local.clone(), remote.clone(), None);
-        assert_eq!(told(run.plan()), expected, "history {round}");
-
-        let ids: Vec<_> = pairs.iter().map(|(here, there)| (id(*here), id(*there))).collect();
-        assert_eq!(Graph::new(history.all()).ancestry(&ids), expected, "history {round}, indexed");
-
-        // SYNC-24: a driver that volunteers whatever it likes changes the questions, not the answers.
-        let mut planner = Planner::new(Config::default(), local, remote, None);
-        let volunteering = drive(&mut planner, |ids| {
-            let mut commits: Vec<Commit> =
-                history.all().into_iter().filter(|commit| ids.contains(&commit.id)).collect();
-            commits.extend((0..3).map(|_| history.commit(random.below(size))));
-            commits
-        });
-        assert_eq!(told(volunteering.plan()), expected, "history {round}, volunteered");
-    }
 }
 
 #[test]
@@ -545,30 +316,6 @@ fn sync_24_hostile_answers_change_nothing() {
     });
     assert_eq!(run.plan().refs[0].decision, Decision::Fetch);
     assert_eq!(run.asked.len(), 21);
-}
-
-#[test]
-fn sync_26_cycles_end() {
-    let mut random = Random(99);
-    for _ in 0..500 {
-        let size = 2 + random.below(30);
-        let mut history = History::default();
-        for _ in 0..size {
-            let parents: Vec<usize> = (0..random.below(4)).map(|_| random.below(size)).collect();
-            history.add(&parents);
-        }
-        let (mut local, mut remote, mut ids) = (vec![], vec![], vec![]);
-        for number in 0..100 {
-            let name = name(&format!("refs/heads/{number}"));
-            let (here, there) = (id(random.below(size)), id(random.below(size)));
-            local.push((name.clone(), here));
-            remote.push((name, there));
-            ids.push((here, there));
-        }
-        let run = plan_over(&history, Config::default(), local, remote, None);
-        assert_eq!(run.plan().refs.len(), 100);
-        assert_eq!(Graph::new(history.all()).ancestry(&ids).len(), 100);
-    }
 }
 
 #[test]
@@ -612,37 +359,4 @@ fn sync_32_misused_verbs_change_nothing() {
     assert!(!planner.has_ended(), "the plan waits");
     assert!(matches!(planner.poll_action(), Some(Action::Planned(_))));
     assert!(planner.has_ended());
-}
-
-#[test]
-fn sync_28_the_index_stands_alone() {
-    let history = fork();
-    let mut commits = history.all();
-    commits.reverse();
-    commits.push(Commit { id: id(2), parents: [id(3)].into_iter().collect(), time: 0 });
-    let graph = Graph::new(commits);
-    assert_eq!((graph.len(), graph.is_empty()), (4, false));
-    assert!(graph.contains(&id(3)) && !graph.contains(&id(4)));
-    let asked = [(id(0), id(2)), (id(2), id(0)), (id(2), id(3)), (id(2), id(2)), (id(2), id(9))];
-    assert_eq!(
-        graph.ancestry(&asked),
-        [
-            Ancestry::LocalBehind,
-            Ancestry::RemoteBehind,
-            Ancestry::Unrelated,
-            Ancestry::Unrelated,
-            Ancestry::Unrelated
-        ]
-    );
-    assert_eq!(Graph::default().ancestry(&asked), [Ancestry::Unrelated; 5]);
-    assert_eq!(graph.ancestry(&[]), []);
-}
-
-/// SYNC-28: no recursion, whatever the depth.
-#[test]
-fn sync_28_a_long_history_needs_no_stack() {
-    let mut history = History::default();
-    history.line(None, 200_000);
-    let graph = Graph::new(history.all());
-    assert_eq!(graph.ancestry(&[(id(0), id(199_999))]), [Ancestry::LocalBehind]);
 }
