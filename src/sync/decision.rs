@@ -251,3 +251,137 @@ impl fmt::Display for Step {
         f.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    const ANCESTRIES: [Ancestry; 3] = [Ancestry::LocalBehind, Ancestry::RemoteBehind, Ancestry::Unrelated];
+    const STRATEGIES: [Strategy; 3] = [Strategy::Report, Strategy::PreferLocal, Strategy::PreferRemote];
+
+    fn id(byte: u8) -> ObjectId {
+        ObjectId::from_raw(&[byte; 20]).unwrap()
+    }
+
+    /// Every combination of two ids and none on either side, four bases and three ancestries, against the table
+    /// written out once more: SYNC-1, SYNC-2, SYNC-3, SYNC-4, SYNC-5, SYNC-6, SYNC-7.
+    #[test]
+    fn sync_1_every_row_of_the_table() {
+        use Decision::{Conflict, DeleteLocal, DeleteRemote, Fetch, Push, UpToDate};
+        let (a, b, c) = (id(0xa), id(0xb), id(0xc));
+        let mut rows = 0;
+        // For the bases: unknown, absent, A, B, another id; ancestry matters in the last two rows alone.
+        let table: [(Option<ObjectId>, Option<ObjectId>, [Decision; 5]); 7] = [
+            (None, None, [UpToDate; 5]),
+            (Some(a), Some(a), [UpToDate; 5]),
+            (Some(b), Some(b), [UpToDate; 5]),
+            (None, Some(a), [Fetch, Fetch, DeleteRemote, Conflict, Conflict]),
+            (None, Some(b), [Fetch, Fetch, Conflict, DeleteRemote, Conflict]),
+            (Some(a), None, [Push, Push, DeleteLocal, Conflict, Conflict]),
+            (Some(b), None, [Push, Push, Conflict, DeleteLocal, Conflict]),
+        ];
+        let bases = [Base::Unknown, Base::Absent, Base::At(a), Base::At(b), Base::At(c)];
+        for (local, remote, decisions) in table {
+            for (base, decision) in bases.into_iter().zip(decisions) {
+                for ancestry in ANCESTRIES {
+                    assert_eq!(
+                        decide(local.as_ref(), remote.as_ref(), base, ancestry),
+                        decision,
+                        "{local:?} {remote:?} {base:?} {ancestry:?}"
+                    );
+                    rows += 1;
+                }
+            }
+        }
+        for (local, remote) in [(a, b), (b, a)] {
+            for base in bases {
+                for (ancestry, decision) in ANCESTRIES.into_iter().zip([Fetch, Push, Conflict]) {
+                    assert_eq!(decide(Some(&local), Some(&remote), base, ancestry), decision);
+                    rows += 1;
+                }
+            }
+        }
+        assert_eq!(rows, 3 * 3 * 5 * 3, "local × remote × base × ancestry");
+    }
+
+    /// The two sides are treated alike: swapping them swaps the words and nothing else.
+    #[test]
+    fn sync_1_the_table_is_symmetric() {
+        let ids = [None, Some(id(1)), Some(id(2))];
+        for local in &ids {
+            for remote in &ids {
+                for base in [Base::Unknown, Base::Absent, Base::At(id(1)), Base::At(id(3))] {
+                    for ancestry in ANCESTRIES {
+                        let swapped = match ancestry {
+                            Ancestry::LocalBehind => Ancestry::RemoteBehind,
+                            Ancestry::RemoteBehind => Ancestry::LocalBehind,
+                            Ancestry::Unrelated => Ancestry::Unrelated,
+                        };
+                        let mirrored = match decide(remote.as_ref(), local.as_ref(), base, swapped) {
+                            Decision::Fetch => Decision::Push,
+                            Decision::Push => Decision::Fetch,
+                            Decision::DeleteLocal => Decision::DeleteRemote,
+                            Decision::DeleteRemote => Decision::DeleteLocal,
+                            same @ (Decision::UpToDate | Decision::Conflict) => same,
+                        };
+                        assert_eq!(decide(local.as_ref(), remote.as_ref(), base, ancestry), mirrored);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sync_8_a_strategy_changes_conflicts_alone() {
+        let (a, b) = (id(1), id(2));
+        let (a, b) = (Some(&a), Some(&b));
+        for strategy in STRATEGIES {
+            for (decision, step) in [
+                (Decision::UpToDate, Step::Keep),
+                (Decision::Fetch, Step::UpdateLocal { force: false }),
+                (Decision::Push, Step::UpdateRemote { force: false }),
+                (Decision::DeleteLocal, Step::DeleteLocal { force: false }),
+                (Decision::DeleteRemote, Step::DeleteRemote { force: false }),
+            ] {
+                assert_eq!(decision.step(strategy, a, b), step, "{strategy:?}");
+            }
+        }
+    }
+
+    /// SYNC-8: a preference chooses a side; `force` wherever the other side's value goes away.
+    #[test]
+    fn sync_8_a_preference_forces_where_something_is_overwritten() {
+        let (a, b) = (id(1), id(2));
+        let (a, b) = (Some(&a), Some(&b));
+        let steps = |local, remote| -> Vec<Step> {
+            STRATEGIES.iter().map(|strategy| Decision::Conflict.step(*strategy, local, remote)).collect()
+        };
+        assert_eq!(
+            steps(a, b),
+            [Step::Conflict, Step::UpdateRemote { force: true }, Step::UpdateLocal { force: true }]
+        );
+        assert_eq!(
+            steps(a, None),
+            [Step::Conflict, Step::UpdateRemote { force: false }, Step::DeleteLocal { force: true }]
+        );
+        assert_eq!(
+            steps(None, b),
+            [Step::Conflict, Step::DeleteRemote { force: true }, Step::UpdateLocal { force: false }]
+        );
+    }
+
+    #[test]
+    fn words_for_people() {
+        assert_eq!(Decision::UpToDate.to_string(), "up to date");
+        assert_eq!(alloc::format!("{:<10}|", Decision::Fetch), "fetch     |");
+        assert_eq!(Step::UpdateRemote { force: true }.to_string(), "overwrite remote");
+        assert!(
+            Step::DeleteLocal { force: true }.is_forced()
+                && Step::DeleteLocal { force: true }.changes_local()
+        );
+        assert!(!Step::Excluded.changes() && !Step::Conflict.changes() && !Step::Keep.changes());
+    }
+}

@@ -96,3 +96,57 @@ impl fmt::Debug for Pattern {
         write!(f, "Pattern({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    fn name(name: &str) -> RefName {
+        RefName::new(name).unwrap()
+    }
+
+    #[test]
+    fn sync_9_a_pattern_is_a_name_or_a_beginning() {
+        for (pattern, covered, not) in [
+            ("refs/heads/main", "refs/heads/main", "refs/heads/main2"),
+            ("refs/heads/main*", "refs/heads/main", "refs/heads/mai"),
+            ("refs/heads/main*", "refs/heads/main2/x", "refs/tags/main"),
+            ("refs/tags/*", "refs/tags/v1/rc", "refs/tagsx"),
+            ("refs*", "refs/x", "HEAD"),
+            ("HE*", "HEAD", "refs/heads/HEAD"),
+        ] {
+            let parsed: Pattern = pattern.parse().unwrap();
+            assert!(parsed.covers(&name(covered)), "{pattern} {covered}");
+            assert!(!parsed.covers(&name(not)), "{pattern} {not}");
+            assert_eq!(parsed.to_string(), pattern);
+        }
+        let all = Pattern::new("*").unwrap();
+        assert!(all.covers(&RefName::head()) && all.covers(&name("refs/x")));
+    }
+
+    #[test]
+    fn sync_9_what_could_cover_nothing_is_refused() {
+        assert_eq!(Pattern::new(""), Err(PatternError::Empty));
+        assert_eq!(Pattern::new("refs/*/main"), Err(PatternError::Star { position: 5 }));
+        assert_eq!(Pattern::new("refs/heads/**"), Err(PatternError::Star { position: 11 }));
+        assert_eq!(Pattern::new("main"), Err(PatternError::Name(RefNameError::NotFull)));
+        assert_eq!(Pattern::new("main*"), Err(PatternError::Name(RefNameError::NotFull)));
+        assert_eq!(Pattern::new("HEADS*"), Err(PatternError::Name(RefNameError::NotFull)));
+        assert_eq!(Pattern::new("refs/heads/"), Err(PatternError::Name(RefNameError::EmptyComponent)));
+        assert_eq!(Pattern::new("refs/a b*"), Err(PatternError::Name(RefNameError::Byte { byte: b' ' })));
+    }
+
+    #[test]
+    fn sync_10_head_and_what_is_our_own_are_always_excluded() {
+        for own in ["HEAD", "refs/portline/backup/1/refs/heads/main", "refs/portline/base"] {
+            assert!(always_excluded(&name(own)), "{own}");
+            let listed = BUILT_IN_EXCLUSIONS.map(|text| Pattern::new(text).unwrap());
+            assert!(listed.iter().any(|pattern| pattern.covers(&name(own))));
+        }
+        for other in ["refs/portlines/x", "refs/heads/HEAD", "refs/heads/portline"] {
+            assert!(!always_excluded(&name(other)), "{other}");
+        }
+    }
+}
