@@ -6,7 +6,7 @@
 //! - `sideband`: the data of full sideband packets, handed on;
 //! - `encode`: lines appended to a buffer that has room.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-#![allow(missing_docs)]
+#![allow(clippy::cast_possible_truncation, missing_docs)]
 
 use std::hint::black_box;
 use std::io::BufRead;
