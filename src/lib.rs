@@ -25,9 +25,11 @@ pub mod peer;
 pub mod pkt;
 pub mod port;
 pub mod sync;
+mod text;
 pub mod time;
 mod transmit;
 
 pub use error::Blame;
+pub use text::Printable;
 pub use time::Instant;
 pub use transmit::Transmit;

@@ -53,6 +53,8 @@ pub const PUSH_OPTIONS: usize = 1024;
 pub const REPORT: usize = 256 << 20;
 /// Git: bytes of a peer's error message that are kept.
 pub const ERROR_MESSAGE: usize = 4096;
+/// Git: bytes of a progress line that are put together.
+pub const PROGRESS_LINE: usize = 1000;
 /// Git: parents of one commit.
 pub const PARENTS: usize = 65536;
 
