@@ -202,8 +202,8 @@ impl Client {
         if talk.terms.no_done {
             return Ok(State::Granted(talk));
         }
-        let tips = talk.negotiator.take_tips();
-        talk.write(&mut self.core.wire, &tips, true)?;
+        let haves = talk.negotiator.take_last();
+        talk.write(&mut self.core.wire, &haves, true)?;
         Ok(State::Closing(talk))
     }
 

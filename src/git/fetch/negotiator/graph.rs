@@ -157,6 +157,10 @@ impl Graph {
         self.nodes.get(at).is_some_and(|node| node.is_sent)
     }
 
+    pub(super) fn is_tip(&self, at: At) -> bool {
+        self.nodes.get(at).is_some_and(|node| node.is_tip)
+    }
+
     pub(super) fn set_sent(&mut self, at: At) {
         if let Some(node) = self.nodes.get_mut(at) {
             node.is_sent = true;

@@ -20,6 +20,8 @@
 //! 4. *border*: samples from known common history up, at growing heights: where the server holds a little more
 //!    than what both advertise, the point is near.
 //!
+//! What goes out with `done` after the first answers fills the gap between common and not common.
+//!
 //! [`Algorithm::Consecutive`] sends every commit of the walk in its order instead.
 //!
 //! Limits: haves and rounds ([`Negotiator::with_limits`]); after an acknowledgement, 256 haves in vain end it.
@@ -29,8 +31,9 @@
 
 mod graph;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::mem;
 
 use self::graph::{At, Graph, Standing, Visit, grow};
 use crate::git::{Commit, Misuse, ObjectId};
@@ -80,6 +83,13 @@ enum Phase {
     Ended,
 }
 
+/// Whether the local commits next to common history have been sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Border {
+    Unknown,
+    Known,
+}
+
 /// Candidates of one kind, in the order in which they are to be sent.
 type Queue = VecDeque<At>;
 
@@ -93,8 +103,9 @@ pub struct Negotiator {
     queues: [Queue; 4],
     /// The queue whose turn it is.
     turn: usize,
-    /// Local commits in the order of the walk, until the border is known.
+    /// Local commits in the order of the walk.
     region: Vec<At>,
+    border: Border,
     window: usize,
     haves: usize,
     rounds: usize,
@@ -134,6 +145,7 @@ impl Negotiator {
             queues: Default::default(),
             turn: 0,
             region: Vec::new(),
+            border: Border::Unknown,
             window: FIRST,
             haves: 0,
             rounds: 0,
@@ -212,15 +224,19 @@ impl Negotiator {
         self.graph.find(id).is_some_and(|at| self.graph.is_sent(at))
     }
 
-    /// The local tips found and not sent yet, at most as many as one round holds. When the server is ready
-    /// early, they go out with `done` and cost no round: each is the likeliest place where a history parts.
-    pub fn take_tips(&mut self) -> Vec<ObjectId> {
+    /// The haves that go out with `done` when the server is ready early; they cost no round. First the local tips
+    /// not sent yet, each a likely place where histories part, then what narrows the gap between the newest
+    /// commit known to be common and the oldest known not to be. At most as many as one round holds.
+    pub fn take_last(&mut self) -> Vec<ObjectId> {
         self.phase = Phase::Ended;
         let room = MOST.min(self.max_haves.saturating_sub(self.haves));
         let mut haves = Vec::new();
         while haves.len() < room {
             let Some(at) = self.pop(TIPS) else { break };
             haves.extend(self.graph.id(at));
+        }
+        if self.algorithm == Algorithm::Skipping {
+            haves.extend(self.gap(room.saturating_sub(haves.len())));
         }
         self.haves = self.haves.saturating_add(haves.len());
         haves
@@ -262,28 +278,58 @@ impl Negotiator {
 
     /// Samples the local commits from common history up, once all of them are known.
     fn find_border(&mut self) {
-        let region = core::mem::take(&mut self.region);
-        let mut heights = alloc::collections::BTreeMap::new();
-        let mut samples = Vec::new();
-        for at in region.into_iter().rev() {
-            if self.graph.standing(at) != Standing::Local {
+        if mem::replace(&mut self.border, Border::Known) == Border::Known {
+            return;
+        }
+        let heights = self.heights();
+        if let Some(queue) = self.queues.get_mut(BORDER) {
+            queue.extend(heights.into_iter().filter(|(height, _)| is_sampled(*height)).map(|(_, at)| at));
+        }
+    }
+
+    /// The local commits that may still be common, each with its height above what is known to be, lowest first.
+    ///
+    /// What was sent and not acknowledged is not common, nor is anything that reaches it. An acknowledged local
+    /// tip is taken for the very point where histories part, so nothing is looked for above it.
+    fn heights(&self) -> Vec<(u32, At)> {
+        let mut heights = BTreeMap::new();
+        let mut open = Vec::new();
+        for at in self.region.iter().rev().copied() {
+            if self.graph.standing(at) == Standing::Common {
                 continue;
             }
-            let below =
-                self.graph.parents(at).into_iter().filter_map(|parent| match self.graph.standing(parent) {
-                    Standing::Common | Standing::Advertised => Some(0_u32),
-                    Standing::Local => heights.get(&parent).map(|height: &u32| height.saturating_add(1)),
-                });
-            let Some(height) = below.min() else { continue };
-            heights.insert(at, height);
-            if is_sampled(height) {
-                samples.push((height, at));
+            let parents = self.graph.parents(at);
+            let is_refused = |parent: &At| matches!(heights.get(parent), Some(None));
+            if self.graph.is_sent(at) || parents.iter().any(is_refused) {
+                heights.insert(at, None);
+                continue;
+            }
+            let below = parents.into_iter().filter_map(|parent| match self.graph.standing(parent) {
+                Standing::Common if self.graph.is_sent(parent) && self.graph.is_tip(parent) => None,
+                Standing::Common | Standing::Advertised => Some(0_u32),
+                Standing::Local => heights.get(&parent).copied().flatten(),
+            });
+            if let Some(height) = below.min() {
+                heights.insert(at, Some(height.saturating_add(1)));
+                open.push((height, at));
             }
         }
-        samples.sort_by_key(|(height, _)| *height);
-        if let Some(queue) = self.queues.get_mut(BORDER) {
-            queue.extend(samples.into_iter().map(|(_, at)| at));
+        open.sort_by_key(|(height, _)| *height);
+        open
+    }
+
+    /// Narrows the gap between what is known to be common and what is known not to be: at most `room` commits
+    /// of it, evenly spread.
+    fn gap(&mut self, room: usize) -> Vec<ObjectId> {
+        let open = self.heights();
+        let step = open.len().div_ceil(room.max(1)).max(1);
+        let last = step.saturating_sub(1);
+        let places: Vec<At> =
+            open.into_iter().skip(last).step_by(step).map(|(_, at)| at).take(room).collect();
+        for at in &places {
+            self.graph.set_sent(*at);
         }
+        places.into_iter().filter_map(|at| self.graph.id(at)).collect()
     }
 
     fn round(&mut self, is_walked: bool) -> Next {
@@ -295,6 +341,9 @@ impl Negotiator {
             haves.extend(self.graph.id(at));
         }
         if haves.is_empty() || (is_walked && !self.has_candidate()) {
+            if self.rounds > 0 && self.algorithm == Algorithm::Skipping {
+                haves.extend(self.gap(room.saturating_sub(haves.len())));
+            }
             return self.end(haves);
         }
         self.count(&haves);
