@@ -368,3 +368,19 @@ fn fetch_45_the_pack_is_asked_for_as_the_client_asked() {
     let all = PackRequest { thin: true, ofs_delta: true, include_tag: true, ..plain };
     assert_eq!(request("thin-pack ofs-delta include-tag"), all);
 }
+
+/// Git repeats the ACK for a repeated have and for ancestors of the first; a client would take it for the pack.
+#[test]
+fn fetch_41_without_multi_ack_only_the_first_common_object_is_acknowledged() {
+    let mut server = ready(Config::default());
+    let other = format!("have {}", "2".repeat(40));
+    give(&mut server, &["want MAIN", "-", "have MAIN", "have MAIN", &other, "-", "have MAIN", "-", "done"])
+        .unwrap();
+    while let Some(action) = server.poll_action() {
+        match action {
+            Action::FindObjects(ids) => server.objects_found(NOW, ids).unwrap(),
+            action => assert!(matches!(action, Action::BuildPack(_))),
+        }
+    }
+    assert_eq!(drain(&mut server), format!("0031ACK {MAIN}\n").as_bytes());
+}
