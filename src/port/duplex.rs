@@ -7,7 +7,7 @@
 //! ```
 //!
 //! An ACK answers our DATA; DATA, END and ERROR are the peer's. A direction fails alone; what concerns the port
-//! (closing, messages that it does not know) ends both. Rules: PORT-20 and after.
+//! (closing, messages that it does not know) ends both. Rules: PORT-23 and after.
 
 use bytes::Bytes;
 
