@@ -6,15 +6,15 @@ use alloc::vec::Vec;
 use super::Ancestry;
 use crate::git::{Commit, ObjectId};
 
-/// Words of a sweep: it answers 64 pairs for each.
+/// Words of a sweep: it starts from 64 commits for each.
 const WORDS: usize = 4;
 const SWEEP: usize = WORDS * 64;
 
 /// A history, indexed: commits are ranked so that parents stand before their children.
 ///
 /// Building it sorts the commits once. A question is then a sweep over the ranks between the two ids of a pair, from
-/// the newer to the older, in which each commit hands its parents a bit for each of 256 pairs. There is no queue, no
-/// recursion and no use of times.
+/// the newer to the older, in which each commit hands its parents a bit for each of 256 newer ids. There is no queue, no
+/// recursion and no use of times. Pairs that begin at the same commit share a bit.
 ///
 /// ```
 /// use portline::git::{Commit, ObjectId};
@@ -31,6 +31,9 @@ const SWEEP: usize = WORDS * 64;
 pub struct Graph {
     /// Sorted by id, with the rank of each.
     ids: Vec<(ObjectId, u32)>,
+    /// Where in `ids` the ids begin whose first bits are at least the index: hashes spread evenly, so that a search
+    /// has a handful of ids left. One more entry than there are values of those bits.
+    fan: Vec<u32>,
     /// The parents of rank r are `parents[starts[r]..starts[r + 1]]`, all of them below r.
     starts: Vec<u32>,
     parents: Vec<u32>,
@@ -74,8 +77,9 @@ impl Graph {
             parents.extend(ranked.filter(|parent| *parent < rank));
         }
         starts.push(count(parents.len()));
-        let ids = commits.iter().map(|commit| commit.id).zip(ranks).collect();
-        Self { ids, starts, parents }
+        let ids: Vec<_> = commits.iter().map(|commit| commit.id).zip(ranks).collect();
+        let fan = fan_out(&ids);
+        Self { ids, fan, starts, parents }
     }
 
     /// How many commits it holds.
@@ -109,8 +113,11 @@ impl Graph {
         // Neighbours in history share a sweep, which keeps each sweep short.
         questions.sort_unstable_by_key(|question| question.high);
         let mut words = vec![[0_u64; WORDS]; self.len()];
-        for chunk in questions.chunks(SWEEP) {
+        let mut rest = &questions[..];
+        while !rest.is_empty() {
+            let (chunk, later) = rest.split_at_checked(one_sweep(rest)).unwrap_or((rest, &[]));
             self.sweep(chunk, &mut words, &mut answers);
+            rest = later;
         }
         answers
     }
@@ -128,7 +135,7 @@ impl Graph {
     }
 
     fn sweep(&self, chunk: &[Question], words: &mut [[u64; WORDS]], answers: &mut [Ancestry]) {
-        for (bit, question) in chunk.iter().enumerate() {
+        for (bit, question) in numbered(chunk) {
             if let Some(word) = slot(words, question.high, bit) {
                 *word |= mask(bit);
             }
@@ -141,12 +148,14 @@ impl Graph {
                 continue;
             }
             for parent in self.parents_of(rank).iter().filter(|parent| **parent >= lowest) {
-                for (to, from) in words.get_mut(index(*parent)).into_iter().flatten().zip(own) {
-                    *to |= from;
+                if let Some(word) = words.get_mut(index(*parent)) {
+                    for (to, from) in word.iter_mut().zip(own) {
+                        *to |= from;
+                    }
                 }
             }
         }
-        for (bit, question) in chunk.iter().enumerate() {
+        for (bit, question) in numbered(chunk) {
             let reached = slot(words, question.low, bit).is_some_and(|word| *word & mask(bit) != 0);
             if let Some(answer) = answers.get_mut(question.place).filter(|_| reached) {
                 *answer = question.meaning;
@@ -161,9 +170,46 @@ impl Graph {
     }
 
     fn rank_of(&self, id: &ObjectId) -> Option<u32> {
-        let place = self.ids.binary_search_by(|(other, _)| other.cmp(id)).ok()?;
-        self.ids.get(place).map(|(_, rank)| *rank)
+        let bucket = first_bits(id, fan_bits(self.ids.len()));
+        let (from, to) = self.fan.get(bucket).zip(self.fan.get(bucket.saturating_add(1)))?;
+        let near = self.ids.get(index(*from)..index(*to))?;
+        let place = near.binary_search_by(|(other, _)| other.cmp(id)).ok()?;
+        near.get(place).map(|(_, rank)| *rank)
     }
+}
+
+fn fan_out(ids: &[(ObjectId, u32)]) -> Vec<u32> {
+    let bits = fan_bits(ids.len());
+    let mut fan = Vec::new();
+    for (place, (id, _)) in (0_u32..).zip(ids) {
+        let bucket = first_bits(id, bits);
+        fan.resize(fan.len().max(bucket.saturating_add(1)), place);
+    }
+    fan.resize(1_usize.checked_shl(bits).unwrap_or(0).saturating_add(1), count(ids.len()));
+    fan
+}
+
+/// About as many buckets as ids.
+fn fan_bits(ids: usize) -> u32 {
+    ids.checked_ilog2().unwrap_or(0).min(20)
+}
+
+fn first_bits(id: &ObjectId, bits: u32) -> usize {
+    let first = id.as_raw().first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first));
+    index(first.checked_shr(32_u32.saturating_sub(bits)).unwrap_or(0))
+}
+
+/// The questions with a bit each; those from the same commit share one. Sorted by that commit.
+fn numbered(questions: &[Question]) -> impl Iterator<Item = (usize, &Question)> {
+    questions
+        .chunk_by(|a, b| a.high == b.high)
+        .enumerate()
+        .flat_map(|(bit, same)| same.iter().map(move |q| (bit, q)))
+}
+
+/// How many of the questions, from the first on, fit into one sweep.
+fn one_sweep(questions: &[Question]) -> usize {
+    numbered(questions).take_while(|(bit, _)| *bit < SWEEP).count()
 }
 
 /// Commits in an order with parents before children, by generation: neighbours in history get near ranks.
