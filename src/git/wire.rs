@@ -289,6 +289,11 @@ impl<A, E> Core<A, E> {
         matches!(self.fate, Fate::Running)
     }
 
+    /// Whether the driver has actions to poll: a machine that hands on payload waits until it has.
+    pub(crate) fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     fn has_room(&self) -> bool {
         self.actions.len() < ACTIONS
     }

@@ -1,0 +1,297 @@
+//! The client's side of a push from the commands on: writing them, and reading the answer at the same time.
+//!
+//! ```text
+//! write: commands ──► push options ──► pack (the driver's) ──► written
+//! read:  report open ──► reported ──► confirmed (with a sideband: after its flush)
+//! ```
+//!
+//! The push is settled when both have come to their end, or when the answer says that the pack was not taken.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::mem;
+
+use bytes::{Bytes, BytesMut};
+
+use super::Command;
+use super::client::{Action, Config, Error};
+use super::report::{Report, ReportError, ReportParser};
+use crate::git::wire::{Core, Step};
+use crate::git::{Capabilities, ObjectFormat, ObjectId, PackRequest, SessionError};
+use crate::limits;
+use crate::pkt::{self, Band, Fragment, Packet, Reader};
+
+/// What the advertisement leaves behind for the push.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) format: ObjectFormat,
+    pub(super) capabilities: Capabilities,
+    pub(super) haves: Vec<ObjectId>,
+}
+
+/// How far our side of the push is written.
+#[derive(Debug)]
+enum Output {
+    /// Commands from this one on are to be written.
+    Commands(usize),
+    /// The driver builds the pack.
+    Pack,
+    /// Everything is written.
+    Written,
+}
+
+/// What is known of the server's answer.
+#[derive(Debug)]
+enum Answer {
+    /// The report is being read.
+    Open(ReportParser),
+    /// The report is complete; the sideband's flush is not there yet.
+    Reported(Report),
+    /// Everything was read, before the driver said that the pack is complete.
+    Confirmed(Report),
+}
+
+#[derive(Debug)]
+pub(super) struct Exchange {
+    commands: Vec<Command>,
+    capabilities: Capabilities,
+    pack: Option<PackRequest>,
+    output: Output,
+    answer: Answer,
+    /// With a sideband: the packets inside band 1.
+    inner: Option<Reader>,
+    /// The message on band 3, which may come in pieces.
+    fatal: BytesMut,
+}
+
+impl Exchange {
+    pub(super) fn new(
+        config: &Config,
+        offer: Offer,
+        commands: Vec<Command>,
+        capabilities: Capabilities,
+    ) -> Self {
+        let mut wants: Vec<ObjectId> =
+            commands.iter().map(|command| command.new).filter(|id| !id.is_null()).collect();
+        wants.sort_unstable();
+        wants.dedup();
+        let pack = (!wants.is_empty()).then(|| PackRequest {
+            wants,
+            haves: offer.haves,
+            thin: config.thin_pack && !offer.capabilities.has("no-thin"),
+            ofs_delta: config.ofs_delta && offer.capabilities.has("ofs-delta"),
+            include_tag: false,
+            progress: !config.quiet,
+        });
+        let names = commands.iter().map(|command| command.name.clone());
+        let parser = ReportParser::new(names, capabilities.has("report-status-v2"));
+        let inner = capabilities.has("side-band-64k").then(Reader::new);
+        Self {
+            commands,
+            capabilities,
+            pack,
+            output: Output::Commands(0),
+            answer: Answer::Open(parser),
+            inner,
+            fatal: BytesMut::new(),
+        }
+    }
+
+    /// Writes commands while there is room, then what follows them.
+    pub(super) fn write(&mut self, core: &mut Core<Action, Error>, config: &Config) -> Result<Step, Error> {
+        let Output::Commands(next) = self.output else { return Ok(Step::Wait) };
+        if !core.wire.has_room() {
+            return Ok(Step::Wait);
+        }
+        if let Some(command) = self.commands.get(next) {
+            let (old, new) = (command.old.to_hex(), command.new.to_hex());
+            let (old, new, name) = (old.as_bytes(), new.as_bytes(), command.name.as_bytes());
+            if next == 0 {
+                let list = self.capabilities.to_line();
+                core.wire.line(&[old, b" ", new, b" ", name, b"\0", &list])?;
+            } else {
+                core.wire.line(&[old, b" ", new, b" ", name])?;
+            }
+            self.output = Output::Commands(next.saturating_add(1));
+            return Ok(Step::Again);
+        }
+        core.wire.flush();
+        if !config.push_options.is_empty() {
+            for option in &config.push_options {
+                core.wire.line(&[option])?;
+            }
+            core.wire.flush();
+        }
+        self.output = match self.pack.take() {
+            Some(request) => {
+                core.push(Action::BuildPack(request));
+                Output::Pack
+            }
+            None => Output::Written,
+        };
+        Ok(Step::Again)
+    }
+
+    pub(super) fn read(&mut self, core: &mut Core<Action, Error>) -> Result<Step, Error> {
+        let Answer::Confirmed(_) = self.answer else {
+            return if self.inner.is_some() { self.read_sideband(core) } else { self.read_plain(core) };
+        };
+        Ok(Step::Wait)
+    }
+
+    fn read_plain(&mut self, core: &mut Core<Action, Error>) -> Result<Step, Error> {
+        let Some(packet) = core.wire.packet(EXPECTED)? else { return Ok(Step::Wait) };
+        self.report_packet(packet)?;
+        self.confirm();
+        Ok(Step::Again)
+    }
+
+    fn read_sideband(&mut self, core: &mut Core<Action, Error>) -> Result<Step, Error> {
+        if let Some(packet) = self.inner.as_mut().map_or(Ok(None), Reader::next_packet).map_err(session)? {
+            self.report_packet(packet)?;
+            return Ok(Step::Again);
+        }
+        let fragment = match core.wire.fragment(EXPECTED) {
+            Ok(Some(fragment)) => fragment,
+            Ok(None) => return Ok(Step::Wait),
+            Err(error) => return self.sideband_failed(core, error),
+        };
+        match fragment {
+            Fragment::Data { band: Band::Data, bytes } => {
+                if let Some(inner) = &mut self.inner {
+                    inner.handle_bytes(bytes);
+                }
+            }
+            Fragment::Data { band: Band::Progress, bytes } => core.push(Action::Progress(bytes)),
+            Fragment::Data { band: Band::Fatal, bytes } => {
+                let room = limits::ERROR_MESSAGE.saturating_sub(self.fatal.len());
+                self.fatal.extend_from_slice(bytes.get(..room).unwrap_or(&bytes));
+                if core.wire.input.missing().map_err(session)? == 0 {
+                    return Err(SessionError::remote(&self.fatal).into());
+                }
+            }
+            Fragment::Flush => self.sideband_over()?,
+            Fragment::Delim => return Err(unexpected(&Packet::Delim)),
+            Fragment::ResponseEnd => return Err(unexpected(&Packet::ResponseEnd)),
+        }
+        Ok(Step::Again)
+    }
+
+    /// Servers that fail before they look at the commands answer with a plain `ERR` packet. A closed connection
+    /// after a complete report is as good as the flush.
+    fn sideband_failed(
+        &mut self,
+        core: &mut Core<Action, Error>,
+        error: SessionError,
+    ) -> Result<Step, Error> {
+        match (&error, &self.answer) {
+            (SessionError::Pkt(pkt::Error::UnknownBand { band: b'E' }), _) => {
+                let Some(packet) = core.wire.packet(EXPECTED)? else { return Ok(Step::Wait) };
+                match remote(&packet) {
+                    Some(said) => Err(said),
+                    None => Err(error.into()),
+                }
+            }
+            (SessionError::Ended { .. }, Answer::Reported(_)) => {
+                self.sideband_over()?;
+                Ok(Step::Again)
+            }
+            (_, _) if !self.fatal.is_empty() => Err(SessionError::remote(&self.fatal).into()),
+            (_, _) => Err(error.into()),
+        }
+    }
+
+    fn sideband_over(&mut self) -> Result<(), Error> {
+        match &self.answer {
+            Answer::Open(parser) if parser.has_begun() => Err(self.bad_report(ReportError::Cut)),
+            Answer::Open(_) => Err(self.bad_report(ReportError::NoUnpack)),
+            Answer::Reported(_) | Answer::Confirmed(_) => {
+                self.confirm();
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the driver is to give the pack.
+    pub(super) const fn is_building(&self) -> bool {
+        matches!(self.output, Output::Pack)
+    }
+
+    /// Whether more of the pack is of use: the server has not answered yet.
+    pub(super) const fn wants_pack(&self) -> bool {
+        matches!((&self.output, &self.answer), (Output::Pack, Answer::Open(_)))
+    }
+
+    /// Takes a part of the pack.
+    pub(super) fn pack_chunk(&self, core: &mut Core<Action, Error>, bytes: Bytes) -> Result<(), Error> {
+        match self.answer {
+            Answer::Open(_) | Answer::Reported(_) => core.wire.raw(bytes),
+            Answer::Confirmed(_) => return Err(Error::EarlyReport),
+        }
+        Ok(())
+    }
+
+    /// The pack is complete.
+    pub(super) fn pack_finished(&mut self) {
+        self.output = Output::Written;
+    }
+
+    /// Everything was read that belongs to a complete report.
+    fn confirm(&mut self) {
+        if let Answer::Reported(report) = &mut self.answer {
+            self.answer = Answer::Confirmed(mem::take(report));
+        }
+    }
+
+    fn report_packet(&mut self, packet: Packet<Bytes>) -> Result<(), Error> {
+        if let Some(said) = remote(&packet) {
+            return Err(said);
+        }
+        let Answer::Open(parser) = &mut self.answer else { return Err(unexpected(&packet)) };
+        match parser.handle_packet(packet) {
+            Ok(Some(report)) => self.answer = Answer::Reported(report),
+            Ok(None) => {}
+            Err(error) => return Err(self.bad_report(error)),
+        }
+        Ok(())
+    }
+
+    fn bad_report(&mut self, error: ReportError) -> Error {
+        let empty = Answer::Open(ReportParser::new([], false));
+        let report = match mem::replace(&mut self.answer, empty) {
+            Answer::Open(parser) => parser.into_partial(),
+            Answer::Reported(report) | Answer::Confirmed(report) => report,
+        };
+        Error::Report { error, report: Box::new(report) }
+    }
+
+    /// The report, once it can be believed. One that tells of a failure needs no complete pack.
+    pub(super) fn settled(&mut self) -> Result<Option<Report>, Error> {
+        let Answer::Confirmed(report) = &mut self.answer else { return Ok(None) };
+        match (&self.output, &report.unpack) {
+            (Output::Commands(_), Ok(())) => Err(Error::EarlyReport),
+            (Output::Pack, Ok(())) => Ok(None),
+            (Output::Written, _) | (Output::Commands(_) | Output::Pack, Err(_)) => {
+                Ok(Some(mem::take(report)))
+            }
+        }
+    }
+}
+
+const EXPECTED: &str = "the report of the push";
+
+fn session(error: pkt::Error) -> Error {
+    SessionError::Pkt(error).into()
+}
+
+fn unexpected(packet: &Packet<Bytes>) -> Error {
+    SessionError::unexpected("the end of the report", packet).into()
+}
+
+/// What an `ERR` packet says.
+fn remote(packet: &Packet<Bytes>) -> Option<Error> {
+    match packet {
+        Packet::Data(line) => line.strip_prefix(b"ERR ").map(|said| SessionError::remote(said).into()),
+        Packet::Flush | Packet::Delim | Packet::ResponseEnd => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! Writing a server's report.
+
+use bytes::{Bytes, BytesMut};
+
+use super::received::{Batch, Received};
+use crate::git::SessionError;
+use crate::git::wire::{Step, Wire};
+use crate::pkt::{self, Band, MAX_BAND_DATA};
+
+/// Where the report stands. It is written while the wire has room, so a long one needs no memory of its own.
+#[derive(Debug, Default)]
+pub(super) struct StatusWriter {
+    phase: Phase,
+    /// With a sideband: packets that do not fill a sideband packet yet.
+    pending: BytesMut,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Phase {
+    #[default]
+    Unpack,
+    Ref(usize),
+    Over,
+}
+
+impl StatusWriter {
+    /// Writes the next line; [`Step::Wait`] when the wire has no room, `None` when everything is written.
+    pub(super) fn step(&mut self, wire: &mut Wire, batch: &Batch) -> Result<Option<Step>, SessionError> {
+        if !wire.has_room() {
+            return Ok(Some(Step::Wait));
+        }
+        match (self.phase, batch.agreed.status) {
+            (Phase::Over, _) => return Ok(None),
+            (Phase::Unpack | Phase::Ref(_), false) => {
+                if batch.agreed.sideband {
+                    wire.flush();
+                }
+                self.phase = Phase::Over;
+            }
+            (Phase::Unpack, true) => {
+                let result = batch.unpack_error.as_deref().unwrap_or(b"ok");
+                self.line(wire, batch, &[b"unpack ", result])?;
+                self.phase = Phase::Ref(0);
+            }
+            (Phase::Ref(at), true) => match batch.received.get(at) {
+                Some(one) => {
+                    self.entry(wire, batch, one)?;
+                    self.phase = Phase::Ref(at.saturating_add(1));
+                }
+                None => {
+                    self.end(wire, batch)?;
+                    self.phase = Phase::Over;
+                }
+            },
+        }
+        Ok(Some(Step::Again))
+    }
+
+    fn entry(&mut self, wire: &mut Wire, batch: &Batch, one: &Received) -> Result<(), SessionError> {
+        match &one.refused {
+            None => self.line(wire, batch, &[b"ok ", one.name()]),
+            Some(reason) => self.line(wire, batch, &[b"ng ", one.name(), b" ", reason]),
+        }
+    }
+
+    fn line(&mut self, wire: &mut Wire, batch: &Batch, parts: &[&[u8]]) -> Result<(), SessionError> {
+        if !batch.agreed.sideband {
+            return wire.line(parts);
+        }
+        pkt::put_line(&mut self.pending, parts)?;
+        while self.pending.len() >= MAX_BAND_DATA {
+            let piece = self.pending.split_to(MAX_BAND_DATA).freeze();
+            band(wire, &piece)?;
+        }
+        Ok(())
+    }
+
+    /// The report's own flush, inside the sideband if there is one, and then the sideband's (PUSH-15).
+    fn end(&mut self, wire: &mut Wire, batch: &Batch) -> Result<(), SessionError> {
+        if !batch.agreed.sideband {
+            wire.flush();
+            return Ok(());
+        }
+        pkt::put_flush(&mut self.pending);
+        while !self.pending.is_empty() {
+            let piece = self.pending.split_to(self.pending.len().min(MAX_BAND_DATA)).freeze();
+            band(wire, &piece)?;
+        }
+        wire.flush();
+        Ok(())
+    }
+}
+
+/// A report is short: it is copied into the turn so that it leaves in one write with what surrounds it.
+fn band(wire: &mut Wire, piece: &Bytes) -> Result<(), SessionError> {
+    Ok(pkt::put_packet(wire.turn(), &[&[Band::Data.as_u8()], piece])?)
+}
