@@ -1,0 +1,209 @@
+//! The driver of [`fetch::client`]: a repository that fetches.
+
+use std::io;
+
+use portline::Instant;
+use portline::git::fetch::client::{Action, Client, Outcome};
+use portline::git::{Advertisement, ObjectId};
+
+use super::drive::{Driver, Machine, Mailbox, Work};
+use super::error::Error;
+use super::history::{self, Loader};
+use super::objects::ObjectReader;
+use super::pack::{PackStore, StoreOptions};
+use super::quarantine::{Kept, Quarantine};
+use super::repository::Repository;
+use super::terminal::Progress;
+
+/// Chooses what to fetch from what the server has.
+pub type Choose<'a> = Box<dyn FnMut(&Advertisement) -> Result<Vec<ObjectId>, Error> + 'a>;
+
+/// Answers the machine from a repository.
+pub struct FetchDriver<'a> {
+    repository: &'a Repository,
+    mailbox: Mailbox,
+    objects: ObjectReader,
+    loader: Loader,
+    choose: Choose<'a>,
+    /// Whether progress is shown.
+    shows: bool,
+    remote: Progress,
+    local: Progress,
+    seen: Option<Advertisement>,
+    store: Option<PackStore>,
+    quarantine: Option<Quarantine>,
+    result: Option<Result<Outcome, Error>>,
+}
+
+/// What a fetch brought. The objects are not part of the repository before [`Fetched::accept`].
+#[derive(Debug)]
+pub struct Fetched {
+    /// What the server advertised.
+    pub advertisement: Advertisement,
+    /// What the session came to.
+    pub outcome: Outcome,
+    quarantine: Option<Quarantine>,
+}
+
+impl<'a> FetchDriver<'a> {
+    /// A driver that lets `choose` tell what to fetch, and shows progress on standard error if `shows`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn new(
+        repository: &'a Repository,
+        mailbox: Mailbox,
+        choose: Choose<'a>,
+        shows: bool,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            repository,
+            mailbox,
+            objects: repository.object_reader()?,
+            loader: Loader::new(),
+            choose,
+            shows,
+            remote: Progress::remote(),
+            local: Progress::local(),
+            seen: None,
+            store: None,
+            quarantine: None,
+            result: None,
+        })
+    }
+
+    /// What was fetched.
+    ///
+    /// # Errors
+    /// [`Error::Session`] when the session failed.
+    pub fn into_result(self) -> Result<Fetched, Error> {
+        let outcome = self.result.unwrap_or(Err(Error::Stalled))?;
+        let advertisement = self.seen.ok_or(Error::Stalled)?;
+        if outcome.pack && self.quarantine.is_none() {
+            return Err(Error::Session { message: "the pack is not complete".to_owned() });
+        }
+        Ok(Fetched { advertisement, outcome, quarantine: self.quarantine })
+    }
+
+    fn advertised(&mut self, now: Instant, machine: &mut Client, seen: Advertisement) -> Result<(), Error> {
+        if seen.format != self.repository.format() {
+            let message = "the two repositories do not use the same object format".to_owned();
+            return Err(Error::Session { message });
+        }
+        let wants = (self.choose)(&seen)?;
+        let listed = self.repository.refs()?;
+        let mut tips: Vec<ObjectId> = listed.iter().map(|entry| entry.peeled.unwrap_or(entry.id)).collect();
+        tips.extend(self.repository.alternate_tips());
+        tips.sort_unstable();
+        tips.dedup();
+        self.seen = Some(seen);
+        Ok(machine.want(now, wants, tips)?)
+    }
+
+    fn take(&mut self, bytes: bytes::Bytes) -> Result<(), Error> {
+        let store = match &mut self.store {
+            Some(store) => store,
+            none => {
+                let mut options = StoreOptions::configured(self.repository, "fetch");
+                (options.verbose, options.quiet) = (self.shows, !self.shows);
+                none.insert(PackStore::new(self.repository, options, &self.mailbox)?)
+            }
+        };
+        if store.push(self.repository, bytes)? { Ok(()) } else { self.stored() }
+    }
+
+    fn stored(&mut self) -> Result<(), Error> {
+        let Some(store) = self.store.take() else { return Ok(()) };
+        match store.finish()? {
+            Ok(quarantine) => {
+                self.quarantine = Some(quarantine);
+                Ok(())
+            }
+            Err(error) => Err(Error::session(&error)),
+        }
+    }
+
+    fn show(&mut self, bytes: &[u8], remote: bool) -> Result<(), Error> {
+        let progress = if remote { &mut self.remote } else { &mut self.local };
+        // What a program of ours says about its failure is shown in any case.
+        if self.shows || !remote {
+            progress.show(&mut io::stderr(), bytes).map_err(Error::io("progress cannot be shown"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Driver<Client> for FetchDriver<'_> {
+    fn act(&mut self, now: Instant, machine: &mut Client, action: Action) -> Result<(), Error> {
+        match action {
+            Action::Advertised(seen) => self.advertised(now, machine, seen)?,
+            Action::FindHeld(ids) => {
+                machine.held(now, history::held(self.repository.git(), &mut self.objects, &ids)?)?;
+            }
+            Action::LoadCommits(ids) => {
+                let commits = self.loader.load(self.repository.git(), &mut self.objects, &ids)?;
+                machine.commits(now, commits)?;
+            }
+            Action::Progress(bytes) => self.show(&bytes, true)?,
+            Action::Pack(bytes) => self.take(bytes)?,
+            Action::Finished(outcome) => {
+                self.result = Some(Ok(outcome));
+                if self.store.as_mut().is_some_and(|store| !store.end()) {
+                    self.stored()?;
+                }
+            }
+            Action::Failed(error) => {
+                self.store = None;
+                self.result = Some(Err(Error::session(&error)));
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_work(&mut self, now: Instant, machine: &mut Client, work: Work) -> Result<(), Error> {
+        match work {
+            Work::PieceTaken => {
+                if let Some(store) = &mut self.store {
+                    store.taken();
+                }
+            }
+            Work::StoreEnded => {
+                self.stored()?;
+                if !machine.has_ended() {
+                    // Without a sideband the pack's own trailer is the end. With one the machine knows better.
+                    let _ = machine.pack_complete(now);
+                }
+            }
+            Work::Message(bytes) => self.show(&bytes, false)?,
+            Work::PackChunk(_) | Work::PackEnded | Work::RefsUpdated(_) => {}
+        }
+        Ok(())
+    }
+
+    fn takes_actions(&self) -> bool {
+        self.store.as_ref().is_none_or(PackStore::has_room)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.store.as_ref().is_some_and(PackStore::is_running)
+    }
+}
+
+impl Fetched {
+    /// Takes the objects in, if everything that `tips` reach is there. Keep the answer until the refs are updated.
+    ///
+    /// # Errors
+    /// [`Error::Session`] when something is missing, [`Error::Io`].
+    pub fn accept(&mut self, repository: &Repository, tips: &[ObjectId]) -> Result<Option<Kept>, Error> {
+        let quarantine = self.quarantine.take();
+        let git = match &quarantine {
+            Some(quarantine) => repository.git().with(quarantine.environment()),
+            None => repository.git().clone(),
+        };
+        if let Err(words) = history::connected(&git, tips)? {
+            let words = String::from_utf8_lossy(&words).into_owned();
+            return Err(Error::Session { message: format!("the remote did not send all objects: {words}") });
+        }
+        quarantine.map(Quarantine::migrate).transpose()
+    }
+}

@@ -1,0 +1,41 @@
+//! What the Git examples share: the repository behind a machine, and the loop in front of it.
+//!
+//! ```text
+//!   connection   stdin/stdout, a TCP stream or a child process, as a reader and a writer thread
+//!   drive        the event loop: one thread owns the machine, everything else posts events to it
+//!   upload, receive, fetch, push      the four drivers: a machine's actions, answered from a repository
+//!   update       what happens to the refs of a push: policy, hooks, transactions
+//!   repository, config, refs          a repository as Git resolves it, its settings, its refs
+//!   objects, history                  which objects are there, commits, reachability
+//!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
+//!   process, terminal, error          child processes, safe printing, typed errors
+//! ```
+//!
+//! All of it is blocking `std`: threads, `std::process`, `std::net`. Object and ref work is done by Git's plumbing
+//! in child processes, never through a shell; nothing that a peer sends becomes an argument of one, except in
+//! the environment and arguments that Git's hooks are defined to see.
+
+// Each example uses its own part of this tree.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod config;
+pub mod connection;
+pub mod drive;
+pub mod error;
+pub mod fetch;
+pub mod history;
+pub mod hooks;
+pub mod objects;
+pub mod pack;
+pub mod process;
+pub mod push;
+pub mod quarantine;
+pub mod receive;
+pub mod refs;
+pub mod repository;
+pub mod terminal;
+pub mod update;
+pub mod upload;
+
+pub use error::Error;
+pub use repository::{Lookup, Repository};

@@ -1,0 +1,348 @@
+//! Packs: built by `pack-objects`, stored by `index-pack` or `unpack-objects`, streamed in both directions and never held.
+
+use std::io::{self, Read, Write};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use bytes::{Bytes, BytesMut};
+use portline::git::{ObjectId, PackRequest};
+
+use super::drive::{Mailbox, Work};
+use super::error::Error;
+use super::objects::ObjectReader;
+use super::process::{Process, pieces};
+use super::quarantine::Quarantine;
+use super::repository::Repository;
+
+/// Bytes of a pack in one piece.
+const PIECE: usize = 64 << 10;
+/// Bytes of a message in one piece.
+const MESSAGE: usize = 4096;
+/// Pieces that may wait for the program that stores them.
+const WAITING: usize = 16;
+/// Objects from which on a pack is kept as it is instead of being taken apart. Git's default.
+const UNPACK_LIMIT: i64 = 100;
+
+/// A pack being built. Dropping it ends the builder.
+#[derive(Debug)]
+pub struct PackBuilder {
+    process: Process,
+    permits: Sender<()>,
+    /// A permit was given and its piece has not come yet.
+    asked: bool,
+}
+
+impl PackBuilder {
+    /// Starts `pack-objects`. It posts [`Work::PackChunk`] for each permit, [`Work::Message`] as it pleases and
+    /// [`Work::PackEnded`] at the end.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Answer`].
+    pub fn start(
+        repository: &Repository,
+        objects: &mut ObjectReader,
+        request: &PackRequest,
+        mailbox: &Mailbox,
+    ) -> Result<Self, Error> {
+        let haves = objects.existing(&request.haves)?;
+        let mut command = repository.git().command(&["pack-objects", "--revs", "--stdout"]);
+        command.args(request.thin.then_some("--thin"));
+        command.args(request.ofs_delta.then_some("--delta-base-offset"));
+        command.args(request.include_tag.then_some("--include-tag"));
+        command.arg(if request.progress { "--progress" } else { "-q" });
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::spawn(&mut command)?;
+        let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
+        let input = revisions(&request.wants, &haves);
+        thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
+        let (permits, allowed) = channel();
+        let mailbox = mailbox.clone();
+        thread::spawn(move || {
+            let messages = relay(stderr, &mailbox);
+            if let Some(stdout) = stdout {
+                post_pieces(stdout, &allowed, &mailbox);
+            }
+            // The last words before the end.
+            let _ = messages.join();
+            mailbox.post(Work::PackEnded);
+        });
+        Ok(Self { process, permits, asked: false })
+    }
+
+    /// Asks for the next piece, unless it is on its way.
+    pub fn allow(&mut self) {
+        if !self.asked {
+            self.asked = self.permits.send(()).is_ok();
+        }
+    }
+
+    /// The piece that was asked for has come.
+    pub const fn came(&mut self) {
+        self.asked = false;
+    }
+
+    /// Whether the pack is whole. Call it after [`Work::PackEnded`].
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(mut self) -> Result<bool, Error> {
+        Ok(self.process.wait()?.success())
+    }
+}
+
+/// What `pack-objects --revs` reads.
+fn revisions(wants: &[ObjectId], haves: &[ObjectId]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for id in wants {
+        text.extend_from_slice(format!("{id}\n").as_bytes());
+    }
+    text.extend_from_slice(b"--not\n");
+    for id in haves {
+        text.extend_from_slice(format!("{id}\n").as_bytes());
+    }
+    text
+}
+
+/// Reads on while the last piece waits for its permit; ends when nobody gives permits any more.
+fn post_pieces(stdout: impl Read, allowed: &Receiver<()>, mailbox: &Mailbox) {
+    // A pipe that breaks is a builder that failed: how it ended tells.
+    let _ = pieces(stdout, PIECE, |piece| allowed.recv().is_ok() && mailbox.post(Work::PackChunk(piece)));
+}
+
+/// Posts what a program says on its standard error.
+fn relay(stderr: Option<impl Read + Send + 'static>, mailbox: &Mailbox) -> thread::JoinHandle<()> {
+    let mailbox = mailbox.clone();
+    thread::spawn(move || {
+        if let Some(stderr) = stderr {
+            // Half a message is better than none.
+            let _ = pieces(stderr, MESSAGE, |piece| mailbox.post(Work::Message(piece)));
+        }
+    })
+}
+
+/// How to store a pack.
+#[derive(Clone, Debug, Default)]
+pub struct StoreOptions {
+    /// Below so many objects they are stored one by one.
+    pub unpack_limit: Option<i64>,
+    /// `--strict` with the severities that were configured: the objects are checked, not only the pack.
+    pub strict: Option<String>,
+    /// The largest pack that is taken.
+    pub max_input: Option<i64>,
+    /// Show the counters of receiving, not only what is asked of a server.
+    pub verbose: bool,
+    /// Say nothing unless something is wrong.
+    pub quiet: bool,
+}
+
+impl StoreOptions {
+    /// As `section` (`receive` or `fetch`) of the configuration has it.
+    pub fn configured(repository: &Repository, section: &str) -> Self {
+        let config = repository.config();
+        let own = |key: &str| format!("{section}.{key}");
+        let checks = config.first_truth(&[&own("fsckobjects"), "transfer.fsckobjects"]).unwrap_or(false);
+        let severities = || {
+            let prefix = own("fsck.");
+            let each = config.below(&prefix).map(|(id, severity)| {
+                format!("{}={}", String::from_utf8_lossy(id), String::from_utf8_lossy(severity))
+            });
+            let list = each.collect::<Vec<_>>().join(",");
+            if list.is_empty() { "--strict".to_owned() } else { format!("--strict={list}") }
+        };
+        Self {
+            unpack_limit: config.number(&[&own("unpacklimit"), "transfer.unpacklimit"]),
+            strict: checks.then(severities),
+            max_input: config.number(&[&own("maxinputsize")]).filter(|limit| *limit > 0),
+            verbose: false,
+            quiet: false,
+        }
+    }
+
+    fn command(&self, repository: &Repository, quarantine: &Quarantine, objects: u32) -> Command {
+        let git = repository.git().with(quarantine.environment());
+        let limit = self.unpack_limit.unwrap_or(UNPACK_LIMIT);
+        let mut command = if i64::from(objects) < limit {
+            let mut command = git.command(&["unpack-objects"]);
+            command.args(self.quiet.then_some("-q"));
+            command
+        } else {
+            let mut command = git.command(&["index-pack", "--stdin", "--fix-thin", "--keep=receiving a pack"]);
+            command.args(self.verbose.then_some("-v"));
+            command.args((!self.quiet).then_some("--show-resolving-progress"));
+            command
+        };
+        command.args(self.strict.as_ref());
+        command.args(self.max_input.map(|limit| format!("--max-input-size={limit}")));
+        command
+    }
+}
+
+/// A pack that was not stored, in the words that Git's servers use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It ended within its first twelve bytes.
+    #[error("eof before pack header was fully read")]
+    NoHeader,
+    /// It does not begin as a pack does.
+    #[error("protocol error (pack signature mismatch detected)")]
+    Signature,
+    /// It is of another version.
+    #[error("protocol error (pack version unsupported)")]
+    Version,
+    /// `unpack-objects` refused it; it said why.
+    #[error("unpack-objects abnormal exit")]
+    Unpack,
+    /// `index-pack` refused it; it said why.
+    #[error("index-pack abnormal exit")]
+    Index,
+}
+
+/// A pack being stored. Dropping it before [`PackStore::finish`] leaves nothing behind.
+#[derive(Debug)]
+pub struct PackStore {
+    quarantine: Quarantine,
+    options: StoreOptions,
+    mailbox: Mailbox,
+    state: Storing,
+}
+
+#[derive(Debug)]
+enum Storing {
+    /// The first bytes, which tell how many objects follow.
+    Header(BytesMut),
+    /// The program that stores it, and what still waits for it.
+    Running { process: Process, pieces: Option<Sender<Bytes>>, waiting: usize, unpacks: bool },
+    /// It will not be stored.
+    Refused(StoreError),
+}
+
+impl PackStore {
+    /// A store for one pack, in a quarantine of its own.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn new(repository: &Repository, options: StoreOptions, mailbox: &Mailbox) -> Result<Self, Error> {
+        let quarantine = Quarantine::create(repository.objects_dir())?;
+        let state = Storing::Header(BytesMut::new());
+        Ok(Self { quarantine, options, mailbox: mailbox.clone(), state })
+    }
+
+    /// Takes the next bytes. `false`: the pack is refused, [`PackStore::finish`] tells why.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the program that stores it cannot be started.
+    pub fn push(&mut self, repository: &Repository, bytes: Bytes) -> Result<bool, Error> {
+        match &mut self.state {
+            Storing::Header(head) => {
+                head.extend_from_slice(&bytes);
+                match object_count(head) {
+                    None => return Ok(true),
+                    Some(Err(error)) => self.state = Storing::Refused(error),
+                    Some(Ok(objects)) => {
+                        let first = head.split().freeze();
+                        self.start(repository, objects, first)?;
+                    }
+                }
+            }
+            Storing::Running { pieces, waiting, .. } => {
+                if pieces.as_ref().is_some_and(|pieces| pieces.send(bytes).is_ok()) {
+                    *waiting = waiting.saturating_add(1);
+                }
+            }
+            Storing::Refused(_) => {}
+        }
+        Ok(!matches!(self.state, Storing::Refused(_)))
+    }
+
+    /// No more bytes will come. `false`: there was not even a header, and no program is running.
+    pub fn end(&mut self) -> bool {
+        match &mut self.state {
+            Storing::Running { pieces, .. } => *pieces = None,
+            Storing::Header(_) => self.state = Storing::Refused(StoreError::NoHeader),
+            Storing::Refused(_) => {}
+        }
+        self.is_running()
+    }
+
+    /// Whether a program is running that is going to post [`Work::StoreEnded`].
+    pub const fn is_running(&self) -> bool {
+        matches!(self.state, Storing::Running { .. })
+    }
+
+    /// Whether there is room for more.
+    pub const fn has_room(&self) -> bool {
+        match &self.state {
+            Storing::Running { waiting, .. } => *waiting < WAITING,
+            Storing::Header(_) | Storing::Refused(_) => true,
+        }
+    }
+
+    /// A piece has been written.
+    pub const fn taken(&mut self) {
+        if let Storing::Running { waiting, .. } = &mut self.state {
+            *waiting = waiting.saturating_sub(1);
+        }
+    }
+
+    /// How it went, after [`Work::StoreEnded`] or when no program is running: the objects, still in quarantine.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(self) -> Result<Result<Quarantine, StoreError>, Error> {
+        Ok(match self.state {
+            Storing::Running { mut process, unpacks, .. } => match (process.wait()?.success(), unpacks) {
+                (true, _) => Ok(self.quarantine),
+                (false, true) => Err(StoreError::Unpack),
+                (false, false) => Err(StoreError::Index),
+            },
+            Storing::Header(_) => Err(StoreError::NoHeader),
+            Storing::Refused(error) => Err(error),
+        })
+    }
+
+    fn start(&mut self, repository: &Repository, objects: u32, first: Bytes) -> Result<(), Error> {
+        let mut command = self.options.command(repository, &self.quarantine, objects);
+        let unpacks = command.get_args().next() == Some("unpack-objects".as_ref());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::spawn(&mut command)?;
+        let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
+        let (sender, given) = channel();
+        let mailbox = self.mailbox.clone();
+        thread::spawn(move || stdin.map(|stdin| feed(stdin, &given, &mailbox)));
+        let mailbox = self.mailbox.clone();
+        // Both programs read no further than the pack's trailer and end by themselves.
+        thread::spawn(move || {
+            let messages = relay(stderr, &mailbox);
+            let _ = stdout.map(|mut stdout| io::copy(&mut stdout, &mut io::sink()));
+            let _ = messages.join();
+            mailbox.post(Work::StoreEnded);
+        });
+        let waiting = usize::from(sender.send(first).is_ok());
+        self.state = Storing::Running { process, pieces: Some(sender), waiting, unpacks };
+        Ok(())
+    }
+}
+
+/// Writes piece after piece. A program that stopped reading has made up its mind; the rest is dropped.
+fn feed(mut stdin: impl Write, given: &Receiver<Bytes>, mailbox: &Mailbox) {
+    let mut reads = true;
+    while let Ok(piece) = given.recv() {
+        reads = reads && stdin.write_all(&piece).is_ok();
+        if !mailbox.post(Work::PieceTaken) {
+            return;
+        }
+    }
+}
+
+/// The number of objects that a pack's header announces; `None` while it is not all there.
+fn object_count(head: &[u8]) -> Option<Result<u32, StoreError>> {
+    let (signature, rest) = head.split_first_chunk::<4>()?;
+    let (version, rest) = rest.split_first_chunk::<4>()?;
+    let (objects, _) = rest.split_first_chunk::<4>()?;
+    Some(match (signature, u32::from_be_bytes(*version)) {
+        (b"PACK", 2 | 3) => Ok(u32::from_be_bytes(*objects)),
+        (b"PACK", _) => Err(StoreError::Version),
+        (_, _) => Err(StoreError::Signature),
+    })
+}

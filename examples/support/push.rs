@@ -1,0 +1,127 @@
+//! The driver of [`push::client`]: a repository that pushes.
+
+use std::io;
+
+use bytes::Bytes;
+use portline::Instant;
+use portline::git::Advertisement;
+use portline::git::push::Command;
+use portline::git::push::client::{Action, Client};
+use portline::git::push::report::Report;
+
+use super::drive::{Driver, Machine, Mailbox, Work};
+use super::error::Error;
+use super::objects::ObjectReader;
+use super::pack::PackBuilder;
+use super::repository::Repository;
+use super::terminal::Progress;
+
+/// Chooses what to push from what the server has.
+pub type Choose<'a> = Box<dyn FnMut(&Advertisement) -> Result<Vec<Command>, Error> + 'a>;
+
+/// Answers the machine from a repository.
+pub struct PushDriver<'a> {
+    repository: &'a Repository,
+    mailbox: Mailbox,
+    objects: ObjectReader,
+    choose: Choose<'a>,
+    shows: bool,
+    remote: Progress,
+    local: Progress,
+    builder: Option<PackBuilder>,
+    result: Option<Result<Report, Error>>,
+}
+
+impl<'a> PushDriver<'a> {
+    /// A driver that lets `choose` tell what to push. The server's messages are always shown, our own progress if
+    /// `shows`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn new(
+        repository: &'a Repository,
+        mailbox: Mailbox,
+        choose: Choose<'a>,
+        shows: bool,
+    ) -> Result<Self, Error> {
+        let objects = repository.object_reader()?;
+        let (remote, local) = (Progress::remote(), Progress::local());
+        Ok(Self { repository, mailbox, objects, choose, shows, remote, local, builder: None, result: None })
+    }
+
+    /// The server's report.
+    ///
+    /// # Errors
+    /// [`Error::Session`] when the session failed.
+    pub fn into_result(self) -> Result<Report, Error> {
+        self.result.unwrap_or(Err(Error::Stalled))
+    }
+
+    fn end(&mut self, result: Result<Report, Error>) -> Result<(), Error> {
+        self.builder = None;
+        self.result = Some(result);
+        let shown = self.remote.finish(&mut io::stderr()).and(self.local.finish(&mut io::stderr()));
+        shown.map_err(Error::io("progress cannot be shown"))
+    }
+}
+
+impl Driver<Client> for PushDriver<'_> {
+    fn act(&mut self, now: Instant, machine: &mut Client, action: Action) -> Result<(), Error> {
+        match action {
+            Action::Advertised(seen) => {
+                let commands = (self.choose)(&seen)?;
+                machine.push(now, commands)?;
+            }
+            Action::BuildPack(mut request) => {
+                request.progress = self.shows;
+                let builder = PackBuilder::start(self.repository, &mut self.objects, &request, &self.mailbox);
+                self.builder = Some(builder?);
+            }
+            Action::Progress(bytes) => {
+                let shown = self.remote.show(&mut io::stderr(), &bytes);
+                shown.map_err(Error::io("progress cannot be shown"))?;
+            }
+            Action::Finished(report) => self.end(Ok(report))?,
+            Action::Failed(error) => self.end(Err(Error::session(&error)))?,
+        }
+        Ok(())
+    }
+
+    fn handle_work(&mut self, now: Instant, machine: &mut Client, work: Work) -> Result<(), Error> {
+        // What a builder posts that was dropped is late.
+        let Some(mut builder) = self.builder.take() else { return Ok(()) };
+        if machine.has_ended() {
+            return Ok(());
+        }
+        match work {
+            Work::PackChunk(bytes) => {
+                builder.came();
+                machine.pack_chunk(now, bytes)?;
+            }
+            Work::Message(bytes) => {
+                let shown = self.local.show(&mut io::stderr(), &bytes);
+                shown.map_err(Error::io("progress cannot be shown"))?;
+            }
+            Work::PackEnded if builder.finish()? => return Ok(machine.pack_finished(now)?),
+            Work::PackEnded => {
+                let reason = Bytes::from_static(b"pack-objects failed");
+                return Ok(machine.pack_failed(now, reason)?);
+            }
+            Work::PieceTaken | Work::StoreEnded | Work::RefsUpdated(_) => {}
+        }
+        self.builder = Some(builder);
+        Ok(())
+    }
+
+    fn pump(&mut self, machine: &Client) {
+        if let Some(builder) = &mut self.builder {
+            if machine.wants_pack() {
+                builder.allow();
+            }
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.builder.is_some()
+    }
+}

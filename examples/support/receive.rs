@@ -1,0 +1,189 @@
+//! The driver of [`push::server`]: a repository that is pushed to.
+
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+use portline::Instant;
+use portline::git::Version;
+use portline::git::push::server::{Action, Config, Outcome, Server, Update};
+
+use super::drive::{Driver, Machine, Mailbox, Work};
+use super::error::Error;
+use super::pack::{PackStore, StoreOptions};
+use super::quarantine::Quarantine;
+use super::repository::Repository;
+use super::update::Job;
+
+/// The machine's configuration as the repository's settings have it.
+pub fn config(repository: &Repository, version: Version, idle_timeout: Option<Duration>) -> Config {
+    let settings = repository.config();
+    Config {
+        version,
+        format: repository.format(),
+        hidden: settings.hidden("receive"),
+        atomic: settings.truth("receive.advertiseatomic").unwrap_or(true),
+        push_options: settings.truth("receive.advertisepushoptions").unwrap_or(false),
+        ofs_delta: settings.truth("repack.usedeltabaseoffset").unwrap_or(true),
+        idle_timeout,
+        ..Config::default()
+    }
+}
+
+/// Answers the machine from a repository.
+#[derive(Debug)]
+pub struct ReceiveDriver<'a> {
+    repository: &'a Repository,
+    mailbox: Mailbox,
+    options: bool,
+    /// The pack being stored.
+    store: Option<PackStore>,
+    /// The pack that was stored.
+    quarantine: Option<Quarantine>,
+    /// Who updates the refs.
+    updater: Option<JoinHandle<()>>,
+    result: Option<Result<Outcome, Error>>,
+}
+
+impl<'a> ReceiveDriver<'a> {
+    /// A driver that has not been asked yet.
+    pub fn new(repository: &'a Repository, mailbox: Mailbox) -> Self {
+        let options = repository.config().truth("receive.advertisepushoptions").unwrap_or(false);
+        Self { repository, mailbox, options, store: None, quarantine: None, updater: None, result: None }
+    }
+
+    /// How the session ended.
+    ///
+    /// # Errors
+    /// [`Error::Session`] when it failed.
+    pub fn into_result(mut self) -> Result<Outcome, Error> {
+        self.result.take().unwrap_or(Err(Error::Stalled))
+    }
+
+    fn begin(&mut self, now: Instant, machine: &mut Server, update: &Update) -> Result<(), Error> {
+        let mut options = StoreOptions::configured(self.repository, "receive");
+        options.quiet = update.quiet;
+        match PackStore::new(self.repository, options, &self.mailbox) {
+            Ok(store) => self.store = Some(store),
+            Err(error) => {
+                machine.progress(now, Bytes::from(format!("error: {error}\n")))?;
+                let reason = Bytes::from_static(b"unable to create temporary object directory");
+                machine.pack_stored(now, Err(reason))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The store is done: its answer goes to the machine, the objects wait for the refs.
+    fn stored(&mut self, now: Instant, machine: &mut Server) -> Result<(), Error> {
+        let Some(store) = self.store.take() else { return Ok(()) };
+        let result = store.finish()?;
+        if machine.has_ended() {
+            return Ok(());
+        }
+        let answer = match result {
+            Ok(quarantine) => {
+                self.quarantine = Some(quarantine);
+                Ok(())
+            }
+            Err(error) => Err(Bytes::from(error.to_string())),
+        };
+        Ok(machine.pack_stored(now, answer)?)
+    }
+
+    fn update(&mut self, update: Update) {
+        let job = Job {
+            repository: self.repository.clone(),
+            quarantine: self.quarantine.take(),
+            update,
+            options: self.options,
+            mailbox: self.mailbox.clone(),
+        };
+        let mailbox = self.mailbox.clone();
+        // Hooks may take their time; what they print is to reach the client meanwhile.
+        self.updater = Some(thread::spawn(move || {
+            mailbox.post(Work::RefsUpdated(job.run()));
+        }));
+    }
+
+    fn end(&mut self, result: Result<Outcome, Error>) {
+        self.store = None;
+        self.quarantine = None;
+        self.result = Some(result);
+    }
+}
+
+impl Driver<Server> for ReceiveDriver<'_> {
+    fn act(&mut self, now: Instant, machine: &mut Server, action: Action) -> Result<(), Error> {
+        match action {
+            Action::ListRefs => {
+                let refs = self.repository.refs_without_head()?;
+                machine.refs_listed(now, refs, self.repository.alternate_tips())?;
+            }
+            Action::ReceivePack(update) => self.begin(now, machine, &update)?,
+            Action::Pack(bytes) => {
+                let refused = match &mut self.store {
+                    Some(store) => !store.push(self.repository, bytes)?,
+                    // It was answered already; the rest is of no use.
+                    None => false,
+                };
+                if refused {
+                    self.stored(now, machine)?;
+                }
+            }
+            Action::PackEnd => {
+                if self.store.as_mut().is_some_and(|store| !store.end()) {
+                    self.stored(now, machine)?;
+                }
+            }
+            Action::UpdateRefs(update) => self.update(update),
+            Action::Finished(outcome) => self.end(Ok(outcome)),
+            Action::Failed(error) => self.end(Err(Error::session(&error))),
+        }
+        Ok(())
+    }
+
+    fn handle_work(&mut self, now: Instant, machine: &mut Server, work: Work) -> Result<(), Error> {
+        match work {
+            Work::PieceTaken => {
+                if let Some(store) = &mut self.store {
+                    store.taken();
+                }
+            }
+            Work::StoreEnded => self.stored(now, machine)?,
+            Work::Message(bytes) if !machine.has_ended() => machine.progress(now, bytes)?,
+            Work::RefsUpdated(results) => {
+                self.join();
+                if !machine.has_ended() {
+                    machine.refs_updated(now, results)?;
+                }
+            }
+            Work::Message(_) | Work::PackChunk(_) | Work::PackEnded => {}
+        }
+        Ok(())
+    }
+
+    fn takes_actions(&self) -> bool {
+        self.store.as_ref().is_none_or(PackStore::has_room)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.updater.is_some() || self.store.as_ref().is_some_and(PackStore::is_running)
+    }
+}
+
+impl ReceiveDriver<'_> {
+    fn join(&mut self) {
+        if let Some(updater) = self.updater.take() {
+            // It has posted its results or lost its mailbox; either way it ends by itself.
+            let _ = updater.join();
+        }
+    }
+}
+
+/// Refs that are being moved are moved to the end, even when the client has gone: half a push is nobody's wish.
+impl Drop for ReceiveDriver<'_> {
+    fn drop(&mut self) {
+        self.join();
+    }
+}
