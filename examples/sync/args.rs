@@ -29,6 +29,8 @@ const OF_ONE_CLONE: [&str; 6] =
 pub struct Args {
     pub repositories: Option<(PathBuf, PathBuf)>,
     pub strategy: Strategy,
+    /// Whether the user chose the strategy.
+    pub chosen: bool,
     pub exclude: Vec<Pattern>,
     pub window: u32,
     pub chunk: usize,
@@ -41,6 +43,7 @@ impl Args {
         let mut args = Self {
             repositories: None,
             strategy: Strategy::Report,
+            chosen: false,
             exclude: Vec::new(),
             window: 16,
             chunk: 64 << 10,
@@ -84,6 +87,7 @@ impl Args {
         let positive = format!("{option} takes a whole number above 0, not '{value}'");
         match option {
             "--on-conflict" => {
+                self.chosen = true;
                 self.strategy = match value {
                     "report" => Strategy::Report,
                     "prefer-left" => Strategy::PreferLocal,
