@@ -259,6 +259,9 @@ fn fetch_50_a_pack_that_fails_is_never_whole() {
     server.pack_failed(NOW, reason.clone()).unwrap();
     assert_eq!(drain(&mut server), b"0009\x01PACK0019\x03object store on fire");
     assert_eq!(server.poll_action(), Some(end.clone()));
+    let mut server = packing(Config::default(), "side-band");
+    server.pack_failed(NOW, Bytes::new()).unwrap();
+    assert_eq!(drain(&mut server), b"002d\x03upload-pack: the pack could not be built");
     let mut server = packing(Config::default(), "");
     server.progress(NOW, Bytes::from_static(b"nobody sees this")).unwrap();
     server.pack_chunk(NOW, Bytes::from_static(b"PACK")).unwrap();

@@ -46,6 +46,9 @@ pub use face::{Action, Config, Error, Outcome, WantPolicy};
 use negotiation::{Negotiation, Next, Search, Stop};
 use wants::Wants;
 
+/// What band 3 says when the driver gives no reason: an empty packet there would say nothing.
+const NO_REASON: &[u8] = b"upload-pack: the pack could not be built";
+
 /// The state, with what only it knows.
 #[derive(Debug)]
 enum State {
@@ -426,7 +429,8 @@ impl Drive for Server {
     fn farewell(&mut self, error: &Error) {
         match (mem::replace(&mut self.state, State::Ended), error) {
             (State::Packing(Packing::Banded { most, .. }), Error::PackFailed { reason }) => {
-                self.core.wire.band(Band::Fatal, reason.clone(), most);
+                let said = if reason.is_empty() { Bytes::from_static(NO_REASON) } else { reason.clone() };
+                self.core.wire.band(Band::Fatal, said, most);
             }
             (State::Packing(Packing::Banded { most, .. }), other) => {
                 let words = other.words().unwrap_or_default();

@@ -72,7 +72,6 @@ impl Default for Config {
 
 /// What the driver must do, or what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Action {
     /// List the repository's refs; answer with [`refs_listed`](super::Server::refs_listed).
     ListRefs,
