@@ -356,6 +356,18 @@ pub trait Driver<M: Machine> {
     fn is_busy(&self) -> bool;
 }
 
+/// How a session ended: by what its machine said, which knows best, and by what its loop came to.
+///
+/// # Errors
+/// Whichever failed, the machine first.
+pub fn ended<T>(said: Option<Result<T, Error>>, ran: Result<(), Error>) -> Result<T, Error> {
+    match (said, ran) {
+        (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+        (Some(Ok(done)), Ok(())) => Ok(done),
+        (None, Ok(())) => Err(Error::Stalled),
+    }
+}
+
 /// A machine and its driver: a [`Session`] over a byte transport.
 #[derive(Debug)]
 pub struct GitSession<'a, M, D> {

@@ -6,7 +6,7 @@ use portline::Instant;
 use portline::git::fetch::client::{Action, Client, Outcome};
 use portline::git::{Advertisement, ObjectId};
 
-use super::drive::{Driver, Machine, Mailbox, Work};
+use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::history::{self, Loader};
 use super::objects::ObjectReader;
@@ -76,8 +76,8 @@ impl<'a> FetchDriver<'a> {
     ///
     /// # Errors
     /// [`Error::Session`] when the session failed.
-    pub fn into_result(self) -> Result<Fetched, Error> {
-        let outcome = self.result.unwrap_or(Err(Error::Stalled))?;
+    pub fn into_result(self, ran: Result<(), Error>) -> Result<Fetched, Error> {
+        let outcome = drive::ended(self.result, ran)?;
         let advertisement = self.seen.ok_or(Error::Stalled)?;
         if outcome.pack && self.quarantine.is_none() {
             return Err(Error::Session { message: "the pack is not complete".to_owned() });

@@ -38,7 +38,8 @@ pub fn held(git: &Git, objects: &mut ObjectReader, ids: &[ObjectId]) -> Result<V
     while let Some(part) = open.pop() {
         if connected(git, part)?.is_ok() {
             held.extend_from_slice(part);
-        } else if let Some((first, second)) = part.split_at_checked(part.len() / 2).filter(|_| part.len() > 1) {
+        } else if let Some((first, second)) = part.split_at_checked(part.len() / 2).filter(|_| part.len() > 1)
+        {
             open.extend([first, second]);
         }
     }
@@ -115,7 +116,11 @@ impl Coverage {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Answer`].
-    pub fn new(repository: &Repository, objects: &mut ObjectReader, wants: &[ObjectId]) -> Result<Self, Error> {
+    pub fn new(
+        repository: &Repository,
+        objects: &mut ObjectReader,
+        wants: &[ObjectId],
+    ) -> Result<Self, Error> {
         let wants: Vec<ObjectId> = objects.peeled(wants)?.into_iter().flatten().collect();
         Ok(Self {
             walk: Walk::start(repository.git(), &wants)?,
@@ -240,7 +245,12 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Answer`].
-    pub fn load(&mut self, git: &Git, objects: &mut ObjectReader, ids: &[ObjectId]) -> Result<Vec<Commit>, Error> {
+    pub fn load(
+        &mut self,
+        git: &Git,
+        objects: &mut ObjectReader,
+        ids: &[ObjectId],
+    ) -> Result<Vec<Commit>, Error> {
         let missing: Vec<ObjectId> = ids.iter().copied().filter(|id| !self.known.contains_key(id)).collect();
         let commits = objects.commits(&missing)?;
         let starts: Vec<ObjectId> = commits.iter().map(|commit| commit.id).collect();

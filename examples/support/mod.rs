@@ -8,6 +8,7 @@
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
 //!   objects, history                  which objects are there, commits, reachability
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
+//!   refspec      which refs become which
 //!   process, terminal, error          child processes, safe printing, typed errors
 //! ```
 //!
@@ -32,6 +33,7 @@ pub mod push;
 pub mod quarantine;
 pub mod receive;
 pub mod refs;
+pub mod refspec;
 pub mod repository;
 pub mod terminal;
 pub mod update;

@@ -105,8 +105,10 @@ impl ObjectReader {
     /// As [`ObjectReader::infos`].
     pub fn commits(&mut self, ids: &[ObjectId]) -> Result<Vec<Commit>, Error> {
         let infos = self.infos(ids)?.into_iter().flatten();
-        let ids: Vec<ObjectId> =
-            infos.filter(|info| info.kind == Kind::Commit && info.size <= COMMIT).map(|info| info.id).collect();
+        let ids: Vec<ObjectId> = infos
+            .filter(|info| info.kind == Kind::Commit && info.size <= COMMIT)
+            .map(|info| info.id)
+            .collect();
         let mut commits = Vec::with_capacity(ids.len());
         let mut body = Vec::new();
         for batch in ids.chunks(BATCH) {

@@ -167,7 +167,8 @@ impl StoreOptions {
             command.args(self.quiet.then_some("-q"));
             command
         } else {
-            let mut command = git.command(&["index-pack", "--stdin", "--fix-thin", "--keep=receiving a pack"]);
+            let mut command =
+                git.command(&["index-pack", "--stdin", "--fix-thin", "--keep=receiving a pack"]);
             command.args(self.verbose.then_some("-v"));
             command.args((!self.quiet).then_some("--show-resolving-progress"));
             command

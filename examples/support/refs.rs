@@ -41,7 +41,11 @@ fn parse(line: &[u8]) -> Result<Option<Ref>, Error> {
     let (name, id, peeled, target) = (next()?, next()?, next()?, next()?);
     let Ok(name) = RefName::new(name) else { return Ok(None) };
     let id = ObjectId::from_hex(id).map_err(|_| answer())?;
-    Ok(Some(Ref { peeled: ObjectId::from_hex(peeled).ok(), target: RefName::new(target).ok(), ..Ref::new(name, id) }))
+    Ok(Some(Ref {
+        peeled: ObjectId::from_hex(peeled).ok(),
+        target: RefName::new(target).ok(),
+        ..Ref::new(name, id)
+    }))
 }
 
 /// A tag of a tag: `%(*objectname)` goes one step in older Gits, the wire wants the end of the chain.
@@ -164,7 +168,8 @@ impl Updater {
         let _ = stderr.read_to_end(&mut said);
         let _ = process.wait();
         let words = complaint(&said);
-        let words = words.strip_prefix(b"prepare: ").or_else(|| words.strip_prefix(b"commit: ")).unwrap_or(words);
+        let words =
+            words.strip_prefix(b"prepare: ").or_else(|| words.strip_prefix(b"commit: ")).unwrap_or(words);
         Bytes::copy_from_slice(if words.is_empty() { b"the ref could not be updated" } else { words })
     }
 }

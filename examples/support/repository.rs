@@ -139,7 +139,10 @@ impl Repository {
     /// [`Error::Io`].
     pub fn shallow(&self) -> Result<Vec<ObjectId>, Error> {
         match fs::read(self.common.join("shallow")) {
-            Ok(text) => Ok(text.split(|byte| *byte == b'\n').filter_map(|line| ObjectId::from_hex(line).ok()).collect()),
+            Ok(text) => Ok(text
+                .split(|byte| *byte == b'\n')
+                .filter_map(|line| ObjectId::from_hex(line).ok())
+                .collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(Error::io("the list of shallow commits cannot be read")(error)),
         }
@@ -150,10 +153,13 @@ impl Repository {
     pub fn alternate_tips(&self) -> Vec<ObjectId> {
         let Ok(listed) = fs::read(self.objects.join("info/alternates")) else { return Vec::new() };
         let mut tips = Vec::new();
-        for line in listed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
+        for line in
+            listed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+        {
             let objects = self.objects.join(os(line));
             let Some(owner) = objects.parent().filter(|owner| owner.join("HEAD").exists()) else { continue };
-            let asked = Git::new(owner.to_owned()).ask(&["for-each-ref", "--format=%(objectname)"], Vec::new());
+            let asked =
+                Git::new(owner.to_owned()).ask(&["for-each-ref", "--format=%(objectname)"], Vec::new());
             let listed = asked.unwrap_or_default();
             tips.extend(listed.split(|byte| *byte == b'\n').filter_map(|id| ObjectId::from_hex(id).ok()));
         }

@@ -180,7 +180,9 @@ impl Job {
                 return Ok(Err(reason.to_owned()));
             }
         }
-        if command.new.is_null() && git.run(&["rev-parse", "--verify", "-q", &name(command)], Vec::new())?.stdout.is_empty() {
+        if command.new.is_null()
+            && git.run(&["rev-parse", "--verify", "-q", &name(command)], Vec::new())?.stdout.is_empty()
+        {
             self.say("warning", "deleting a non-existent ref");
             return Ok(Ok(Verdict::Nothing));
         }
