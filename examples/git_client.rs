@@ -13,16 +13,17 @@
 //! git_client push . main:main -- ssh host git-receive-pack project.git
 //! ```
 //!
-//! - **fetch**: a REFSPEC is `[+]SRC:DST`, full names, with one `*` on both sides or on none; `+` allows a ref to go
-//!   anywhere, otherwise branches only move forwards and tags stay. Without any: `+refs/heads/*:refs/remotes/origin/*` and
-//!   `refs/tags/*:refs/tags/*`. `--mirror` is `+refs/*:refs/*`. Nothing is pruned, a checked out branch is not touched.
-//! - **push**: SRC is any revision, DST a full name or a branch; SRC alone is pushed under its own name, an empty
-//!   SRC deletes.
-//! - `--stats` prints what the negotiation took, `--quiet` shows no progress, `--timeout=N` gives up after N silent
-//!   seconds.
+//! - **fetch**: a REFSPEC is `[+]SRC:DST`, full names, with one `*` on both sides or on none; `+` allows a
+//!   ref to go anywhere, otherwise branches only move forwards and tags stay. Without any:
+//!   `+refs/heads/*:refs/remotes/origin/*` and `refs/tags/*:refs/tags/*`. `--mirror` is `+refs/*:refs/*`.
+//!   Nothing is pruned, a checked out branch is not touched.
+//! - **push**: SRC is any revision, DST a full name or a branch; SRC alone is pushed under its own name, an
+//!   empty SRC deletes.
+//! - `--stats` prints what the negotiation took, `--quiet` shows no progress, `--timeout=N` gives up after N
+//!   silent seconds.
 //!
-//! Every ref is a line of the table on standard output. Exit code: 0, all is as asked; 1, some ref was refused; 2,
-//! nothing could be done, and standard error says why.
+//! Every ref is a line of the table on standard output. Exit code: 0, all is as asked; 1, some ref was
+//! refused; 2, nothing could be done, and standard error says why.
 
 mod client;
 #[path = "support/mod.rs"]

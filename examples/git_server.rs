@@ -13,13 +13,16 @@
 //! git push --receive-pack='git_server receive-pack' /srv/project.git main
 //! ```
 //!
-//! The daemon speaks `git://` for every repository below ROOT; without `--enable-push` it is read-only. It prints
-//! `listening on ADDR` when it is ready; port 0 takes a free one. There is no authentication in this protocol.
+//! The daemon speaks `git://` for every repository below ROOT; without `--enable-push` it is read-only. It
+//! prints `listening on ADDR` when it is ready; port 0 takes a free one. There is no authentication in this
+//! protocol.
 //!
-//! Settings are the repository's own: `transfer.hideRefs`, `uploadpack.*`, `receive.*`, and its hooks. Versions 0
-//! and 1 of the protocol are spoken; a client that asks for version 2 is answered in version 0, as Git allows.
+//! Settings are the repository's own: `transfer.hideRefs`, `uploadpack.*`, `receive.*`, and its hooks.
+//! Versions 0 and 1 of the protocol are spoken; a client that asks for version 2 is answered in version 0, as
+//! Git allows.
 //!
-//! Exit code: 0 when the session ended as the protocol has it, 128 otherwise, with the reason on standard error.
+//! Exit code: 0 when the session ended as the protocol has it, 128 otherwise, with the reason on standard
+//! error.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -236,7 +239,8 @@ fn serve_client(stream: TcpStream, options: &Options) -> Result<(), Error> {
             return Err(error);
         }
     };
-    // One answer for what is not there, not a repository, outside, or not served: a client learns nothing about the rest.
+    // One answer for what is not there, not a repository, outside, or not served: a client learns nothing
+    // about the rest.
     let denied = || [b"access denied or repository not exported: ", &request.path[..]].concat();
     let may = options.push || request.service == Service::UploadPack;
     let found = locate(&options.directory, &request.path, options.lookup).filter(|_| may);

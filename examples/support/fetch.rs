@@ -170,7 +170,8 @@ impl Driver<Client> for FetchDriver<'_> {
             Work::StoreEnded => {
                 self.stored()?;
                 if !machine.has_ended() {
-                    // Without a sideband the pack's own trailer is the end. With one the machine knows better.
+                    // Without a sideband the pack's own trailer is the end. With one the machine knows
+                    // better.
                     let _ = machine.pack_complete(now);
                 }
             }
@@ -190,7 +191,8 @@ impl Driver<Client> for FetchDriver<'_> {
 }
 
 impl Fetched {
-    /// Takes the objects in, if everything that `tips` reach is there. Keep the answer until the refs are updated.
+    /// Takes the objects in, if everything that `tips` reach is there. Keep the answer until the refs are
+    /// updated.
     ///
     /// # Errors
     /// [`Error::Session`] when something is missing, [`Error::Io`].

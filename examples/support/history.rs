@@ -26,8 +26,8 @@ pub fn connected(git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Err
     Ok(if output.status.success() { Ok(()) } else { Err(complaint(&output.stderr).to_vec()) })
 }
 
-/// Those of `ids` that are here with everything they reach. One walk when all are; a damaged or partial history
-/// is narrowed down by halves.
+/// Those of `ids` that are here with everything they reach. One walk when all are; a damaged or partial
+/// history is narrowed down by halves.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Answer`].
@@ -46,8 +46,8 @@ pub fn held(git: &Git, objects: &mut ObjectReader, ids: &[ObjectId]) -> Result<V
     Ok(held)
 }
 
-/// Whether every one of `ids` is a commit that the tips reach. Other objects count as not reachable: Git's servers
-/// answer the same, for telling would take a walk over all trees.
+/// Whether every one of `ids` is a commit that the tips reach. Other objects count as not reachable: Git's
+/// servers answer the same, for telling would take a walk over all trees.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Answer`].
@@ -92,8 +92,9 @@ fn lines(prefix: &str, ids: &[ObjectId]) -> Vec<u8> {
     text
 }
 
-/// Does every want reach something that both sides have? Asked after every round of a fetch, so the history behind
-/// the wants is read once, newest first, and only as far as the oldest common commit; the next question reads on from there.
+/// Does every want reach something that both sides have? Asked after every round of a fetch, so the history
+/// behind the wants is read once, newest first, and only as far as the oldest common commit; the next
+/// question reads on from there.
 #[derive(Debug)]
 pub struct Coverage {
     walk: Walk,
@@ -111,8 +112,8 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// A walk from `wants`. Wants that lead to no commit have no ancestry to ask about and count as covered, as Git has
-    /// it.
+    /// A walk from `wants`. Wants that lead to no commit have no ancestry to ask about and count as covered,
+    /// as Git has it.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Answer`].
@@ -133,8 +134,8 @@ impl Coverage {
         })
     }
 
-    /// Whether every want reaches one of `common`, as far as commit times do not mislead: then the answer is "not yet" and
-    /// the negotiation goes on a little longer.
+    /// Whether every want reaches one of `common`, as far as commit times do not mislead: then the answer is
+    /// "not yet" and the negotiation goes on a little longer.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Answer`].
@@ -181,7 +182,8 @@ impl Coverage {
     }
 }
 
-/// History as `rev-list` tells it, read line by line: newest first, each commit once. Git waits when nobody reads.
+/// History as `rev-list` tells it, read line by line: newest first, each commit once. Git waits when nobody
+/// reads.
 #[derive(Debug)]
 pub struct Walk {
     _process: Process,
@@ -224,8 +226,8 @@ fn answer(line: &[u8]) -> Error {
     Error::Answer { command: "rev-list", answer: line.to_vec() }
 }
 
-/// Commits for a machine that walks history itself. It asks for a few at a time, so those that it is going to ask for next
-/// are read along, twice as many each time: a long walk costs a handful of child processes.
+/// Commits for a machine that walks history itself. It asks for a few at a time, so those that it is going to
+/// ask for next are read along, twice as many each time: a long walk costs a handful of child processes.
 #[derive(Debug, Default)]
 pub struct Loader {
     known: HashMap<ObjectId, Commit>,

@@ -12,9 +12,9 @@
 //!   process, terminal, error          child processes, safe printing, typed errors
 //! ```
 //!
-//! All of it is blocking `std`: threads, `std::process`, `std::net`. Object and ref work is done by Git's plumbing
-//! in child processes, never through a shell; nothing that a peer sends becomes an argument of one, except in
-//! the environment and arguments that Git's hooks are defined to see.
+//! All of it is blocking `std`: threads, `std::process`, `std::net`. Object and ref work is done by Git's
+//! plumbing in child processes, never through a shell; nothing that a peer sends becomes an argument of one,
+//! except in the environment and arguments that Git's hooks are defined to see.
 
 // Each example uses its own part of this tree.
 #![allow(dead_code, unreachable_pub)]

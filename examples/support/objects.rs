@@ -10,7 +10,8 @@ use portline::git::{Commit, ObjectId};
 use super::error::Error;
 use super::process::{Git, Process};
 
-/// Questions in one go. That many fit into a pipe, and so do their answers: neither side ever blocks the other.
+/// Questions in one go. That many fit into a pipe, and so do their answers: neither side ever blocks the
+/// other.
 const BATCH: usize = 500;
 /// A commit larger than this is not read: history is made of small ones, a peer may name any object.
 const COMMIT: u64 = 16 << 20;

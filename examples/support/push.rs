@@ -33,8 +33,8 @@ pub struct PushDriver<'a> {
 }
 
 impl<'a> PushDriver<'a> {
-    /// A driver that lets `choose` tell what to push. The server's messages are always shown, our own progress if
-    /// `shows`.
+    /// A driver that lets `choose` tell what to push. The server's messages are always shown, our own
+    /// progress if `shows`.
     ///
     /// # Errors
     /// [`Error::Io`].

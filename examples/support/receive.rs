@@ -181,7 +181,8 @@ impl ReceiveDriver<'_> {
     }
 }
 
-/// Refs that are being moved are moved to the end, even when the client has gone: half a push is nobody's wish.
+/// Refs that are being moved are moved to the end, even when the client has gone: half a push is nobody's
+/// wish.
 impl Drop for ReceiveDriver<'_> {
     fn drop(&mut self) {
         self.join();

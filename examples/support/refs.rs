@@ -15,7 +15,8 @@ use super::process::{Git, Process, complaint};
 /// Name, id, id of the peeled object, target of a symbolic ref. None of them can hold a NUL or a line feed.
 const FORMAT: &str = "--format=%(refname)%00%(objectname)%00%(*objectname)%00%(symref)";
 
-/// All refs sorted by name, `HEAD` first if it names something. Refs that are broken are left out, as Git does.
+/// All refs sorted by name, `HEAD` first if it names something. Refs that are broken are left out, as Git
+/// does.
 ///
 /// # Errors
 /// [`Error::Git`], [`Error::Answer`], [`Error::Io`].
@@ -140,7 +141,8 @@ impl Updater {
         Ok(Self { process, stdin, stdout, stderr: stderr.ok_or_else(missing)? })
     }
 
-    /// One transaction. Git answers only the verbs, so its output cannot fill up while the commands are written.
+    /// One transaction. Git answers only the verbs, so its output cannot fill up while the commands are
+    /// written.
     fn transact(&mut self, commands: &[Command]) -> std::io::Result<()> {
         let mut text = b"start\0".to_vec();
         for command in commands {

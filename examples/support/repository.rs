@@ -35,8 +35,8 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Opens the repository that `path` names. Whether it may be used at all (its owner, `safe.directory`) is asked of
-    /// Git itself, by the same check that its own servers make.
+    /// Opens the repository that `path` names. Whether it may be used at all (its owner, `safe.directory`) is
+    /// asked of Git itself, by the same check that its own servers make.
     ///
     /// # Errors
     /// [`Error::NotARepository`], [`Error::Unusable`], [`Error::Io`].
@@ -196,8 +196,8 @@ fn git_dir(candidate: &Path) -> Option<PathBuf> {
     looks_right.then(|| candidate.to_owned())
 }
 
-/// Lets Git decide whether it would serve this repository, and tells its hash function: a server's greeting in
-/// version 2 is a few lines however many refs there are.
+/// Lets Git decide whether it would serve this repository, and tells its hash function: a server's greeting
+/// in version 2 is a few lines however many refs there are.
 fn check(git_dir: &Path) -> Result<ObjectFormat, Error> {
     let mut command = Command::new("git");
     clean(&mut command).args(["upload-pack", "--strict", "--http-backend-info-refs"]).arg(git_dir);

@@ -5,8 +5,8 @@
 //!                                                           └─► post-receive, post-update
 //! ```
 //!
-//! Everything a user sees is Git's own wording, for scripts and people know it. One difference: the report goes out
-//! after the last hook, not before it, since with it the session is over.
+//! Everything a user sees is Git's own wording, for scripts and people know it. One difference: the report
+//! goes out after the last hook, not before it, since with it the session is over.
 
 use std::path::{Path, PathBuf};
 
