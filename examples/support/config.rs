@@ -58,11 +58,11 @@ impl Config {
         })
     }
 
-    /// The refs that `section` (`uploadpack` or `receive`) hides: `transfer.hideRefs` and its own, in one order.
+    /// The refs that `section` (`uploadpack` or `receive`) hides: `transfer.hideRefs` and its own, in one
+    /// order.
     pub fn hidden(&self, section: &str) -> HiddenRefs {
         let own = format!("{section}.hiderefs");
-        let applies =
-            |name: &[u8]| name.eq_ignore_ascii_case(b"transfer.hiderefs") || name == own.as_bytes();
+        let applies = |name: &[u8]| name.eq_ignore_ascii_case(b"transfer.hiderefs") || name == own.as_bytes();
         let patterns = self.entries.iter().filter(|(name, _)| applies(name));
         patterns.map(|(_, value)| value.as_deref().unwrap_or_default()).collect()
     }

@@ -1,7 +1,7 @@
 //! Byte transports: standard streams, TCP, a child process.
 //!
-//! Each becomes a reader thread that reads once for every permit and a writer thread that writes one turn at a time,
-//! with vectored writes, so that a payload goes from the machine to the socket without being copied.
+//! Each becomes a reader thread that reads once for every permit and a writer thread that writes one turn at
+//! a time, with vectored writes, so that a payload goes from the machine to the socket without being copied.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
@@ -74,7 +74,8 @@ impl Connection {
         Err(Error::io("the host cannot be reached")(last))
     }
 
-    /// Starts a server program and speaks to its standard streams; what it says on its standard error is the user's.
+    /// Starts a server program and speaks to its standard streams; what it says on its standard error is the
+    /// user's.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -166,7 +167,8 @@ fn read_on(input: &mut impl Read, first: Bytes, allowed: &Receiver<()>, events: 
         let event = match first.take() {
             Some(bytes) => Event::Input(bytes),
             None => match read_once(input, &mut buffer) {
-                // A connection that breaks ends like one that closes: the machine knows whether it was too early.
+                // A connection that breaks ends like one that closes: the machine knows whether it was too
+                // early.
                 Ok(0) | Err(_) => Event::InputEnded,
                 Ok(count) => Event::Input(take_piece(&mut buffer, count)),
             },

@@ -6,9 +6,10 @@
 //!   child threads ── Work ───►┘   (recv_timeout)     └─ one read, if the machine wants input
 //! ```
 //!
-//! Nothing is ever read ahead of the machine: the reader reads once for each permit, and the loop gives a permit
-//! only while `wants_input`. Nothing is ever written ahead of the peer: the loop asks the machine for output only when the
-//! last write is done. The loop itself blocks nowhere but in `recv`, so no circle of full pipes can close.
+//! Nothing is ever read ahead of the machine: the reader reads once for each permit, and the loop gives a
+//! permit only while `wants_input`. Nothing is ever written ahead of the peer: the loop asks the machine for
+//! output only when the last write is done. The loop itself blocks nowhere but in `recv`, so no circle of
+//! full pipes can close.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time;
@@ -245,8 +246,8 @@ impl Drive {
         Ok(())
     }
 
-    /// Ends our direction and waits for the peer to end its own, within bounds: closing a socket with unread input would
-    /// reset the connection and could take our last bytes from the peer.
+    /// Ends our direction and waits for the peer to end its own, within bounds: closing a socket with unread
+    /// input would reset the connection and could take our last bytes from the peer.
     fn close(mut self) {
         self.streams.end_output();
         let (start, mut taken) = (time::Instant::now(), 0_usize);
@@ -294,8 +295,8 @@ pub trait Machine {
     fn has_ended(&self) -> bool;
 }
 
-/// Implements [`Machine`]. An error that an input ends the machine with comes back as its terminal action, so it is not
-/// looked at twice.
+/// Implements [`Machine`]. An error that an input ends the machine with comes back as its terminal action, so
+/// it is not looked at twice.
 macro_rules! machine {
     ($machine:ty, $action:ty) => {
         impl Machine for $machine {
@@ -354,6 +355,18 @@ pub trait Driver<M: Machine> {
     }
     /// Whether a worker is going to post.
     fn is_busy(&self) -> bool;
+}
+
+/// How a session ended: by what its machine said, which knows best, and by what its loop came to.
+///
+/// # Errors
+/// Whichever failed, the machine first.
+pub fn ended<T>(said: Option<Result<T, Error>>, ran: Result<(), Error>) -> Result<T, Error> {
+    match (said, ran) {
+        (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+        (Some(Ok(done)), Ok(())) => Ok(done),
+        (None, Ok(())) => Err(Error::Stalled),
+    }
 }
 
 /// A machine and its driver: a [`Session`] over a byte transport.

@@ -6,7 +6,7 @@ use portline::Instant;
 use portline::git::fetch::client::{Action, Client, Outcome};
 use portline::git::{Advertisement, ObjectId};
 
-use super::drive::{Driver, Machine, Mailbox, Work};
+use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::history::{self, Loader};
 use super::objects::ObjectReader;
@@ -76,8 +76,8 @@ impl<'a> FetchDriver<'a> {
     ///
     /// # Errors
     /// [`Error::Session`] when the session failed.
-    pub fn into_result(self) -> Result<Fetched, Error> {
-        let outcome = self.result.unwrap_or(Err(Error::Stalled))?;
+    pub fn into_result(self, ran: Result<(), Error>) -> Result<Fetched, Error> {
+        let outcome = drive::ended(self.result, ran)?;
         let advertisement = self.seen.ok_or(Error::Stalled)?;
         if outcome.pack && self.quarantine.is_none() {
             return Err(Error::Session { message: "the pack is not complete".to_owned() });
@@ -170,7 +170,8 @@ impl Driver<Client> for FetchDriver<'_> {
             Work::StoreEnded => {
                 self.stored()?;
                 if !machine.has_ended() {
-                    // Without a sideband the pack's own trailer is the end. With one the machine knows better.
+                    // Without a sideband the pack's own trailer is the end. With one the machine knows
+                    // better.
                     let _ = machine.pack_complete(now);
                 }
             }
@@ -190,7 +191,8 @@ impl Driver<Client> for FetchDriver<'_> {
 }
 
 impl Fetched {
-    /// Takes the objects in, if everything that `tips` reach is there. Keep the answer until the refs are updated.
+    /// Takes the objects in, if everything that `tips` reach is there. Keep the answer until the refs are
+    /// updated.
     ///
     /// # Errors
     /// [`Error::Session`] when something is missing, [`Error::Io`].

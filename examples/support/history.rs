@@ -26,8 +26,8 @@ pub fn connected(git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Err
     Ok(if output.status.success() { Ok(()) } else { Err(complaint(&output.stderr).to_vec()) })
 }
 
-/// Those of `ids` that are here with everything they reach. One walk when all are; a damaged or partial history
-/// is narrowed down by halves.
+/// Those of `ids` that are here with everything they reach. One walk when all are; a damaged or partial
+/// history is narrowed down by halves.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Answer`].
@@ -38,15 +38,16 @@ pub fn held(git: &Git, objects: &mut ObjectReader, ids: &[ObjectId]) -> Result<V
     while let Some(part) = open.pop() {
         if connected(git, part)?.is_ok() {
             held.extend_from_slice(part);
-        } else if let Some((first, second)) = part.split_at_checked(part.len() / 2).filter(|_| part.len() > 1) {
+        } else if let Some((first, second)) = part.split_at_checked(part.len() / 2).filter(|_| part.len() > 1)
+        {
             open.extend([first, second]);
         }
     }
     Ok(held)
 }
 
-/// Whether every one of `ids` is a commit that the tips reach. Other objects count as not reachable: Git's servers
-/// answer the same, for telling would take a walk over all trees.
+/// Whether every one of `ids` is a commit that the tips reach. Other objects count as not reachable: Git's
+/// servers answer the same, for telling would take a walk over all trees.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Answer`].
@@ -91,8 +92,9 @@ fn lines(prefix: &str, ids: &[ObjectId]) -> Vec<u8> {
     text
 }
 
-/// Does every want reach something that both sides have? Asked after every round of a fetch, so the history behind
-/// the wants is read once, newest first, and only as far as the oldest common commit; the next question reads on from there.
+/// Does every want reach something that both sides have? Asked after every round of a fetch, so the history
+/// behind the wants is read once, newest first, and only as far as the oldest common commit; the next
+/// question reads on from there.
 #[derive(Debug)]
 pub struct Coverage {
     walk: Walk,
@@ -110,12 +112,16 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// A walk from `wants`. Wants that lead to no commit have no ancestry to ask about and count as covered, as Git has
-    /// it.
+    /// A walk from `wants`. Wants that lead to no commit have no ancestry to ask about and count as covered,
+    /// as Git has it.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Answer`].
-    pub fn new(repository: &Repository, objects: &mut ObjectReader, wants: &[ObjectId]) -> Result<Self, Error> {
+    pub fn new(
+        repository: &Repository,
+        objects: &mut ObjectReader,
+        wants: &[ObjectId],
+    ) -> Result<Self, Error> {
         let wants: Vec<ObjectId> = objects.peeled(wants)?.into_iter().flatten().collect();
         Ok(Self {
             walk: Walk::start(repository.git(), &wants)?,
@@ -128,8 +134,8 @@ impl Coverage {
         })
     }
 
-    /// Whether every want reaches one of `common`, as far as commit times do not mislead: then the answer is "not yet" and
-    /// the negotiation goes on a little longer.
+    /// Whether every want reaches one of `common`, as far as commit times do not mislead: then the answer is
+    /// "not yet" and the negotiation goes on a little longer.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Answer`].
@@ -176,7 +182,8 @@ impl Coverage {
     }
 }
 
-/// History as `rev-list` tells it, read line by line: newest first, each commit once. Git waits when nobody reads.
+/// History as `rev-list` tells it, read line by line: newest first, each commit once. Git waits when nobody
+/// reads.
 #[derive(Debug)]
 pub struct Walk {
     _process: Process,
@@ -219,8 +226,8 @@ fn answer(line: &[u8]) -> Error {
     Error::Answer { command: "rev-list", answer: line.to_vec() }
 }
 
-/// Commits for a machine that walks history itself. It asks for a few at a time, so those that it is going to ask for next
-/// are read along, twice as many each time: a long walk costs a handful of child processes.
+/// Commits for a machine that walks history itself. It asks for a few at a time, so those that it is going to
+/// ask for next are read along, twice as many each time: a long walk costs a handful of child processes.
 #[derive(Debug, Default)]
 pub struct Loader {
     known: HashMap<ObjectId, Commit>,
@@ -240,7 +247,12 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Answer`].
-    pub fn load(&mut self, git: &Git, objects: &mut ObjectReader, ids: &[ObjectId]) -> Result<Vec<Commit>, Error> {
+    pub fn load(
+        &mut self,
+        git: &Git,
+        objects: &mut ObjectReader,
+        ids: &[ObjectId],
+    ) -> Result<Vec<Commit>, Error> {
         let missing: Vec<ObjectId> = ids.iter().copied().filter(|id| !self.known.contains_key(id)).collect();
         let commits = objects.commits(&missing)?;
         let starts: Vec<ObjectId> = commits.iter().map(|commit| commit.id).collect();

@@ -1,4 +1,5 @@
-//! Git's hooks for a push, run as Git runs them: standing in the repository, `GIT_DIR=.`, their output to the client.
+//! Git's hooks for a push, run as Git runs them: standing in the repository, `GIT_DIR=.`, their output to the
+//! client.
 
 use std::fs;
 use std::io::Write;
@@ -92,7 +93,8 @@ impl Hooks {
     }
 }
 
-/// `GIT_PUSH_OPTION_COUNT` and the options, as values of the environment and never as text of a command (T17).
+/// `GIT_PUSH_OPTION_COUNT` and the options, as values of the environment and never as text of a command
+/// (T17).
 fn put_options(command: &mut Command, options: &[Bytes]) {
     command.env("GIT_PUSH_OPTION_COUNT", options.len().to_string());
     for (index, option) in options.iter().enumerate() {

@@ -8,12 +8,13 @@
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
 //!   objects, history                  which objects are there, commits, reachability
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
+//!   refspec      which refs become which
 //!   process, terminal, error          child processes, safe printing, typed errors
 //! ```
 //!
-//! All of it is blocking `std`: threads, `std::process`, `std::net`. Object and ref work is done by Git's plumbing
-//! in child processes, never through a shell; nothing that a peer sends becomes an argument of one, except in
-//! the environment and arguments that Git's hooks are defined to see.
+//! All of it is blocking `std`: threads, `std::process`, `std::net`. Object and ref work is done by Git's
+//! plumbing in child processes, never through a shell; nothing that a peer sends becomes an argument of one,
+//! except in the environment and arguments that Git's hooks are defined to see.
 
 // Each example uses its own part of this tree.
 #![allow(dead_code, unreachable_pub)]
@@ -32,6 +33,7 @@ pub mod push;
 pub mod quarantine;
 pub mod receive;
 pub mod refs;
+pub mod refspec;
 pub mod repository;
 pub mod terminal;
 pub mod update;

@@ -10,7 +10,8 @@ use portline::git::{Commit, ObjectId};
 use super::error::Error;
 use super::process::{Git, Process};
 
-/// Questions in one go. That many fit into a pipe, and so do their answers: neither side ever blocks the other.
+/// Questions in one go. That many fit into a pipe, and so do their answers: neither side ever blocks the
+/// other.
 const BATCH: usize = 500;
 /// A commit larger than this is not read: history is made of small ones, a peer may name any object.
 const COMMIT: u64 = 16 << 20;
@@ -105,8 +106,10 @@ impl ObjectReader {
     /// As [`ObjectReader::infos`].
     pub fn commits(&mut self, ids: &[ObjectId]) -> Result<Vec<Commit>, Error> {
         let infos = self.infos(ids)?.into_iter().flatten();
-        let ids: Vec<ObjectId> =
-            infos.filter(|info| info.kind == Kind::Commit && info.size <= COMMIT).map(|info| info.id).collect();
+        let ids: Vec<ObjectId> = infos
+            .filter(|info| info.kind == Kind::Commit && info.size <= COMMIT)
+            .map(|info| info.id)
+            .collect();
         let mut commits = Vec::with_capacity(ids.len());
         let mut body = Vec::new();
         for batch in ids.chunks(BATCH) {

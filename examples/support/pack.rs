@@ -1,4 +1,5 @@
-//! Packs: built by `pack-objects`, stored by `index-pack` or `unpack-objects`, streamed in both directions and never held.
+//! Packs: built by `pack-objects`, stored by `index-pack` or `unpack-objects`, streamed in both directions
+//! and never held.
 
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
@@ -34,8 +35,8 @@ pub struct PackBuilder {
 }
 
 impl PackBuilder {
-    /// Starts `pack-objects`. It posts [`Work::PackChunk`] for each permit, [`Work::Message`] as it pleases and
-    /// [`Work::PackEnded`] at the end.
+    /// Starts `pack-objects`. It posts [`Work::PackChunk`] for each permit, [`Work::Message`] as it pleases
+    /// and [`Work::PackEnded`] at the end.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Answer`].
@@ -167,7 +168,8 @@ impl StoreOptions {
             command.args(self.quiet.then_some("-q"));
             command
         } else {
-            let mut command = git.command(&["index-pack", "--stdin", "--fix-thin", "--keep=receiving a pack"]);
+            let mut command =
+                git.command(&["index-pack", "--stdin", "--fix-thin", "--keep=receiving a pack"]);
             command.args(self.verbose.then_some("-v"));
             command.args((!self.quiet).then_some("--show-resolving-progress"));
             command
@@ -285,7 +287,8 @@ impl PackStore {
         }
     }
 
-    /// How it went, after [`Work::StoreEnded`] or when no program is running: the objects, still in quarantine.
+    /// How it went, after [`Work::StoreEnded`] or when no program is running: the objects, still in
+    /// quarantine.
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -64,8 +64,8 @@ impl Git {
         &self.git_dir
     }
 
-    /// `git` with these arguments, standing in the repository. Replacement objects are not looked at: they are
-    /// a local view of history, and a peer must get the objects as they are.
+    /// `git` with these arguments, standing in the repository. Replacement objects are not looked at: they
+    /// are a local view of history, and a peer must get the objects as they are.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         clean(&mut command).args(arguments).current_dir(&self.git_dir);
@@ -74,7 +74,8 @@ impl Git {
         command
     }
 
-    /// The environment that a hook of this repository starts with, which stands in the repository's directory.
+    /// The environment that a hook of this repository starts with, which stands in the repository's
+    /// directory.
     pub fn hook(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         clean(&mut command).current_dir(&self.git_dir).env("GIT_DIR", ".");
@@ -210,7 +211,8 @@ impl Drop for Process {
     }
 }
 
-/// Reads a stream to its end in pieces as they come and gives each to `take`; stops early when `take` says so.
+/// Reads a stream to its end in pieces as they come and gives each to `take`; stops early when `take` says
+/// so.
 ///
 /// # Errors
 /// That of the stream.
@@ -233,8 +235,8 @@ pub fn pieces(
     }
 }
 
-/// The first `count` bytes of a buffer: large pieces leave with the buffer, small ones are copied so that they do not
-/// keep a whole buffer alive.
+/// The first `count` bytes of a buffer: large pieces leave with the buffer, small ones are copied so that
+/// they do not keep a whole buffer alive.
 pub fn take_piece(buffer: &mut Vec<u8>, count: usize) -> bytes::Bytes {
     let size = buffer.len();
     if count.saturating_mul(4) < size {

@@ -9,7 +9,7 @@ use portline::git::push::Command;
 use portline::git::push::client::{Action, Client};
 use portline::git::push::report::Report;
 
-use super::drive::{Driver, Machine, Mailbox, Work};
+use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::objects::ObjectReader;
 use super::pack::PackBuilder;
@@ -33,8 +33,8 @@ pub struct PushDriver<'a> {
 }
 
 impl<'a> PushDriver<'a> {
-    /// A driver that lets `choose` tell what to push. The server's messages are always shown, our own progress if
-    /// `shows`.
+    /// A driver that lets `choose` tell what to push. The server's messages are always shown, our own
+    /// progress if `shows`.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -53,8 +53,8 @@ impl<'a> PushDriver<'a> {
     ///
     /// # Errors
     /// [`Error::Session`] when the session failed.
-    pub fn into_result(self) -> Result<Report, Error> {
-        self.result.unwrap_or(Err(Error::Stalled))
+    pub fn into_result(self, ran: Result<(), Error>) -> Result<Report, Error> {
+        drive::ended(self.result, ran)
     }
 
     fn end(&mut self, result: Result<Report, Error>) -> Result<(), Error> {
@@ -102,10 +102,12 @@ impl Driver<Client> for PushDriver<'_> {
                 let shown = self.local.show(&mut io::stderr(), &bytes);
                 shown.map_err(Error::io("progress cannot be shown"))?;
             }
-            Work::PackEnded if builder.finish()? => return Ok(machine.pack_finished(now)?),
             Work::PackEnded => {
-                let reason = Bytes::from_static(b"pack-objects failed");
-                return Ok(machine.pack_failed(now, reason)?);
+                let whole = builder.finish()?;
+                return Ok(match whole {
+                    true => machine.pack_finished(now)?,
+                    false => machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))?,
+                });
             }
             Work::PieceTaken | Work::StoreEnded | Work::RefsUpdated(_) => {}
         }

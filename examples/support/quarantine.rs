@@ -1,7 +1,8 @@
 //! Where received objects wait until they are known to be whole and wanted.
 //!
-//! A directory beside the real objects, named as Git names its own so that its garbage collection finds what a crash left
-//! behind. Git's programs write there and read both; moving the files in is what accepts them, dropping the directory is what refuses them.
+//! A directory beside the real objects, named as Git names its own so that its garbage collection finds what
+//! a crash left behind. Git's programs write there and read both; moving the files in is what accepts them,
+//! dropping the directory is what refuses them.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -42,8 +43,8 @@ impl Quarantine {
         ]
     }
 
-    /// Moves the objects in. A pack's index comes last of its files: that is what makes the pack visible, and all of it
-    /// is there by then. Keep the answer until the refs are updated.
+    /// Moves the objects in. A pack's index comes last of its files: that is what makes the pack visible, and
+    /// all of it is there by then. Keep the answer until the refs are updated.
     ///
     /// # Errors
     /// [`Error::Io`]; what was moved by then stays, unreferenced.
@@ -55,8 +56,8 @@ impl Quarantine {
     }
 }
 
-/// The marks that keep new packs from a garbage collection that runs before any ref names their objects. Dropping
-/// it takes them away.
+/// The marks that keep new packs from a garbage collection that runs before any ref names their objects.
+/// Dropping it takes them away.
 #[derive(Debug)]
 pub struct Kept(Vec<PathBuf>);
 

@@ -8,7 +8,7 @@ use portline::Instant;
 use portline::git::Version;
 use portline::git::push::server::{Action, Config, Outcome, Server, Update};
 
-use super::drive::{Driver, Machine, Mailbox, Work};
+use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::pack::{PackStore, StoreOptions};
 use super::quarantine::Quarantine;
@@ -56,8 +56,8 @@ impl<'a> ReceiveDriver<'a> {
     ///
     /// # Errors
     /// [`Error::Session`] when it failed.
-    pub fn into_result(mut self) -> Result<Outcome, Error> {
-        self.result.take().unwrap_or(Err(Error::Stalled))
+    pub fn into_result(mut self, ran: Result<(), Error>) -> Result<Outcome, Error> {
+        drive::ended(self.result.take(), ran)
     }
 
     fn begin(&mut self, now: Instant, machine: &mut Server, update: &Update) -> Result<(), Error> {
@@ -181,7 +181,8 @@ impl ReceiveDriver<'_> {
     }
 }
 
-/// Refs that are being moved are moved to the end, even when the client has gone: half a push is nobody's wish.
+/// Refs that are being moved are moved to the end, even when the client has gone: half a push is nobody's
+/// wish.
 impl Drop for ReceiveDriver<'_> {
     fn drop(&mut self) {
         self.join();

@@ -15,7 +15,8 @@ use super::process::{Git, Process, complaint};
 /// Name, id, id of the peeled object, target of a symbolic ref. None of them can hold a NUL or a line feed.
 const FORMAT: &str = "--format=%(refname)%00%(objectname)%00%(*objectname)%00%(symref)";
 
-/// All refs sorted by name, `HEAD` first if it names something. Refs that are broken are left out, as Git does.
+/// All refs sorted by name, `HEAD` first if it names something. Refs that are broken are left out, as Git
+/// does.
 ///
 /// # Errors
 /// [`Error::Git`], [`Error::Answer`], [`Error::Io`].
@@ -41,7 +42,11 @@ fn parse(line: &[u8]) -> Result<Option<Ref>, Error> {
     let (name, id, peeled, target) = (next()?, next()?, next()?, next()?);
     let Ok(name) = RefName::new(name) else { return Ok(None) };
     let id = ObjectId::from_hex(id).map_err(|_| answer())?;
-    Ok(Some(Ref { peeled: ObjectId::from_hex(peeled).ok(), target: RefName::new(target).ok(), ..Ref::new(name, id) }))
+    Ok(Some(Ref {
+        peeled: ObjectId::from_hex(peeled).ok(),
+        target: RefName::new(target).ok(),
+        ..Ref::new(name, id)
+    }))
 }
 
 /// A tag of a tag: `%(*objectname)` goes one step in older Gits, the wire wants the end of the chain.
@@ -136,7 +141,8 @@ impl Updater {
         Ok(Self { process, stdin, stdout, stderr: stderr.ok_or_else(missing)? })
     }
 
-    /// One transaction. Git answers only the verbs, so its output cannot fill up while the commands are written.
+    /// One transaction. Git answers only the verbs, so its output cannot fill up while the commands are
+    /// written.
     fn transact(&mut self, commands: &[Command]) -> std::io::Result<()> {
         let mut text = b"start\0".to_vec();
         for command in commands {
@@ -164,7 +170,8 @@ impl Updater {
         let _ = stderr.read_to_end(&mut said);
         let _ = process.wait();
         let words = complaint(&said);
-        let words = words.strip_prefix(b"prepare: ").or_else(|| words.strip_prefix(b"commit: ")).unwrap_or(words);
+        let words =
+            words.strip_prefix(b"prepare: ").or_else(|| words.strip_prefix(b"commit: ")).unwrap_or(words);
         Bytes::copy_from_slice(if words.is_empty() { b"the ref could not be updated" } else { words })
     }
 }

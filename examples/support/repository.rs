@@ -35,8 +35,8 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Opens the repository that `path` names. Whether it may be used at all (its owner, `safe.directory`) is asked of
-    /// Git itself, by the same check that its own servers make.
+    /// Opens the repository that `path` names. Whether it may be used at all (its owner, `safe.directory`) is
+    /// asked of Git itself, by the same check that its own servers make.
     ///
     /// # Errors
     /// [`Error::NotARepository`], [`Error::Unusable`], [`Error::Io`].
@@ -147,7 +147,10 @@ impl Repository {
     /// [`Error::Io`].
     pub fn shallow(&self) -> Result<Vec<ObjectId>, Error> {
         match fs::read(self.common.join("shallow")) {
-            Ok(text) => Ok(text.split(|byte| *byte == b'\n').filter_map(|line| ObjectId::from_hex(line).ok()).collect()),
+            Ok(text) => Ok(text
+                .split(|byte| *byte == b'\n')
+                .filter_map(|line| ObjectId::from_hex(line).ok())
+                .collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(Error::io("the list of shallow commits cannot be read")(error)),
         }
@@ -158,10 +161,13 @@ impl Repository {
     pub fn alternate_tips(&self) -> Vec<ObjectId> {
         let Ok(listed) = fs::read(self.objects.join("info/alternates")) else { return Vec::new() };
         let mut tips = Vec::new();
-        for line in listed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#")) {
+        for line in
+            listed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+        {
             let objects = self.objects.join(os(line));
             let Some(owner) = objects.parent().filter(|owner| owner.join("HEAD").exists()) else { continue };
-            let asked = Git::new(owner.to_owned()).ask(&["for-each-ref", "--format=%(objectname)"], Vec::new());
+            let asked =
+                Git::new(owner.to_owned()).ask(&["for-each-ref", "--format=%(objectname)"], Vec::new());
             let listed = asked.unwrap_or_default();
             tips.extend(listed.split(|byte| *byte == b'\n').filter_map(|id| ObjectId::from_hex(id).ok()));
         }
@@ -198,8 +204,8 @@ fn git_dir(candidate: &Path) -> Option<PathBuf> {
     looks_right.then(|| candidate.to_owned())
 }
 
-/// Lets Git decide whether it would serve this repository, and tells its hash function: a server's greeting in
-/// version 2 is a few lines however many refs there are.
+/// Lets Git decide whether it would serve this repository, and tells its hash function: a server's greeting
+/// in version 2 is a few lines however many refs there are.
 fn check(git_dir: &Path) -> Result<ObjectFormat, Error> {
     let mut command = Command::new("git");
     clean(&mut command).args(["upload-pack", "--strict", "--http-backend-info-refs"]).arg(git_dir);

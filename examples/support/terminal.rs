@@ -1,8 +1,9 @@
 //! Printing what a peer sent (T18).
 //!
-//! Progress, error messages, ref names and paths are the peer's bytes. Printed as they are they could move the
-//! cursor, change the title or answer the terminal's questions in the user's name. Here every control character
-//! and every character that reorders text is shown as `\u{…}`, and bytes that are no UTF-8 as `\x..`.
+//! Progress, error messages, ref names and paths are the peer's bytes. Printed as they are they could move
+//! the cursor, change the title or answer the terminal's questions in the user's name. Here every control
+//! character and every character that reorders text is shown as `\u{…}`, and bytes that are no UTF-8 as
+//! `\x..`.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -39,8 +40,8 @@ fn acts(character: char) -> bool {
     turns || (character.is_control() && !matches!(character, '\n' | '\t'))
 }
 
-/// Prints progress as it arrives: whole lines with a prefix in front, in any split. CR and LF both end a line, so a
-/// counter redraws itself on a terminal as it does under Git.
+/// Prints progress as it arrives: whole lines with a prefix in front, in any split. CR and LF both end a
+/// line, so a counter redraws itself on a terminal as it does under Git.
 #[derive(Debug)]
 pub struct Progress {
     prefix: &'static str,

@@ -5,8 +5,8 @@
 //!                                                           └─► post-receive, post-update
 //! ```
 //!
-//! Everything a user sees is Git's own wording, for scripts and people know it. One difference: the report goes out
-//! after the last hook, not before it, since with it the session is over.
+//! Everything a user sees is Git's own wording, for scripts and people know it. One difference: the report
+//! goes out after the last hook, not before it, since with it the session is over.
 
 use std::path::{Path, PathBuf};
 
@@ -180,7 +180,9 @@ impl Job {
                 return Ok(Err(reason.to_owned()));
             }
         }
-        if command.new.is_null() && git.run(&["rev-parse", "--verify", "-q", &name(command)], Vec::new())?.stdout.is_empty() {
+        if command.new.is_null()
+            && git.run(&["rev-parse", "--verify", "-q", &name(command)], Vec::new())?.stdout.is_empty()
+        {
             self.say("warning", "deleting a non-existent ref");
             return Ok(Ok(Verdict::Nothing));
         }

@@ -7,7 +7,7 @@ use portline::Instant;
 use portline::git::Version;
 use portline::git::fetch::server::{Action, Config, Outcome, Server, WantPolicy};
 
-use super::drive::{Driver, Mailbox, Work};
+use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::history::{self, Coverage};
 use super::objects::ObjectReader;
@@ -59,8 +59,8 @@ impl<'a> UploadDriver<'a> {
     ///
     /// # Errors
     /// [`Error::Session`] when it failed.
-    pub fn into_result(self) -> Result<Outcome, Error> {
-        self.result.unwrap_or(Err(Error::Stalled))
+    pub fn into_result(self, ran: Result<(), Error>) -> Result<Outcome, Error> {
+        drive::ended(self.result, ran)
     }
 }
 
@@ -87,7 +87,9 @@ impl Driver<Server> for UploadDriver<'_> {
             }
             Action::Finished(outcome) => self.end(Ok(outcome)),
             Action::Failed(error) => self.end(Err(Error::session(&error))),
-            other => return Err(Error::Session { message: format!("an action of a newer machine: {other:?}") }),
+            other => {
+                return Err(Error::Session { message: format!("an action of a newer machine: {other:?}") });
+            }
         }
         Ok(())
     }
@@ -101,8 +103,13 @@ impl Driver<Server> for UploadDriver<'_> {
                 machine.pack_chunk(now, bytes)?;
             }
             Work::Message(bytes) => machine.progress(now, bytes)?,
-            Work::PackEnded if builder.finish()? => return Ok(machine.pack_finished(now)?),
-            Work::PackEnded => return Ok(machine.pack_failed(now, Bytes::from_static(ABORTED))?),
+            Work::PackEnded => {
+                let whole = builder.finish()?;
+                return Ok(match whole {
+                    true => machine.pack_finished(now)?,
+                    false => machine.pack_failed(now, Bytes::from_static(ABORTED))?,
+                });
+            }
             Work::PieceTaken | Work::StoreEnded | Work::RefsUpdated(_) => {}
         }
         self.builder = Some(builder);

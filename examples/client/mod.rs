@@ -1,0 +1,281 @@
+//! The three commands of `git_client`: a session each, and what becomes of its result.
+
+#![allow(unreachable_pub)]
+
+pub mod options;
+mod table;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use portline::Instant;
+use portline::git::fetch::client::{Action, Client, Config, Outcome};
+use portline::git::push::client as pushing;
+use portline::git::push::{Change, Command};
+use portline::git::{Advertisement, ObjectId, RefName, Service};
+
+use self::options::{FetchTask, Options, PushTask, open};
+use self::table::{Line, Table};
+use crate::support::drive::{self, Drive, Driver, GitSession, Work};
+use crate::support::fetch::FetchDriver;
+use crate::support::history;
+use crate::support::push::PushDriver;
+use crate::support::refs::{Updates, by_name};
+use crate::support::terminal::safe;
+use crate::support::{Error, Repository};
+
+/// Shows the server's refs, as `git ls-remote` does.
+///
+/// # Errors
+/// Whatever kept us from asking.
+pub fn list(options: &Options) -> Result<bool, Error> {
+    let (connection, request) = options.connect(Service::UploadPack)?;
+    let config = Config { request, idle_timeout: options.timeout, ..Config::default() };
+    let drive = Drive::new(connection);
+    let machine = Client::new(config, drive.now());
+    let mut driver = Lister::default();
+    let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
+    drive::ended(driver.result, ran)?;
+    let failed = || Error::io("standard output");
+    let mut output = io::stdout().lock();
+    for entry in driver.seen.into_iter().flat_map(|seen| seen.refs) {
+        let name = safe(entry.name.as_bytes());
+        writeln!(output, "{}\t{name}", entry.id).map_err(failed())?;
+        if let Some(peeled) = entry.peeled {
+            writeln!(output, "{peeled}\t{name}^{{}}").map_err(failed())?;
+        }
+    }
+    Ok(true)
+}
+
+/// Wants nothing and keeps what it is shown.
+#[derive(Default)]
+struct Lister {
+    seen: Option<Advertisement>,
+    result: Option<Result<Outcome, Error>>,
+}
+
+impl Driver<Client> for Lister {
+    fn act(&mut self, now: Instant, machine: &mut Client, action: Action) -> Result<(), Error> {
+        match action {
+            Action::Advertised(seen) => {
+                self.seen = Some(seen);
+                machine.want(now, Vec::new(), Vec::new())?;
+            }
+            Action::Finished(outcome) => self.result = Some(Ok(outcome)),
+            Action::Failed(error) => self.result = Some(Err(Error::session(&error))),
+            Action::FindHeld(_) | Action::LoadCommits(_) | Action::Progress(_) | Action::Pack(_) => {}
+        }
+        Ok(())
+    }
+
+    fn handle_work(&mut self, _: Instant, _: &mut Client, _: Work) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn is_busy(&self) -> bool {
+        false
+    }
+}
+
+/// A ref that a refspec asks for.
+struct Wish {
+    source: RefName,
+    target: RefName,
+    id: ObjectId,
+    force: bool,
+}
+
+fn wishes(task: &FetchTask, seen: &Advertisement) -> Vec<Wish> {
+    let mut wishes: HashMap<RefName, Wish> = HashMap::new();
+    for spec in &task.refspecs {
+        for entry in &seen.refs {
+            if let Some(target) = spec.map(&entry.name) {
+                let (source, id) = (entry.name.clone(), entry.id);
+                wishes.entry(target.clone()).or_insert(Wish { source, target, id, force: spec.force });
+            }
+        }
+    }
+    let mut wishes: Vec<Wish> = wishes.into_values().collect();
+    wishes.sort_unstable_by(|a, b| a.target.cmp(&b.target));
+    wishes
+}
+
+/// Fetches objects first and moves refs afterwards, each from the value it was seen at.
+///
+/// # Errors
+/// Whatever kept the objects from coming; a ref that cannot be moved is a line of the table.
+pub fn fetch(options: &Options, task: &FetchTask) -> Result<bool, Error> {
+    let repository = open(&task.directory)?;
+    let (connection, request) = options.connect(Service::UploadPack)?;
+    let config =
+        Config { request, idle_timeout: options.timeout, no_progress: options.quiet, ..Config::default() };
+    let choose = |seen: &Advertisement| Ok(wishes(task, seen).into_iter().map(|wish| wish.id).collect());
+    let drive = Drive::new(connection);
+    let mut driver = FetchDriver::new(&repository, drive.mailbox(), Box::new(choose), !options.quiet)?;
+    let machine = Client::new(config, drive.now());
+    let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
+    let mut fetched = driver.into_result(ran)?;
+    if options.stats {
+        let Outcome { rounds, haves, wants, .. } = fetched.outcome;
+        let shown = writeln!(io::stdout(), "rounds={rounds} haves={haves} wants={wants}");
+        shown.map_err(Error::io("standard output"))?;
+    }
+    let wishes = wishes(task, &fetched.advertisement);
+    let tips: Vec<ObjectId> = wishes.iter().map(|wish| wish.id).collect();
+    let _kept = fetched.accept(&repository, &tips)?;
+    let mut table = Table::default();
+    move_refs(&repository, &wishes, &mut table)?;
+    table.print()
+}
+
+fn move_refs(repository: &Repository, wishes: &[Wish], table: &mut Table) -> Result<(), Error> {
+    let present = by_name(&repository.refs()?);
+    let checked_out = if repository.is_bare() { None } else { repository.head_branch()? };
+    let mut updates = Updates::new(repository.git(), "fetch");
+    for wish in wishes {
+        let old = present.get(&wish.target).copied();
+        if old == Some(wish.id) {
+            continue;
+        }
+        let command = Command {
+            name: wish.target.clone(),
+            old: old.unwrap_or(ObjectId::null(repository.format())),
+            new: wish.id,
+        };
+        let reason = if checked_out.as_ref() == Some(&wish.target) {
+            Some("refusing to fetch into the branch that is checked out".into())
+        } else if wish.force {
+            None
+        } else {
+            refused_move(repository, &command)?.map(Into::into)
+        };
+        let reason = match reason {
+            Some(reason) => Some(reason),
+            None => updates.apply(&command)?.err(),
+        };
+        table.push(Line { source: Some(wish.source.as_bytes().to_vec()), command, reason });
+    }
+    Ok(())
+}
+
+/// Why a ref may not move without force: branches only move forwards, everything else stays.
+fn refused_move(repository: &Repository, command: &Command) -> Result<Option<&'static str>, Error> {
+    if command.change() != Change::Update {
+        return Ok(None);
+    }
+    let name = command.name.as_bytes();
+    if !name.starts_with(b"refs/heads/") && !name.starts_with(b"refs/remotes/") {
+        return Ok(Some("already exists"));
+    }
+    let known = repository.object_reader()?.existing(&[command.old])?;
+    if known.is_empty() {
+        return Ok(Some("fetch first"));
+    }
+    let forward = history::is_ancestor(repository.git(), &command.old, &command.new)?;
+    Ok((!forward).then_some("non-fast-forward"))
+}
+
+/// Pushes what may be pushed and prints what became of each ref.
+///
+/// # Errors
+/// Whatever kept the server from reporting.
+pub fn push(options: &Options, task: &PushTask) -> Result<bool, Error> {
+    let repository = open(&task.directory)?;
+    let specs = task.specs.iter().map(|spec| Spec::parse(&repository, spec, task.force));
+    let specs = specs.collect::<Result<Vec<Spec>, Error>>()?;
+    let (connection, request) = options.connect(Service::ReceivePack)?;
+    let config = pushing::Config {
+        request,
+        atomic: task.atomic,
+        quiet: options.quiet,
+        push_options: task.options.clone(),
+        idle_timeout: options.timeout,
+        ..pushing::Config::default()
+    };
+    let planned = RefCell::new((Vec::new(), Table::default()));
+    let choose = |seen: &Advertisement| {
+        let mut planned = planned.borrow_mut();
+        let (commands, table) = &mut *planned;
+        plan(&repository, &specs, seen, commands, table)?;
+        if task.atomic && !table.is_clean() {
+            for command in commands.drain(..) {
+                table.push(Line { source: None, command, reason: Some("atomic push failed".into()) });
+            }
+        }
+        Ok(commands.clone())
+    };
+    let drive = Drive::new(connection);
+    let mut driver = PushDriver::new(&repository, drive.mailbox(), Box::new(choose), !options.quiet)?;
+    let machine = pushing::Client::new(config, drive.now());
+    let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
+    let report = driver.into_result(ran)?;
+    let (commands, mut table) = planned.into_inner();
+    if let Err(reason) = &report.unpack {
+        let shown = writeln!(io::stderr(), "error: remote unpack failed: {}", safe(reason));
+        shown.map_err(Error::io("standard error"))?;
+    }
+    for (command, told) in commands.into_iter().zip(report.refs) {
+        table.push(Line { source: None, command, reason: told.result.err() });
+    }
+    Ok(table.print()? && report.unpack.is_ok())
+}
+
+/// `[+]SRC[:DST]`, resolved as far as that goes without the server.
+struct Spec {
+    source: Option<ObjectId>,
+    target: RefName,
+    force: bool,
+}
+
+impl Spec {
+    fn parse(repository: &Repository, text: &str, force: bool) -> Result<Self, Error> {
+        let (force, text) = text.strip_prefix('+').map_or((force, text), |rest| (true, rest));
+        let (source, target) = text.split_once(':').unwrap_or((text, ""));
+        let target = if target.is_empty() {
+            let asked = ["rev-parse", "--symbolic-full-name", "--verify", "-q", "--end-of-options", source];
+            let full = repository.git().run(&asked, Vec::new())?.stdout;
+            let full = full.trim_ascii();
+            full.strip_prefix(b"--end-of-options").unwrap_or(full).trim_ascii().to_vec()
+        } else if target.starts_with("refs/") {
+            target.into()
+        } else {
+            format!("refs/heads/{target}").into()
+        };
+        let target = RefName::new(&target)
+            .map_err(|error| Error::Usage(format!("'{text}' does not say which ref to push to: {error}")))?;
+        let source = if source.is_empty() { None } else { Some(repository.resolve_revision(source)?) };
+        Ok(Self { source, target, force })
+    }
+}
+
+/// What to ask the server for; what must not be asked without force goes straight into the table.
+fn plan(
+    repository: &Repository,
+    specs: &[Spec],
+    seen: &Advertisement,
+    commands: &mut Vec<Command>,
+    table: &mut Table,
+) -> Result<(), Error> {
+    let null = ObjectId::null(repository.format());
+    for spec in specs {
+        let old = seen.find(&spec.target).map_or(null, |entry| entry.id);
+        let command = Command { name: spec.target.clone(), old, new: spec.source.unwrap_or(null) };
+        let reason = if command.old == command.new {
+            if !command.new.is_null() {
+                continue;
+            }
+            Some("remote ref does not exist")
+        } else if spec.force {
+            None
+        } else {
+            refused_move(repository, &command)?
+        };
+        match reason {
+            Some(reason) => table.push(Line { source: None, command, reason: Some(reason.into()) }),
+            None => commands.push(command),
+        }
+    }
+    Ok(())
+}

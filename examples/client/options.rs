@@ -1,0 +1,232 @@
+//! The command line of `git_client`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use bytes::Bytes;
+use portline::git::{Request, Service};
+
+use crate::support::connection::Connection;
+use crate::support::process::clean;
+use crate::support::refspec::Refspec;
+use crate::support::{Error, Lookup, Repository};
+
+const USAGE: &str = "usage: git_client ls-remote URL
+       git_client fetch DIR URL [REFSPEC...] [--mirror]
+       git_client push DIR URL [[+]SRC:DST...] [--delete REF] [--force] [--atomic] [-o OPTION]
+common: [--stats] [--quiet] [--timeout=N], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
+
+/// How long to wait for a host to answer.
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// What was asked for.
+#[derive(Debug)]
+pub struct Options {
+    /// What to do.
+    pub task: Task,
+    /// Whom to ask.
+    pub remote: Remote,
+    /// Print what the negotiation took.
+    pub stats: bool,
+    /// Show no progress.
+    pub quiet: bool,
+    /// Give up after so long a silence.
+    pub timeout: Option<Duration>,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Task {
+    /// Show the refs.
+    List,
+    /// Fetch.
+    Fetch(FetchTask),
+    /// Push.
+    Push(PushTask),
+}
+
+/// A fetch.
+#[derive(Debug)]
+pub struct FetchTask {
+    /// Into which repository.
+    pub directory: PathBuf,
+    /// What becomes what.
+    pub refspecs: Vec<Refspec>,
+}
+
+/// A push.
+#[derive(Debug)]
+pub struct PushTask {
+    /// From which repository.
+    pub directory: PathBuf,
+    /// `[+]SRC[:DST]`; an empty SRC deletes.
+    pub specs: Vec<String>,
+    /// As if every spec had a `+`.
+    pub force: bool,
+    /// All or nothing.
+    pub atomic: bool,
+    /// For the server's hooks.
+    pub options: Vec<Bytes>,
+}
+
+/// Whom to ask.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// `git://HOST[:PORT]/PATH`.
+    Daemon {
+        /// `HOST:PORT`.
+        address: String,
+        /// As it stands in the URL.
+        host: String,
+        /// The repository.
+        path: String,
+    },
+    /// A program and its arguments.
+    Program(Vec<OsString>),
+}
+
+/// The command line as it is being read.
+#[derive(Debug, Default)]
+struct Words {
+    plain: Vec<String>,
+    program: Vec<OsString>,
+    deletes: Vec<String>,
+    push_options: Vec<Bytes>,
+    mirror: bool,
+    force: bool,
+    atomic: bool,
+    stats: bool,
+    quiet: bool,
+    timeout: Option<Duration>,
+}
+
+impl Words {
+    fn read(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut words = Self::default();
+        while let Some(argument) = arguments.next() {
+            if argument == "--" {
+                words.program = arguments.collect();
+                break;
+            }
+            let text = argument.into_string().ok()?;
+            match text.as_str() {
+                "--mirror" => words.mirror = true,
+                "--force" | "-f" => words.force = true,
+                "--atomic" => words.atomic = true,
+                "--stats" => words.stats = true,
+                "--quiet" | "-q" => words.quiet = true,
+                "--delete" | "-d" => words.deletes.push(arguments.next()?.into_string().ok()?),
+                "-o" => words.push_options.push(arguments.next()?.into_string().ok()?.into()),
+                other => match other.strip_prefix("--timeout=") {
+                    Some(seconds) => words.timeout = Some(Duration::from_secs(seconds.parse().ok()?)),
+                    None if other.starts_with('-') => return None,
+                    None => words.plain.push(text),
+                },
+            }
+        }
+        words.timeout = words.timeout.filter(|timeout| !timeout.is_zero());
+        Some(words)
+    }
+}
+
+impl Options {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, Error> {
+        let usage = || Error::Usage(USAGE.to_owned());
+        let mut words = Words::read(arguments).ok_or_else(usage)?;
+        let mut plain = std::mem::take(&mut words.plain).into_iter();
+        let command = plain.next().ok_or_else(usage)?;
+        let directory = match command.as_str() {
+            "ls-remote" => None,
+            "fetch" | "push" => Some(PathBuf::from(plain.next().ok_or_else(usage)?)),
+            _ => return Err(usage()),
+        };
+        let remote = if words.program.is_empty() {
+            Remote::parse(&plain.next().ok_or_else(usage)?)?
+        } else {
+            Remote::Program(std::mem::take(&mut words.program))
+        };
+        let (stats, quiet, timeout) = (words.stats, words.quiet, words.timeout);
+        let rest: Vec<String> = plain.collect();
+        let task = match (directory, command.as_str()) {
+            (Some(directory), "fetch") => {
+                Task::Fetch(FetchTask { directory, refspecs: refspecs(&rest, words.mirror)? })
+            }
+            (Some(directory), _) => {
+                let deletes = words.deletes.into_iter().map(|name| format!(":{name}"));
+                let specs: Vec<String> = rest.into_iter().chain(deletes).collect();
+                if specs.is_empty() {
+                    return Err(usage());
+                }
+                let (force, atomic, options) = (words.force, words.atomic, words.push_options);
+                Task::Push(PushTask { directory, specs, force, atomic, options })
+            }
+            (None, _) => Task::List,
+        };
+        Ok(Self { task, remote, stats, quiet, timeout })
+    }
+
+    /// Reaches the server. The request that is to be sent first comes with it, where one is.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn connect(&self, service: Service) -> Result<(Connection, Option<Request>), Error> {
+        match &self.remote {
+            Remote::Daemon { address, host, path } => {
+                let mut request = Request::new(service).with_path(path.clone());
+                request.host = Some(host.clone().into());
+                Ok((Connection::connect(address.as_str(), CONNECT)?, Some(request)))
+            }
+            Remote::Program(words) => {
+                let (program, arguments) =
+                    words.split_first().ok_or_else(|| Error::Usage(USAGE.to_owned()))?;
+                let mut command = Command::new(program);
+                clean(&mut command).args(arguments);
+                Ok((Connection::child(command)?, None))
+            }
+        }
+    }
+}
+
+/// The refspecs of a fetch.
+fn refspecs(given: &[String], mirror: bool) -> Result<Vec<Refspec>, Error> {
+    let default: &[&str] = if mirror {
+        &["+refs/*:refs/*"]
+    } else {
+        &["+refs/heads/*:refs/remotes/origin/*", "refs/tags/*:refs/tags/*"]
+    };
+    if given.is_empty() || mirror {
+        default.iter().map(|spec| Refspec::parse(spec)).collect()
+    } else {
+        given.iter().map(|spec| Refspec::parse(spec)).collect()
+    }
+}
+
+impl Remote {
+    fn parse(url: &str) -> Result<Self, Error> {
+        let usage = || Error::Usage(format!("'{url}' is no URL of the form git://HOST[:PORT]/PATH"));
+        let rest = url.strip_prefix("git://").ok_or_else(usage)?;
+        let slash = rest.find('/').ok_or_else(usage)?;
+        let (host, path) = rest.split_at_checked(slash).ok_or_else(usage)?;
+        // A colon inside brackets belongs to an IPv6 address.
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
+        let address = if has_port { host.to_owned() } else { format!("{host}:9418") };
+        if host.is_empty() || path.len() < 2 {
+            return Err(usage());
+        }
+        Ok(Self::Daemon { address, host: host.to_owned(), path: path.to_owned() })
+    }
+}
+
+/// Opens the user's repository.
+///
+/// # Errors
+/// As [`Repository::open`].
+pub fn open(directory: &std::path::Path) -> Result<Repository, Error> {
+    Repository::open(directory, Lookup::Git)
+}

@@ -1,0 +1,53 @@
+//! A Git client on Portline: what a fetch and a push are, with every object handled by the `git` you have.
+//!
+//! ```text
+//! git_client ls-remote URL
+//! git_client fetch DIR URL [REFSPEC…] [--mirror]
+//! git_client push DIR URL [[+]SRC:DST…] [--delete REF] [--force] [--atomic] [-o OPTION]
+//! ```
+//!
+//! URL is `git://HOST[:PORT]/PATH`. In its place, a server program can follow behind `--`:
+//!
+//! ```text
+//! git_client fetch . -- git upload-pack /srv/project.git
+//! git_client push . main:main -- ssh host git-receive-pack project.git
+//! ```
+//!
+//! - **fetch**: a REFSPEC is `[+]SRC:DST`, full names, with one `*` on both sides or on none; `+` allows a
+//!   ref to go anywhere, otherwise branches only move forwards and tags stay. Without any:
+//!   `+refs/heads/*:refs/remotes/origin/*` and `refs/tags/*:refs/tags/*`. `--mirror` is `+refs/*:refs/*`.
+//!   Nothing is pruned, a checked out branch is not touched.
+//! - **push**: SRC is any revision, DST a full name or a branch; SRC alone is pushed under its own name, an
+//!   empty SRC deletes.
+//! - `--stats` prints what the negotiation took, `--quiet` shows no progress, `--timeout=N` gives up after N
+//!   silent seconds.
+//!
+//! Every ref is a line of the table on standard output. Exit code: 0, all is as asked; 1, some ref was
+//! refused; 2, nothing could be done, and standard error says why.
+
+mod client;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use client::options::{Options, Task};
+use client::{fetch, list, push};
+
+fn main() -> ExitCode {
+    let result = Options::parse(env::args_os().skip(1)).and_then(|options| match &options.task {
+        Task::List => list(&options),
+        Task::Fetch(task) => fetch(&options, task),
+        Task::Push(task) => push(&options, task),
+    });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "fatal: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! A Git server on Portline: fetch from it and push to it with the `git` you have.
+//!
+//! ```text
+//! git_server upload-pack [--strict] [--timeout=N] DIR      on standard input and output
+//! git_server receive-pack [--strict] [--timeout=N] DIR
+//! git_server daemon ROOT [--listen ADDR] [--enable-push] [--strict] [--timeout=N] [--max-connections=N]
+//! ```
+//!
+//! The first two are called as Git calls its own, over SSH or from the same machine:
+//!
+//! ```text
+//! git clone --upload-pack='git_server upload-pack' /srv/project.git
+//! git push --receive-pack='git_server receive-pack' /srv/project.git main
+//! ```
+//!
+//! The daemon speaks `git://` for every repository below ROOT; without `--enable-push` it is read-only. It
+//! prints `listening on ADDR` when it is ready; port 0 takes a free one. There is no authentication in this
+//! protocol.
+//!
+//! Settings are the repository's own: `transfer.hideRefs`, `uploadpack.*`, `receive.*`, and its hooks.
+//! Versions 0 and 1 of the protocol are spoken; a client that asks for version 2 is answered in version 0, as
+//! Git allows.
+//!
+//! Exit code: 0 when the session ended as the protocol has it, 128 otherwise, with the reason on standard
+//! error.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use portline::git::fetch::server::Server as UploadServer;
+use portline::git::push::server::Server as ReceiveServer;
+use portline::git::{Request, Service, Version};
+use portline::pkt::{self, Packet, Reader};
+use support::connection::Connection;
+use support::drive::{Drive, GitSession};
+use support::receive::{self, ReceiveDriver};
+use support::repository::os;
+use support::terminal::safe;
+use support::upload::{self, UploadDriver};
+use support::{Error, Lookup, Repository};
+
+const USAGE: &str = "usage: git_server upload-pack [--strict] [--timeout=N] DIR
+       git_server receive-pack [--strict] [--timeout=N] DIR
+       git_server daemon ROOT [--listen ADDR] [--enable-push] [--strict] [--timeout=N] [--max-connections=N]";
+
+/// How long a client of the daemon may take for its first line.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// The longest request line.
+const REQUEST: usize = 16 << 10;
+
+fn main() -> ExitCode {
+    let result = Options::parse(env::args_os().skip(1)).and_then(|options| match options.mode {
+        Mode::Serve(service) => serve_standard(service, &options),
+        Mode::Daemon => run_daemon(options),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Git's own words come with their own line breaks.
+            let _ = writeln!(io::stderr(), "fatal: {error}");
+            ExitCode::from(128)
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Serve(Service),
+    Daemon,
+}
+
+#[derive(Clone, Debug)]
+struct Options {
+    mode: Mode,
+    directory: PathBuf,
+    lookup: Lookup,
+    timeout: Option<Duration>,
+    listen: String,
+    push: bool,
+    connections: usize,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, Error> {
+        let usage = || Error::Usage(USAGE.to_owned());
+        let mode = match arguments.next().as_deref().and_then(OsStr::to_str) {
+            Some("upload-pack" | "git-upload-pack") => Mode::Serve(Service::UploadPack),
+            Some("receive-pack" | "git-receive-pack") => Mode::Serve(Service::ReceivePack),
+            Some("daemon") => Mode::Daemon,
+            _ => return Err(usage()),
+        };
+        let mut options = Self {
+            mode,
+            directory: PathBuf::new(),
+            lookup: Lookup::Git,
+            timeout: None,
+            listen: "127.0.0.1:9418".to_owned(),
+            push: false,
+            connections: 32,
+        };
+        let mut directory = None;
+        while let Some(argument) = arguments.next() {
+            let daemon = mode == Mode::Daemon;
+            let text = argument.to_str().unwrap_or_default();
+            if text == "--strict" {
+                options.lookup = Lookup::Strict;
+            } else if text == "--no-strict" {
+                options.lookup = Lookup::Git;
+            } else if let Some(seconds) = text.strip_prefix("--timeout=") {
+                let seconds = seconds.parse().map_err(|_| usage())?;
+                options.timeout = Some(Duration::from_secs(seconds)).filter(|timeout| !timeout.is_zero());
+            } else if daemon && text == "--enable-push" {
+                options.push = true;
+            } else if daemon && text == "--listen" {
+                let address = arguments.next().and_then(|address| address.into_string().ok());
+                options.listen = address.ok_or_else(usage)?;
+            } else if let Some(limit) = text.strip_prefix("--max-connections=").filter(|_| daemon) {
+                options.connections = limit.parse().map_err(|_| usage())?;
+            } else if directory.is_none() && !text.starts_with('-') {
+                directory = Some(PathBuf::from(argument));
+            } else {
+                return Err(usage());
+            }
+        }
+        options.directory = directory.ok_or_else(usage)?;
+        Ok(options)
+    }
+}
+
+/// One session on standard input and output.
+fn serve_standard(service: Service, options: &Options) -> Result<(), Error> {
+    let version = requested_version(env::var_os("GIT_PROTOCOL").as_deref());
+    let repository = Repository::open(&options.directory, options.lookup)?;
+    serve(service, version, &repository, Connection::standard(), options.timeout)
+}
+
+/// `GIT_PROTOCOL` is a list such as `version=1:other`; the highest version counts.
+fn requested_version(value: Option<&OsStr>) -> Version {
+    let keys = value.and_then(OsStr::to_str).unwrap_or_default().split(':');
+    let versions = keys.filter_map(|key| match key {
+        "version=1" => Some(Version::V1),
+        "version=2" => Some(Version::V2),
+        _ => None,
+    });
+    versions.max().unwrap_or_default()
+}
+
+/// One session on any connection.
+fn serve(
+    service: Service,
+    version: Version,
+    repository: &Repository,
+    connection: Connection,
+    timeout: Option<Duration>,
+) -> Result<(), Error> {
+    let drive = Drive::new(connection);
+    let (now, mailbox) = (drive.now(), drive.mailbox());
+    match service {
+        Service::UploadPack => {
+            let machine = UploadServer::new(upload::config(repository, version, timeout), now);
+            let mut driver = UploadDriver::new(repository, mailbox)?;
+            let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
+            driver.into_result(ran).map(drop)
+        }
+        Service::ReceivePack => {
+            let machine = ReceiveServer::new(receive::config(repository, version, timeout), now);
+            let mut driver = ReceiveDriver::new(repository, mailbox);
+            let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
+            driver.into_result(ran).map(drop)
+        }
+    }
+}
+
+/// Accepts connections until the process is ended.
+fn run_daemon(options: Options) -> Result<(), Error> {
+    let root = options.directory.canonicalize().map_err(Error::io("the root cannot be resolved"))?;
+    let options = Arc::new(Options { directory: root, ..options });
+    let listener = TcpListener::bind(&options.listen).map_err(Error::io("cannot listen"))?;
+    let address = listener.local_addr().map_err(Error::io("cannot listen"))?;
+    let mut output = io::stdout();
+    writeln!(output, "listening on {address}").map_err(Error::io("standard output"))?;
+    output.flush().map_err(Error::io("standard output"))?;
+    let open = Arc::new(AtomicUsize::new(0));
+    for stream in listener.incoming() {
+        // A client that is gone before it was accepted is no reason to stop.
+        let Ok(stream) = stream else { continue };
+        let slot = Slot::take(&open);
+        if slot.number > options.connections {
+            refuse(&stream, b"too many connections");
+            continue;
+        }
+        let options = Arc::clone(&options);
+        thread::spawn(move || {
+            let _slot = slot;
+            if let Err(error) = serve_client(stream, &options) {
+                let _ = writeln!(io::stderr(), "git_server: {error}");
+            }
+        });
+    }
+    Ok(())
+}
+
+/// One of the connections that may be open at the same time.
+struct Slot {
+    open: Arc<AtomicUsize>,
+    number: usize,
+}
+
+impl Slot {
+    fn take(open: &Arc<AtomicUsize>) -> Self {
+        let number = open.fetch_add(1, Ordering::SeqCst).saturating_add(1);
+        Self { open: Arc::clone(open), number }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn serve_client(stream: TcpStream, options: &Options) -> Result<(), Error> {
+    let (request, rest) = match read_request(&stream) {
+        Ok(read) => read,
+        Err(error) => {
+            refuse(&stream, error.to_string().as_bytes());
+            return Err(error);
+        }
+    };
+    // One answer for what is not there, not a repository, outside, or not served: a client learns nothing
+    // about the rest.
+    let denied = || [b"access denied or repository not exported: ", &request.path[..]].concat();
+    let may = options.push || request.service == Service::UploadPack;
+    let found = locate(&options.directory, &request.path, options.lookup).filter(|_| may);
+    let Some(repository) = found else {
+        refuse(&stream, &denied());
+        let message = format!("{} refused: {}", request.service, safe(&request.path));
+        return Err(Error::Session { message });
+    };
+    let connection = Connection::tcp(stream, rest)?;
+    serve(request.service, request.version, &repository, connection, options.timeout)
+}
+
+/// Reads the request line, and what the client sent behind it.
+fn read_request(stream: &TcpStream) -> Result<(Request, Bytes), Error> {
+    let failed = || Error::io("the request cannot be read");
+    stream.set_read_timeout(Some(REQUEST_TIME)).map_err(failed())?;
+    let (mut reader, mut taken, mut stream) = (Reader::new(), 0_usize, stream);
+    let mut buffer = [0; 4096];
+    loop {
+        match reader.next_packet().map_err(|error| Error::session(&error))? {
+            Some(Packet::Data(line)) => {
+                let request = Request::parse(&line).map_err(|error| Error::session(&error))?;
+                return Ok((request, reader.take_raw().unwrap_or_default()));
+            }
+            Some(_) => return Err(Error::session(&portline::git::RequestError::Flush)),
+            None => {}
+        }
+        let count = io::Read::read(&mut stream, &mut buffer).map_err(failed())?;
+        taken = taken.saturating_add(count);
+        if count == 0 || taken > REQUEST {
+            return Err(failed()(io::ErrorKind::UnexpectedEof.into()));
+        }
+        reader.handle_bytes(Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default()));
+    }
+}
+
+/// The repository of a request: below the root by its words, and below it still when all links are followed.
+fn locate(root: &Path, path: &[u8], lookup: Lookup) -> Option<Repository> {
+    let below = path.strip_prefix(b"/")?;
+    let mut place = root.to_owned();
+    for component in below.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
+        // Nothing in a path means anything but itself: no parent, no home directory, no drive.
+        let odd = matches!(component, b"." | b"..")
+            || component.iter().any(|byte| matches!(byte, b'\\' | b':' | 0));
+        if odd {
+            return None;
+        }
+        place.push(os(component));
+    }
+    let repository = Repository::open(&place, lookup).ok()?;
+    repository.git().dir().starts_with(root).then_some(repository)
+}
+
+/// Says no in the protocol's words and lets the client read them.
+fn refuse(mut stream: &TcpStream, message: &[u8]) {
+    let mut line = BytesMut::new();
+    let cut = message.get(..1000).unwrap_or(message);
+    if pkt::put_packet(&mut line, &[b"ERR ", cut]).is_ok() {
+        // A client that does not listen is not told.
+        let _ = stream.write_all(&line);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+    }
+}
