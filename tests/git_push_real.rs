@@ -1,6 +1,7 @@
 //! Beside the real git: the same pushes to `git receive-pack` and to our server give the same reports and the same
 //! refs, and our client pushes into a real `git receive-pack` over pipes.
 #![allow(
+    clippy::cloned_ref_to_slice_refs, // a table reads better when its rows look alike
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -201,21 +202,37 @@ fn pushes(first: &str, second: &str, news: &str, pack: &[u8]) -> Vec<Push> {
             pack,
         ),
     ];
+    all.extend(with_settings(push, &new, &delete, first, pack));
+    all
+}
+
+/// Pushes to repositories that are configured to show or offer something else.
+fn with_settings(
+    push: impl Fn(&'static str, &str, &[String], &[u8]) -> Push,
+    new: &str,
+    delete: &str,
+    first: &str,
+    pack: &[u8],
+) -> [Push; 4] {
+    let (create, empty) = (|of: &str, new: &str| format!("{NULL} {new} {of}"), EMPTY_PACK);
     let mut hidden =
         push("hidden", BAND, &[create("refs/hid/a", first), create("refs/heads/a", first)], empty);
     hidden.settings = &[("transfer.hideRefs", "refs/hid"), ("transfer.hideRefs", "refs/heads/next")];
-    let mut options = push("push options", &format!("{BAND} push-options"), &[new], b"");
+    let mut options = push("push options", &format!("{BAND} push-options"), &[new.to_owned()], b"");
     options.settings = &[("receive.advertisePushOptions", "true")];
     options.commands.extend(pkts(&["ci.skip\n", "a=b", ""]));
     options.pack = pack.to_vec();
-    let mut one_by_one =
-        push("atomic not offered", "report-status atomic", &[delete, create("refs/x", first)], b"");
+    let mut one_by_one = push(
+        "atomic not offered",
+        "report-status atomic",
+        &[delete.to_owned(), create("refs/x", first)],
+        b"",
+    );
     one_by_one.settings = &[("receive.advertiseAtomic", "false")];
     one_by_one.pack = empty.to_vec();
     let none =
         Push { title: "flush only", settings: &[], commands: pkts(&[""]), pack: vec![], sideband: false };
-    all.extend([hidden, options, one_by_one, none]);
-    all
+    [hidden, options, one_by_one, none]
 }
 
 /// PUSH-8 to PUSH-15 and PUSH-20 (T22): the advertisement, the report and the refs are the same, byte for byte.
