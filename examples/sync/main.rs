@@ -7,6 +7,9 @@
 //! Each side knows only its own repository. Every decision is taken by a machine of the crate; this program reads,
 //! writes, and lets Git's plumbing move objects and refs. `sync --help` tells the options.
 
+// Modules of a program: `pub` says what the others may use.
+#![allow(unreachable_pub)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
