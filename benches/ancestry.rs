@@ -6,6 +6,7 @@
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
+    clippy::unreachable,
     missing_docs
 )]
 
@@ -98,7 +99,7 @@ fn plan(known: &HashMap<ObjectId, Commit>, pairs: &Pairs) -> Plan {
 }
 
 /// What a driver without this module would do: one walk a ref and direction.
-fn reaches(parents: &[Vec<u32>], from: u32, to: u32, seen: &mut Vec<u32>, mark: u32) -> bool {
+fn reaches(parents: &[Vec<u32>], from: u32, to: u32, seen: &mut [u32], mark: u32) -> bool {
     let mut stack = vec![from];
     while let Some(commit) = stack.pop() {
         if commit == to {

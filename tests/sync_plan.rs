@@ -252,10 +252,12 @@ fn sync_27_a_merge_of_older_work_does_not_lead_to_the_root() {
     let ours = history.line(Some(9_999), 10);
     let merge = history.add(&[9_999, topic]);
     let theirs = history.line(Some(merge), 10);
-    let (local, remote) = (refs(&[("refs/heads/a", ours)]), refs(&[("refs/heads/a", theirs)]));
-    let run = plan_over(&history, Config::default(), local, remote, None);
-    assert_eq!(run.plan().conflicts().count(), 1);
-    assert!(run.asked.len() < 300, "{} commits were loaded", run.asked.len());
+    for (here, there) in [(ours, theirs), (theirs, ours)] {
+        let (local, remote) = (refs(&[("refs/heads/a", here)]), refs(&[("refs/heads/a", there)]));
+        let run = plan_over(&history, Config::default(), local, remote, None);
+        assert_eq!(run.plan().conflicts().count(), 1);
+        assert!(run.asked.len() < 300, "{} commits were loaded", run.asked.len());
+    }
 }
 
 /// SYNC-21: 2,000 refs, all behind or ahead or parted on one history, in far fewer questions than commits.

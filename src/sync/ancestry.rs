@@ -55,7 +55,7 @@ impl Graph {
     #[must_use]
     pub fn new(commits: Vec<Commit>) -> Self {
         let mut commits = commits;
-        commits.sort_by(|a, b| a.id.cmp(&b.id));
+        commits.sort_by_key(|commit| commit.id);
         commits.dedup_by(|later, earlier| later.id == earlier.id);
         let edges: Vec<Vec<u32>> = commits
             .iter()

@@ -1,5 +1,5 @@
 //! Histories, and a driver that tells them to a planner.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
