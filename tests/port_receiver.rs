@@ -11,7 +11,7 @@ use bytes::Bytes;
 use portline::frame::Reason;
 use portline::port::receiver::Action;
 use portline::port::{Config, Error, Receiver};
-use portline::{Blame, Instant};
+use portline::{Blame, Instant, Transmit};
 
 const NOW: Instant = Instant::ZERO;
 
@@ -41,7 +41,7 @@ fn failed(error: Error) -> Option<Action> {
 
 /// The answers waiting: id and payload byte.
 fn said(receiver: &mut Receiver) -> Vec<(u8, u8)> {
-    let answers = std::iter::from_fn(|| receiver.poll_transmit()).map(|t| t.into_bytes());
+    let answers = std::iter::from_fn(|| receiver.poll_transmit()).map(Transmit::into_bytes);
     answers
         .map(|ack| {
             assert_eq!((ack.len(), ack[0]), (6, 1));
