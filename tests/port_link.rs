@@ -219,7 +219,7 @@ fn port_23_a_direction_fails_alone_and_an_unknown_message_ends_both() {
     assert!(matches!(port.poll_action(), Some(Action::ReceiveFailed(_))));
     port.write(now, Bytes::from_static(b"y")).unwrap();
     port.finish(now);
-    let said: Vec<_> = std::iter::from_fn(|| port.poll_transmit()).map(|t| t.into_bytes()).collect();
+    let said: Vec<_> = std::iter::from_fn(|| port.poll_transmit()).map(Transmit::into_bytes).collect();
     assert_eq!(said, [&b"\x01\0\0\0\x01\0"[..], b"\0\0\0\0\0y"]);
     port.handle_message(now, Bytes::from_static(b"\x01\0\0\0\0\x01")).unwrap();
     assert_eq!(port.poll_action(), Some(Action::Sent));

@@ -136,13 +136,7 @@ impl World {
                 next.now = next.sender.poll_timeout()?;
                 next.sender.handle_timeout(next.now);
             }
-            Event::Close if !next.closed => {
-                next.closed = true;
-                next.there.clear();
-                next.back.clear();
-                next.sender.handle_closed(now).ok();
-                next.receiver.handle_closed(now).ok();
-            }
+            Event::Close if !next.closed => next.close(),
             Event::Write
             | Event::Finish
             | Event::Fail
@@ -154,6 +148,14 @@ impl World {
         }
         next.drain();
         Some(next)
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        self.there.clear();
+        self.back.clear();
+        self.sender.handle_closed(self.now).ok();
+        self.receiver.handle_closed(self.now).ok();
     }
 
     fn drain(&mut self) {

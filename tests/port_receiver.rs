@@ -11,7 +11,7 @@ use bytes::Bytes;
 use portline::frame::Reason;
 use portline::port::receiver::Action;
 use portline::port::{Config, Error, Receiver};
-use portline::{Blame, Instant};
+use portline::{Blame, Instant, Transmit};
 
 const NOW: Instant = Instant::ZERO;
 
@@ -41,7 +41,7 @@ fn failed(error: Error) -> Option<Action> {
 
 /// The answers waiting: id and payload byte.
 fn said(receiver: &mut Receiver) -> Vec<(u8, u8)> {
-    let answers = std::iter::from_fn(|| receiver.poll_transmit()).map(|t| t.into_bytes());
+    let answers = std::iter::from_fn(|| receiver.poll_transmit()).map(Transmit::into_bytes);
     answers
         .map(|ack| {
             assert_eq!((ack.len(), ack[0]), (6, 1));
@@ -159,6 +159,15 @@ fn port_20_a_consumer_that_stops_refuses_everything_at_once() {
     assert_eq!((receiver.handle_closed(NOW), receiver.poll_action()), (Ok(()), None));
 }
 
+#[test]
+fn port_20_there_is_nothing_to_stop_when_only_the_end_is_left() {
+    let mut receiver = sequence();
+    receiver.handle_message(NOW, message(2, 0, &[])).unwrap();
+    receiver.handle_message(NOW, data(0)).unwrap();
+    receiver.cancel(NOW);
+    assert_eq!((receiver.poll_action(), receiver.poll_action()), (Some(Action::End), block(0)));
+}
+
 /// T5: refusing is bounded too.
 #[test]
 fn port_21_blocks_after_the_end_are_refused_and_bounded() {
@@ -231,6 +240,7 @@ fn port_25_closing_fails_what_is_not_complete_after_what_had_arrived() {
     assert_eq!((complete.handle_closed(NOW), complete.poll_action()), (Ok(()), block(0)));
     complete.accept(NOW);
     assert_eq!((complete.poll_action(), complete.poll_action()), (Some(Action::End), None));
+    assert!(complete.has_ended() && !complete.wants_input());
 
     // Between two streams of a sequence nothing is lost; before the first one it is.
     let mut between = sequence();

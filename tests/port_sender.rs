@@ -16,7 +16,7 @@ use bytes::Bytes;
 use common::gather;
 use portline::port::sender::Action;
 use portline::port::{Config, ConfigError, Duplex, Error, Receiver, Sender, WriteError};
-use portline::{Blame, Instant};
+use portline::{Blame, Instant, Transmit};
 
 const NOW: Instant = Instant::ZERO;
 
@@ -33,7 +33,7 @@ fn ack(id: u8, payload: &[u8]) -> Bytes {
 }
 
 fn said(sender: &mut Sender) -> Vec<Bytes> {
-    std::iter::from_fn(|| sender.poll_transmit()).map(|t| t.into_bytes()).collect()
+    std::iter::from_fn(|| sender.poll_transmit()).map(Transmit::into_bytes).collect()
 }
 
 fn data(ids: std::ops::Range<u8>) -> Vec<Bytes> {

@@ -12,9 +12,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use portline::Instant;
 use portline::frame::Reason;
 use portline::port::{Config, Error, Receiver, Sender, Unknown, receiver, sender};
+use portline::{Instant, Transmit};
 
 const NOW: Instant = Instant::ZERO;
 
@@ -105,7 +105,7 @@ fn replay_sender(name: &str, unknown: Unknown) -> (Sender, Result<(), Error>) {
             }
             said = sender.poll_transmit();
         }
-        assert_eq!(said.map(|t| t.into_bytes()), Some(message.clone()), "{name}, message {n}");
+        assert_eq!(said.map(Transmit::into_bytes), Some(message.clone()), "{name}, message {n}");
     }
     assert_eq!(sender.poll_transmit(), None, "{name}");
     (sender, Ok(()))
@@ -203,7 +203,7 @@ fn replay_receiver(
         }
         result = result.and(receiver.handle_message(NOW, message));
         end = consume(&mut receiver, &mut got).or(end);
-        said.extend(std::iter::from_fn(|| receiver.poll_transmit()).map(|t| t.into_bytes()));
+        said.extend(std::iter::from_fn(|| receiver.poll_transmit()).map(Transmit::into_bytes));
     }
     let expected = if name == "receiver: END then DATA later" {
         // The reference drops it silently; ours answers as it does in a burst.

@@ -144,15 +144,16 @@ impl Receiver {
     /// [`Error::Closed`] when a stream was open or still expected, or what had ended the port before.
     pub fn handle_closed(&mut self, _now: Instant) -> Result<(), Error> {
         self.sound()?;
-        match self.phase {
-            Phase::Complete => return Ok(()),
-            Phase::Open { received: 0 } if self.between => {
-                self.phase = Phase::Dead(Error::Closed);
-                return Ok(());
-            }
-            Phase::Open { .. } | Phase::Refusing { .. } | Phase::Dead(_) => {}
+        let over = match self.phase {
+            Phase::Open { received } => received == 0 && self.between,
+            Phase::Refusing { .. } | Phase::Complete => true,
+            Phase::Dead(_) => false,
+        };
+        if !over {
+            return self.die(Error::Closed);
         }
-        self.die(Error::Closed)
+        self.phase = Phase::Dead(Error::Closed);
+        Ok(())
     }
 
     /// The block in hand is consumed: the peer is told, and the next block is offered. No effect without one.
@@ -165,8 +166,12 @@ impl Receiver {
     /// The consumer stops: the block in hand and every later one of this stream is refused, at once. No effect
     /// when the stream is over.
     pub fn cancel(&mut self, _now: Instant) {
-        let idle = self.queue.is_empty() && self.in_hand.is_none();
-        if idle && !matches!(self.phase, Phase::Open { .. }) {
+        let over = match self.queue.front() {
+            Some(Item::Block { .. }) => false,
+            Some(Item::End | Item::Failed(_)) => true,
+            None => !matches!(self.phase, Phase::Open { .. }),
+        };
+        if over && self.in_hand.is_none() {
             return;
         }
         if let Some(id) = self.in_hand.take() {
@@ -253,7 +258,7 @@ impl Receiver {
         let open = match &self.phase {
             Phase::Open { .. } => true,
             // In a sequence the streams to come are lost with the port.
-            Phase::Refusing { .. } => self.config.sequence && error != Error::Closed,
+            Phase::Refusing { .. } => self.config.sequence,
             Phase::Complete => false,
             Phase::Dead(first) => return Err(first.clone()),
         };
