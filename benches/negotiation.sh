@@ -6,7 +6,7 @@
 #   rounds   flushes (v0) or requests (v2) that carry haves
 #   haves    have lines sent
 #   objects  objects in the pack that came back
-# Ours is `git_client fetch --stats`, which prints a line `rounds N haves N wants N`.
+# Ours is `git_client fetch --stats`, which prints a line `rounds=N haves=N wants=N`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-${CARGO_TARGET_DIR:-target}/fixture}
@@ -75,7 +75,7 @@ if [ -x "$ours" ]; then
     fresh
     "$ours" fetch --stats "$work/client" "$url" >"$work/ours" 2>&1 || { cat "$work/ours" >&2; exit 1; }
     verified
-    counts=$(sed -n 's/.*rounds \([0-9]*\) haves \([0-9]*\) wants \([0-9]*\).*/\1 \2 \3/p' "$work/ours" | tail -n 1)
+    counts=$(sed -n 's/.*rounds[= ]\([0-9]*\) haves[= ]\([0-9]*\) wants[= ]\([0-9]*\).*/\1 \2 \3/p' "$work/ours" | tail -n 1)
     row "portline, v0 skipping" $counts $(($(packed "$work/client") - held))
 else
     echo "(no $ours: cargo build --release --example git_client)"
