@@ -1,11 +1,12 @@
 //! The exchanges. Each step has a number, which is the exit code when it fails.
 
+use crate::port;
 use bytes::{Bytes, BytesMut};
 use portline::pkt::{self, Band, Fragment, Packet, Reader};
 
-type Step = Result<(), u8>;
+pub type Step = Result<(), u8>;
 
-fn check(step: u8, holds: bool) -> Step {
+pub fn check(step: u8, holds: bool) -> Step {
     if holds { Ok(()) } else { Err(step) }
 }
 
@@ -15,7 +16,11 @@ pub fn all() -> Step {
         lines(split)?;
         sideband(split)?;
     }
-    refused()
+    refused()?;
+    for (total, chunk, window) in [(0, 7, 1), (1000, 7, 1), (1000, 64, 4), (300_000, 65536, 2)] {
+        port::stream(total, chunk, window)?;
+    }
+    port::silence()
 }
 
 /// Gives `input` to a new reader in pieces of `split` bytes.
@@ -38,10 +43,14 @@ fn lines(split: usize) -> Step {
     pkt::put_line(&mut out, &[b"done"]).map_err(|_| 1)?;
     let mut reader = fed(&out.freeze(), split);
     let mut next = || reader.next_packet().ok().flatten();
-    let Some(Packet::Data(want)) = next() else { return Err(2) };
+    let Some(Packet::Data(want)) = next() else {
+        return Err(2);
+    };
     check(3, pkt::trim_lf(&want).strip_prefix(b"want ") == Some(&id[..]))?;
     check(4, next() == Some(Packet::Flush))?;
-    let Some(Packet::Data(have)) = next() else { return Err(5) };
+    let Some(Packet::Data(have)) = next() else {
+        return Err(5);
+    };
     check(6, pkt::trim_lf(&have).starts_with(b"have "))?;
     check(7, next() == Some(Packet::Data(Bytes::from_static(b"done\n"))))?;
     check(8, next().is_none() && reader.is_empty() && reader.missing() == Ok(0))
@@ -73,6 +82,8 @@ fn sideband(split: usize) -> Step {
 
 /// What is no packet is an error, with its text: formatting works without `std` too.
 fn refused() -> Step {
-    let Err(error) = pkt::decode(b"00zz") else { return Err(21) };
+    let Err(error) = pkt::decode(b"00zz") else {
+        return Err(21);
+    };
     check(22, alloc::format!("{error}") == "\"00zz\" is not a pkt-line length")
 }

@@ -8,6 +8,7 @@ extern crate alloc;
 
 mod bare;
 mod exchange;
+mod port;
 
 /// What `_start` calls, on an aligned stack.
 #[unsafe(no_mangle)]
