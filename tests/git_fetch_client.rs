@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
 #![allow(missing_docs)]
 
+#[path = "git_fetch_client/harness.rs"]
+mod harness;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,192 +14,12 @@ use portline::git::fetch::negotiator::Algorithm;
 use portline::git::{AdvertisementError, Commit, Misuse, ObjectId, Request, Service, SessionError, Version};
 use portline::{Blame, Instant, limits, pkt};
 
-const VECTORS: &str = include_str!("../spec/vectors/git-conversations.txt");
-const TIP: &str = "59718b6e26b96150c7dd3435f053958592fc24f1";
-const ZERO: Instant = Instant::from_micros(0);
+use harness::{
+    Repo, Seen, TIP, ZERO, advertise, clone_of_tip, drain, feed, id, line, many_tips, plain, play, recorded,
+    tip,
+};
 
-/// The bytes a recorded server sent, and what the client had sent.
-fn recorded(name: &str) -> (Vec<u8>, Vec<u8>) {
-    let (mut client, mut server, mut inside) = (Vec::new(), Vec::new(), false);
-    for line in VECTORS.lines() {
-        if let Some(title) = line.strip_prefix("## ") {
-            inside = title.starts_with(name);
-        }
-        let line = line.trim_start();
-        let Some((direction, body)) = line.split_once(' ').filter(|_| inside) else { continue };
-        let to = match direction {
-            "C>S" => &mut client,
-            "S>C" => &mut server,
-            _ => continue,
-        };
-        if let Some((length, hex)) = body.strip_prefix("RAW[").and_then(|raw| raw.split_once("] ")) {
-            let byte = |at: usize| hex.get(at..at + 2).map(|byte| u8::from_str_radix(byte, 16).unwrap());
-            let bytes = (0..hex.len()).step_by(2).filter_map(byte).collect();
-            to.extend(complete(bytes, length.parse().unwrap()));
-            continue;
-        }
-        to.extend_from_slice(&body.as_bytes()[..4]);
-        let length = usize::from_str_radix(&body[..4], 16).unwrap();
-        to.extend(complete(unescape(body.get(5..).unwrap_or("")), length.saturating_sub(4)));
-    }
-    assert!(!server.is_empty(), "{name}");
-    (client, server)
-}
-
-/// The recorder cut long lines; their length is known. The capabilities are completed as they were, a pack and
-/// progress with dots.
-fn complete(mut line: Vec<u8>, length: usize) -> Vec<u8> {
-    if line.ends_with(b" object-f") {
-        line.extend_from_slice(b"ormat=sha1 agent=git/2.47.3\n");
-        assert_eq!(line.len(), length);
-    }
-    assert!(line.len() <= length);
-    line.resize(length, b'.');
-    line
-}
-
-/// The escapes of the recorder: `\n`, `\r`, `\t`, `\\`, `\'`, `\xNN`.
-fn unescape(text: &str) -> Vec<u8> {
-    let (mut out, mut rest) = (Vec::new(), text.bytes());
-    while let Some(byte) = rest.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        let Some(escape) = rest.next() else { break };
-        match escape {
-            b'n' => out.push(b'\n'),
-            b'r' => out.push(b'\r'),
-            b't' => out.push(b'\t'),
-            b'x' => {
-                let digits = [rest.next().unwrap(), rest.next().unwrap()];
-                out.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
-            }
-            other => out.push(other),
-        }
-    }
-    out
-}
-
-fn line(text: &str) -> String {
-    format!("{:04x}{text}\n", text.len() + 5)
-}
-
-fn id(n: u8) -> ObjectId {
-    ObjectId::from_raw(&[n; 20]).unwrap()
-}
-
-fn tip() -> ObjectId {
-    TIP.parse().unwrap()
-}
-
-fn advertise(capabilities: &str) -> String {
-    let refs = format!("{TIP} refs/heads/main\0{capabilities}");
-    line(&refs) + "0000"
-}
-
-/// What the driver answers: what it wants, holds and has for tips (each a root commit).
-#[derive(Clone, Default)]
-struct Repo {
-    wants: Vec<ObjectId>,
-    held: Vec<ObjectId>,
-    tips: Vec<ObjectId>,
-}
-
-/// What a session did: writes, the pack, progress, its end.
-#[derive(Debug, Default, PartialEq)]
-struct Seen {
-    writes: Vec<Bytes>,
-    pack: Vec<u8>,
-    progress: Vec<u8>,
-    end: Option<Result<Outcome, Error>>,
-}
-
-impl Seen {
-    fn sent(&self) -> String {
-        self.writes.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
-    }
-
-    fn outcome(&self) -> &Outcome {
-        self.end.as_ref().unwrap().as_ref().unwrap()
-    }
-
-    fn error(&self) -> &Error {
-        self.end.as_ref().unwrap().as_ref().unwrap_err()
-    }
-}
-
-fn drain(client: &mut Client, repo: &Repo, seen: &mut Seen) {
-    while let Some(action) = client.poll_action() {
-        assert_eq!(seen.end, None, "one terminal action, and the last");
-        match action {
-            Action::Advertised(_) => client.want(ZERO, repo.wants.clone(), repo.tips.clone()).unwrap(),
-            Action::FindHeld(_) => client.held(ZERO, repo.held.clone()).unwrap(),
-            Action::LoadCommits(ids) => {
-                let commit = |id: &ObjectId| Commit { id: *id, parents: Default::default(), time: 1 };
-                client.commits(ZERO, ids.iter().map(commit).collect()).unwrap();
-            }
-            Action::Progress(bytes) => seen.progress.extend_from_slice(&bytes),
-            Action::Pack(bytes) => seen.pack.extend_from_slice(&bytes),
-            Action::Finished(outcome) => seen.end = Some(Ok(outcome)),
-            Action::Failed(error) => seen.end = Some(Err(error)),
-        }
-    }
-    while let Some(transmit) = client.poll_transmit() {
-        seen.writes.push(transmit.into_bytes());
-    }
-}
-
-/// Feeds the server's bytes in chunks of `size`, then closes.
-fn feed(config: Config, repo: &Repo, server: &[u8], size: usize) -> Seen {
-    let (mut client, mut seen) = (Client::new(config, ZERO), Seen::default());
-    drain(&mut client, repo, &mut seen);
-    for chunk in server.chunks(size.max(1)) {
-        let _ = client.handle_bytes(ZERO, Bytes::copy_from_slice(chunk));
-        drain(&mut client, repo, &mut seen);
-    }
-    let _ = client.handle_closed(ZERO);
-    drain(&mut client, repo, &mut seen);
-    assert!(client.has_ended() && !client.wants_input());
-    seen
-}
-
-/// Feeds the server's bytes one by one; every split must come to the same.
-fn play(config: Config, repo: &Repo, server: impl AsRef<[u8]>) -> Seen {
-    let server = server.as_ref();
-    let bytewise = feed(config.clone(), repo, server, 1);
-    let joined = |seen: &Seen| (seen.sent(), seen.pack.clone(), seen.progress.clone(), seen.end.clone());
-    for size in [2, 3, 5, 7, 64, server.len()] {
-        let seen = feed(config.clone(), repo, server, size);
-        assert_eq!(joined(&seen), joined(&bytewise), "in chunks of {size}");
-    }
-    for cut in 1..server.len() {
-        let (mut client, mut seen) = (Client::new(config.clone(), ZERO), Seen::default());
-        for part in [&server[..cut], &server[cut..]] {
-            let _ = client.handle_bytes(ZERO, Bytes::copy_from_slice(part));
-            drain(&mut client, repo, &mut seen);
-        }
-        let _ = client.handle_closed(ZERO);
-        drain(&mut client, repo, &mut seen);
-        assert_eq!(joined(&seen), joined(&bytewise), "cut at {cut}");
-    }
-    bytewise
-}
-
-fn plain() -> Config {
-    Config { agent: None, thin_pack: false, include_tag: false, ..Config::default() }
-}
-
-fn clone_of_tip() -> Repo {
-    Repo { wants: vec![tip(), tip()], ..Repo::default() }
-}
-
-/// Twenty tips: more than the first round holds.
-fn many_tips() -> Repo {
-    Repo { wants: vec![tip()], held: vec![], tips: (1..=20).map(id).collect() }
-}
-
-/// FETCH-4, FETCH-7, FETCH-8: wants once each, the capabilities on the first, everything in one write.
+/// FETCH-4, FETCH-7, FETCH-8, GIT-10: wants once each, the capabilities on the first, everything in one write.
 #[test]
 fn fetch_8_a_clone_of_the_recorded_server() {
     let (_, server) = recorded("upload-pack: clone");
@@ -405,7 +228,7 @@ fn fetch_18_endless_naks_end() {
     assert_eq!((seen.outcome().rounds, seen.outcome().haves), (1, 4));
 }
 
-/// FETCH-19, FETCH-21, FETCH-22.
+/// FETCH-19, FETCH-21, FETCH-22, FETCH-24.
 #[test]
 fn fetch_21_bands_that_are_not_a_packs() {
     let start = advertise("side-band-64k") + &line("NAK");
@@ -428,7 +251,7 @@ fn fetch_21_bands_that_are_not_a_packs() {
     assert_eq!(session(start + "0006\x01x0001"), unexpected("the rest of the pack", "0001"));
 }
 
-/// FETCH-23, T13: wherever the input ends, the error says what should have come.
+/// FETCH-23, GIT-11, T13: wherever the input ends, the error says what should have come.
 #[test]
 fn fetch_23_the_end_of_input_names_what_was_expected() {
     let ad = advertise("multi_ack_detailed no-done side-band-64k");
@@ -486,7 +309,7 @@ fn fetch_1_the_request_line_goes_first_and_version_1_is_announced() {
     assert_eq!(failed.poll_action(), None);
 }
 
-/// FETCH-3, FETCH-5: shallow lines are kept, and every advertised id is asked for once.
+/// FETCH-3, FETCH-4, FETCH-5, GIT-14: shallow lines are kept, and every advertised id is asked for once.
 #[test]
 fn fetch_5_the_driver_is_asked_once_what_it_holds() {
     let server = line(&format!("{TIP} refs/heads/main\0agent=x"))
@@ -584,7 +407,7 @@ fn fetch_15_noop_sends_no_haves() {
     assert_eq!(seen.sent(), line(&format!("want {TIP} side-band-64k")) + "00000009done\n");
 }
 
-/// FETCH-25: the pack is handed on as slices of the input, and no faster than it is taken.
+/// FETCH-25, GIT-12: the pack is handed on as slices of the input, and no faster than it is taken.
 #[test]
 fn fetch_25_the_pack_is_not_copied_and_not_hoarded() {
     let mut client = Client::new(plain(), ZERO);
@@ -607,7 +430,7 @@ fn fetch_25_the_pack_is_not_copied_and_not_hoarded() {
     assert!(client.wants_input());
 }
 
-/// FETCH-26: silence ends the session, activity does not.
+/// FETCH-26, GIT-9, GIT-13: silence ends the session, activity does not.
 #[test]
 fn fetch_26_the_idle_deadline_counts_from_the_last_activity() {
     let second = |n: u64| Instant::from_micros(n * 1_000_000);

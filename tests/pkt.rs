@@ -34,8 +34,11 @@ fn packets(input: &[u8], sizes: &[usize]) -> (Vec<Packet<Bytes>>, Result<usize, 
     read(input, sizes, Reader::next_packet)
 }
 
+/// What a sideband stream said, and how it ended.
+type Bands = (Vec<(Option<Band>, Vec<u8>)>, Result<usize, Error>);
+
 /// Neighbouring pieces of a band are joined, because where a packet is cut says nothing.
-fn fragments(input: &[u8], sizes: &[usize]) -> (Vec<(Option<Band>, Vec<u8>)>, Result<usize, Error>) {
+fn fragments(input: &[u8], sizes: &[usize]) -> Bands {
     let (pieces, end) = read(input, sizes, Reader::next_fragment);
     let mut joined: Vec<(Option<Band>, Vec<u8>)> = Vec::new();
     for piece in pieces {
@@ -120,9 +123,8 @@ fn pkt_7_raw_bytes_follow_the_last_packet_in_any_split() {
             while special < 2 && reader.next_packet().unwrap().is_some() {
                 special += 1;
             }
-            while special == 2 {
-                let Some(bytes) = reader.take_raw() else { break };
-                raw.extend_from_slice(&bytes);
+            if special == 2 {
+                raw.extend(std::iter::from_fn(|| reader.take_raw()).flatten());
             }
         }
         assert_eq!(raw, b"PACK0000raw");
