@@ -407,6 +407,21 @@ fn push_16_success_waits_for_the_packs_end_and_is_not_believed_before_it() {
     assert_eq!(end(&mut client), Action::Failed(Error::EarlyReport));
 }
 
+/// T21: nor while commands are still to be written.
+#[test]
+fn push_16_success_is_not_believed_while_commands_are_unsent() {
+    let names: Vec<String> = (0..9000).map(|at| format!("refs/heads/{at:06}")).collect();
+    let mut client = shown(config(), PLAIN);
+    client.push(NOW, names.iter().map(|name| delete(name)).collect()).unwrap();
+    let mut report = pkt("unpack ok");
+    names.iter().for_each(|name| report.extend(pkt(format!("ok {name}"))));
+    report.extend(b"0000");
+    for chunk in report.chunks(60_000) {
+        feed(&mut client, chunk);
+    }
+    assert_eq!(end(&mut client), Action::Failed(Error::EarlyReport));
+}
+
 #[test]
 fn push_16_the_packs_producer_is_held_back_while_the_wire_is_full() {
     let (mut client, _) = pushed(config(), PLAIN, &[create("refs/heads/a")]);

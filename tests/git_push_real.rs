@@ -1,5 +1,5 @@
 //! Beside the real git: the same pushes to `git receive-pack` and to our server give the same reports and the same
-//! refs, and our client pushes into a real `git receive-pack` over pipes.
+//! refs; our client pushes into a real `git receive-pack` over pipes; a real `git push` pushes into our server.
 #![allow(
     clippy::cloned_ref_to_slice_refs, // a table reads better when its rows look alike
     clippy::unwrap_used,
@@ -13,6 +13,7 @@
 mod push_support;
 
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use portline::Instant;
 use portline::git::push::server::{Action, Config, Server, Update};
 use portline::git::push::{Command, client};
-use portline::git::{PackRequest, Ref};
+use portline::git::{PackRequest, Ref, Request, Service, Version};
 use push_support::{
     EMPTY_PACK, NULL, demultiplex, git, id, name, pkt, pkts, refs, repository, run_git, try_git,
 };
@@ -255,6 +256,41 @@ fn push_15_the_same_pushes_give_the_same_reports_as_the_real_git() {
     }
 }
 
+/// PUSH-8: alternates and version 1.
+#[test]
+fn push_8_the_advertisement_is_the_real_gits_with_alternates_and_in_version_1() {
+    let dir = tempdir().unwrap();
+    let (_, second) = repository(dir.path(), "alternate");
+    let (alternate, target) = (dir.path().join("alternate"), dir.path().join("target"));
+    let (commit, _) = news(&alternate, &second);
+    run_git(&alternate, &["update-ref", "refs/heads/zzz", &commit], b"");
+    run_git(&alternate, &["update-ref", "refs/heads/again", &commit], b"");
+    for empty in [true, false] {
+        run_git(dir.path(), &["init", "-q", "--bare", "target"], b"");
+        let path = alternate.join("objects");
+        std::fs::write(target.join("objects/info/alternates"), path.to_str().unwrap()).unwrap();
+        if !empty {
+            run_git(&target, &["update-ref", "refs/heads/main", &second], b"");
+        }
+        let mut child = git(dir.path())
+            .args(["receive-pack", "target"])
+            .env("GIT_PROTOCOL", "version=1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(b"0000").unwrap();
+        let real = child.wait_with_output().unwrap().stdout;
+        let agent = run_git(dir.path(), &["version"], b"").replace("git version ", "git/").into();
+        let config = Config { agent: Some(agent), version: Version::V1, ..Config::default() };
+        let mut server = Server::new(config, NOW);
+        let haves = list(&alternate).into_iter().map(|entry| entry.id).collect();
+        server.refs_listed(NOW, list(&target), haves).unwrap();
+        let ours = server.poll_transmit().unwrap().into_bytes();
+        assert_eq!(ours.escape_ascii().to_string(), real.escape_ascii().to_string());
+    }
+}
+
 /// Pushes with our client into a real `git receive-pack`; its terminal action and the progress it was shown.
 fn push_into(dir: &Path, source: &Path, config: client::Config, commands: &[Command]) -> client::Action {
     let mut child = git(dir.parent().unwrap())
@@ -353,5 +389,109 @@ fn push_6_a_real_git_takes_our_pushes_and_is_believed() {
             let nothing = push_into(&target, &source, config, &[]);
             assert!(matches!(nothing, client::Action::Finished(report) if report.refs.is_empty()));
         }
+    }
+}
+
+/// Serves one push of a real client, which keeps its direction open until it has the report. Returns its version and
+/// its push options.
+fn serve(dir: &Path, stream: &mut TcpStream, mut config: Config) -> (Version, Vec<Bytes>) {
+    let mut digits = [0; 4];
+    stream.read_exact(&mut digits).unwrap();
+    let length = usize::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap();
+    let mut line = vec![0; length - 4];
+    stream.read_exact(&mut line).unwrap();
+    let request = Request::parse(&line).unwrap();
+    assert_eq!((request.service, &request.path[..]), (Service::ReceivePack, &b"/repo"[..]));
+    config.version = request.version;
+    let mut server = Server::new(config, NOW);
+    let (mut pack, mut options, mut buffer) = (vec![], vec![], vec![0; 4096]);
+    loop {
+        while let Some(transmit) = server.poll_transmit() {
+            stream.write_all(&transmit.into_bytes()).unwrap();
+        }
+        match server.poll_action() {
+            Some(Action::ListRefs) => server.refs_listed(NOW, list(dir), vec![]).unwrap(),
+            Some(Action::ReceivePack(update)) => options = update.push_options,
+            Some(Action::Pack(bytes)) => {
+                pack.extend_from_slice(&bytes);
+                if store(dir, &pack).is_ok() {
+                    server.pack_stored(NOW, Ok(())).unwrap();
+                }
+            }
+            Some(Action::PackEnd) => panic!("the pack is incomplete"),
+            Some(Action::UpdateRefs(update)) => {
+                server.progress(NOW, "from the hook\n".into()).unwrap();
+                server.refs_updated(NOW, apply(dir, &update)).unwrap();
+            }
+            Some(Action::Finished(_)) => break,
+            Some(Action::Failed(error)) => panic!("{error}"),
+            None => match stream.read(&mut buffer).unwrap() {
+                0 => server.handle_closed(NOW).unwrap(),
+                count => server.handle_bytes(NOW, Bytes::copy_from_slice(&buffer[..count])).unwrap(),
+            },
+        }
+    }
+    while let Some(transmit) = server.poll_transmit() {
+        stream.write_all(&transmit.into_bytes()).unwrap();
+    }
+    (request.version, options)
+}
+
+/// A real `git push` to our server; whether it succeeded, and what it said.
+fn push_from_git(source: &Path, target: &Path, args: &[&str], refspecs: &[&str]) -> (bool, String, Version) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("git://{}/repo", listener.local_addr().unwrap());
+    let (flags, settings): (Vec<&str>, Vec<&str>) = args.iter().partition(|arg| arg.starts_with('-'));
+    let child = git(source)
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
+        .args(["push", "--porcelain", "--progress"])
+        .args(&flags)
+        .arg(url)
+        .args(refspecs)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut config = Config { push_options: true, ..Config::default() };
+    config.hidden.push(b"refs/hid");
+    let (version, options) = serve(target, &mut stream, config);
+    let wanted: Vec<Bytes> = flags.contains(&"-oci.skip").then(|| "ci.skip".into()).into_iter().collect();
+    assert_eq!(options, wanted);
+    drop(stream);
+    let output = child.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap(), version)
+}
+
+/// PUSH-8 to PUSH-15, C7.
+#[test]
+fn push_12_a_real_git_pushes_into_our_server_and_needs_no_half_close() {
+    let dir = tempdir().unwrap();
+    let (first, second) = repository(dir.path(), "source");
+    let source = dir.path().join("source");
+    let (commit, _) = news(&source, &second);
+    let create = format!("{commit}:refs/heads/new");
+    let update = format!("{second}:refs/heads/side");
+    let hidden = format!("{commit}:refs/hid/x");
+    for (at, args) in
+        [&[][..], &["-oci.skip"], &["protocol.version=1"], &["protocol.version=2"]].iter().enumerate()
+    {
+        let target = dir.path().join(format!("target-{at}"));
+        repository(dir.path(), target.file_name().unwrap().to_str().unwrap());
+        let atomic = [args, &["--atomic"][..]].concat();
+        let (success, said, version) = push_from_git(&source, &target, &atomic, &[&create, &hidden]);
+        assert_eq!((success, version == Version::V1), (false, args == &["protocol.version=1"]), "{said}");
+        assert!(
+            said.contains("(deny updating a hidden ref)") && said.contains("(atomic push failure)"),
+            "{said}"
+        );
+        let (success, said, _) =
+            push_from_git(&source, &target, args, &[&create, &update, ":refs/heads/next"]);
+        assert!(success && said.contains("remote: from the hook"), "{said}");
+        let expected = format!("{first} refs/heads/main\n{commit} refs/heads/new\n{second} refs/heads/side");
+        assert_eq!(refs(&target), expected);
+        let (success, said, _) = push_from_git(&source, &target, &[], &[&create]);
+        assert!(success && said.contains("[up to date]"), "{said}");
     }
 }
