@@ -21,8 +21,14 @@ usage: sync [LEFT RIGHT] [options]
 exit: 0 both sides agree, 1 conflicts or refused refs remain, 2 an error";
 
 /// Refs that belong to one clone rather than to the project.
-const OF_ONE_CLONE: [&str; 6] =
-    ["refs/remotes/*", "refs/stash", "refs/bisect/*", "refs/worktree/*", "refs/rewritten/*", "refs/prefetch/*"];
+const OF_ONE_CLONE: [&str; 6] = [
+    "refs/remotes/*",
+    "refs/stash",
+    "refs/bisect/*",
+    "refs/worktree/*",
+    "refs/rewritten/*",
+    "refs/prefetch/*",
+];
 
 /// What was asked for.
 #[derive(Debug)]
@@ -92,7 +98,11 @@ impl Args {
                     "report" => Strategy::Report,
                     "prefer-left" => Strategy::PreferLocal,
                     "prefer-right" => Strategy::PreferRemote,
-                    _ => return Err(format!("--on-conflict takes report, prefer-left or prefer-right, not '{value}'")),
+                    _ => {
+                        return Err(format!(
+                            "--on-conflict takes report, prefer-left or prefer-right, not '{value}'"
+                        ));
+                    }
                 }
             }
             "--exclude" => {
@@ -100,7 +110,9 @@ impl Args {
                 self.exclude.push(pattern);
             }
             "--window" => self.window = number().ok_or(positive)?,
-            "--chunk" => self.chunk = number().and_then(|number| usize::try_from(number).ok()).ok_or(positive)?,
+            "--chunk" => {
+                self.chunk = number().and_then(|number| usize::try_from(number).ok()).ok_or(positive)?
+            }
             _ => return Err(format!("there is no option {option}")),
         }
         Ok(())

@@ -19,7 +19,11 @@ pub struct Bars {
 impl Bars {
     /// Nothing shown yet.
     pub fn new() -> Self {
-        Self { local: ProgressLines::new(), remote: ProgressLines::new(), terminal: io::stderr().is_terminal() }
+        Self {
+            local: ProgressLines::new(),
+            remote: ProgressLines::new(),
+            terminal: io::stderr().is_terminal(),
+        }
     }
 
     /// What a program of ours says.

@@ -118,6 +118,8 @@ fn right_only() -> String {
     stream.commits("changed-on-both", Some("refs/heads/changed-on-both^0"), 1, "right");
     stream.commits("new-on-the-right", Some("refs/heads/same^0"), 1, "right");
     stream.tag("v2-right", "refs/heads/new-on-the-right", "right");
-    stream.text.push_str("reset refs/heads/deleted-and-changed\nfrom 0000000000000000000000000000000000000000\n\n");
+    stream
+        .text
+        .push_str("reset refs/heads/deleted-and-changed\nfrom 0000000000000000000000000000000000000000\n\n");
     stream.text
 }

@@ -46,7 +46,12 @@ pub struct Left<'a> {
 
 impl<'a> Left<'a> {
     /// A sync of `repository` with whoever is at the other end.
-    pub fn new(repository: &'a Repository, mailbox: Mailbox, config: Config, now: Instant) -> Result<Self, Error> {
+    pub fn new(
+        repository: &'a Repository,
+        mailbox: Mailbox,
+        config: Config,
+        now: Instant,
+    ) -> Result<Self, Error> {
         let dry_run = config.dry_run;
         let machine = TwoWaySync::new(config, now).map_err(|error| Error::session(&error))?;
         Ok(Self {
@@ -120,7 +125,9 @@ impl<'a> Left<'a> {
                 (self.store, self.builder) = (None, None);
                 self.end = Some(Err(Box::new(failure)));
             }
-            other => return Err(Error::Session { message: format!("an action of a newer machine: {other:?}") }),
+            other => {
+                return Err(Error::Session { message: format!("an action of a newer machine: {other:?}") });
+            }
         }
         Ok(())
     }
@@ -164,7 +171,8 @@ impl<'a> Left<'a> {
 
     /// Moves refs as a push to this repository would: its own settings and hooks have the last word.
     fn update(&mut self, commands: Vec<Command>) {
-        let update = Update { commands, atomic: false, quiet: true, push_options: Vec::new(), shallow: Vec::new() };
+        let update =
+            Update { commands, atomic: false, quiet: true, push_options: Vec::new(), shallow: Vec::new() };
         let (repository, mailbox) = (self.repository.clone(), self.mailbox.clone());
         let job = Job { repository, quarantine: None, update, options: false, mailbox: mailbox.clone() };
         self.updater = Some(thread::spawn(move || {

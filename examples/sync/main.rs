@@ -88,12 +88,14 @@ fn sync(args: &Args, left: &Path, right: &Path, strategy: Strategy) -> Result<bo
     let left = Repository::open(left, Lookup::Git)?;
     let right = Repository::open(right, Lookup::Git)?;
     if left.format() != right.format() {
-        let message = format!("{} and {} do not use the same object format", left_path.display(), right_path.display());
+        let message =
+            format!("{} and {} do not use the same object format", left_path.display(), right_path.display());
         return Err(Error::Usage(message));
     }
     let base = base::load(left.common_dir(), &right_path)?;
     let config = config(args, strategy, base);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("no loopback port can be opened"))?;
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("no loopback port can be opened"))?;
     let address = listener.local_addr().map_err(Error::io("the loopback port has no address"))?;
     let peer = config.peer.clone();
     let outcome = thread::scope(|scope| {
@@ -113,7 +115,9 @@ fn sync(args: &Args, left: &Path, right: &Path, strategy: Strategy) -> Result<bo
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, Error>>) -> Result<T, Error> {
-    thread.join().unwrap_or_else(|_| Err(Error::Session { message: "a side panicked; this is a bug".to_owned() }))
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(Error::Session { message: "a side panicked; this is a bug".to_owned() }))
 }
 
 fn config(args: &Args, strategy: Strategy, base: Option<Vec<base::Entry>>) -> Config {
@@ -143,13 +147,16 @@ fn serve(repository: &Repository, listener: &TcpListener, config: &peer::Config)
 }
 
 fn summarise(args: &Args, outcome: &Outcome) {
-    let count = |wanted: fn(&RefResult) -> bool| outcome.refs.iter().filter(|entry| wanted(&entry.result)).count();
+    let count =
+        |wanted: fn(&RefResult) -> bool| outcome.refs.iter().filter(|entry| wanted(&entry.result)).count();
     let done = count(|result| matches!(result, RefResult::Done { .. }));
     let pending = count(|result| *result == RefResult::Pending);
     let conflicts = count(|result| *result == RefResult::Conflict);
     let failed = count(|result| matches!(result, RefResult::Failed(_)));
     if args.dry_run {
-        return print(&format!("\nDry run: {pending} refs would be synced, {conflicts} conflicts. Nothing was changed.\n"));
+        return print(&format!(
+            "\nDry run: {pending} refs would be synced, {conflicts} conflicts. Nothing was changed.\n"
+        ));
     }
     let mut text = match done {
         0 => "\nNothing had to be moved.".to_owned(),
@@ -168,4 +175,3 @@ fn summarise(args: &Args, outcome: &Outcome) {
     }
     print(&format!("{text}\n"));
 }
-

@@ -31,9 +31,21 @@ pub struct Right<'a> {
 
 impl<'a> Right<'a> {
     /// A server for `repository`.
-    pub fn new(repository: &'a Repository, mailbox: Mailbox, config: &Config, now: Instant) -> Result<Self, Error> {
+    pub fn new(
+        repository: &'a Repository,
+        mailbox: Mailbox,
+        config: &Config,
+        now: Instant,
+    ) -> Result<Self, Error> {
         let machine = Server::new(config, now).map_err(|error| Error::session(&error))?;
-        Ok(Self { repository, mailbox, machine, pipe: Pipe::new(), operation: Operation::None, closed: false })
+        Ok(Self {
+            repository,
+            mailbox,
+            machine,
+            pipe: Pipe::new(),
+            operation: Operation::None,
+            closed: false,
+        })
     }
 
     fn act(&mut self, now: Instant, action: Action) -> Result<(), Error> {

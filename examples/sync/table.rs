@@ -7,8 +7,11 @@ use portline::sync::{Plan, RefPlan, Step};
 
 /// Prints the plan: ref, left, right, decision.
 pub fn plan(plan: &Plan) {
-    let rows: Vec<[String; 4]> =
-        plan.refs.iter().map(|entry| [name(entry), id(entry.local), id(entry.remote), decision(entry)]).collect();
+    let rows: Vec<[String; 4]> = plan
+        .refs
+        .iter()
+        .map(|entry| [name(entry), id(entry.local), id(entry.remote), decision(entry)])
+        .collect();
     if rows.is_empty() {
         return print("Neither side has any refs.\n");
     }
@@ -70,7 +73,8 @@ fn result(entry: &RefPlan, result: &RefResult) -> String {
                 Step::UpdateRemote { .. } if entry.remote.is_none() => "created on the",
                 _ => "updated on the",
             };
-            let kept = backup.as_ref().map(|name| format!("; what was there: {}", Printable(name.as_bytes())));
+            let kept =
+                backup.as_ref().map(|name| format!("; what was there: {}", Printable(name.as_bytes())));
             format!("✓  {verb} {side}{}", kept.unwrap_or_default())
         }
         RefResult::Conflict => "!  conflict: left as it is on both sides".to_owned(),

@@ -88,7 +88,7 @@ pub(crate) struct Link {
     now: Instant,
     /// The block in hand: delivered by the port, not yet taken by the machine.
     block: Option<Bytes>,
-    /// Output that did not fit into the port.
+    /// What is left of output that is longer than a block.
     rest: Bytes,
     chunk: usize,
     incoming: Side,
@@ -253,24 +253,29 @@ impl Link {
             Side::Ending => false,
             // The peer takes nothing more: what the machine still says goes nowhere.
             Side::Ended => machine.poll_transmit().is_some(),
-            Side::Open => {
-                if !self.port.can_write() {
-                    return false;
-                }
-                if self.rest.is_empty() {
-                    match machine.poll_transmit() {
-                        Some(transmit) => self.rest = transmit.into_bytes(),
-                        None if machine.has_sent_all() => {
-                            self.outgoing = Side::Ending;
-                            self.port.finish(self.now);
-                            return true;
-                        }
-                        None => return false,
-                    }
-                }
-                let piece = self.rest.split_to(self.rest.len().min(self.chunk));
-                piece.is_empty() || self.port.write(self.now, piece).is_ok()
+            Side::Open => self.port.can_write() && self.put_block(machine),
+        }
+    }
+
+    /// Writes one block: a transmit as it is when it fits, otherwise piece by piece.
+    fn put_block(&mut self, machine: &mut impl Carried) -> bool {
+        if !self.rest.is_empty() {
+            let piece = self.rest.split_to(self.rest.len().min(self.chunk));
+            return self.port.write(self.now, piece).is_ok();
+        }
+        match machine.poll_transmit() {
+            Some(transmit) if transmit.is_empty() => true,
+            Some(transmit) if transmit.len() <= self.chunk => self.port.write(self.now, transmit).is_ok(),
+            Some(transmit) => {
+                self.rest = transmit.into_bytes();
+                true
             }
+            None if machine.has_sent_all() => {
+                self.outgoing = Side::Ending;
+                self.port.finish(self.now);
+                true
+            }
+            None => false,
         }
     }
 

@@ -5,7 +5,7 @@ use core::num::NonZeroUsize;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::limits;
+use crate::{Transmit, limits};
 
 /// Blocks that wait to be sent.
 ///
@@ -15,7 +15,7 @@ use crate::limits;
 pub(super) struct Chunker {
     size: Option<NonZeroUsize>,
     /// Ready to be cut: whole multiples of the size, or one block that a flush made shorter.
-    ready: VecDeque<Bytes>,
+    ready: VecDeque<Transmit>,
     /// The block being filled, shorter than the size.
     partial: Partial,
     /// Bytes in `ready` and `partial`.
@@ -75,12 +75,13 @@ impl Chunker {
         Self { size, ready: VecDeque::new(), partial: Partial::Empty, held: 0 }
     }
 
-    pub(super) fn push(&mut self, mut bytes: Bytes) {
-        self.held = self.held.saturating_add(bytes.len());
+    pub(super) fn push(&mut self, block: Transmit) {
+        self.held = self.held.saturating_add(block.len());
         let Some(size) = self.size else {
-            self.ready.push_back(bytes);
+            self.ready.push_back(block);
             return;
         };
+        let mut bytes = block.into_bytes();
         if self.partial.len() > 0 {
             let wanted = size.get().saturating_sub(self.partial.len());
             self.partial.push(bytes.split_to(wanted.min(bytes.len())), size.get());
@@ -91,7 +92,7 @@ impl Chunker {
         let rest = bytes.len().checked_rem(size.get()).unwrap_or(0);
         let rest = bytes.split_off(bytes.len().saturating_sub(rest));
         if !bytes.is_empty() {
-            self.ready.push_back(bytes);
+            self.ready.push_back(bytes.into());
         }
         if !rest.is_empty() {
             self.partial.push(rest, size.get());
@@ -100,14 +101,14 @@ impl Chunker {
 
     /// Makes a block of what is being filled.
     pub(super) fn flush(&mut self) {
-        self.ready.extend(self.partial.take());
+        self.ready.extend(self.partial.take().map(Transmit::new));
     }
 
     /// The next block.
-    pub(super) fn pop(&mut self) -> Option<Bytes> {
+    pub(super) fn pop(&mut self) -> Option<Transmit> {
         let front = self.ready.front_mut()?;
         let block = match self.size {
-            Some(size) if front.len() > size.get() => front.split_to(size.get()),
+            Some(size) if front.len() > size.get() => front.split_payload(size.get()),
             Some(_) | None => self.ready.pop_front()?,
         };
         self.held = self.held.saturating_sub(block.len());
@@ -140,14 +141,14 @@ mod tests {
     use super::*;
 
     fn drain(chunker: &mut Chunker) -> Vec<Bytes> {
-        core::iter::from_fn(|| chunker.pop()).collect()
+        core::iter::from_fn(|| chunker.pop()).map(Transmit::into_bytes).collect()
     }
 
     #[test]
     fn port_4_a_large_block_is_split_by_slicing() {
         let block = Bytes::from(std::vec![7; 1000]);
         let mut chunker = Chunker::new(Some(300));
-        chunker.push(block.clone());
+        chunker.push(block.clone().into());
         chunker.flush();
         let cut = drain(&mut chunker);
         assert_eq!(cut.iter().map(Bytes::len).collect::<Vec<_>>(), [300, 300, 300, 100]);
@@ -160,7 +161,7 @@ mod tests {
     fn port_5_without_a_size_blocks_pass_as_they_are_even_empty_ones() {
         let mut chunker = Chunker::new(None);
         for block in [&b""[..], b"ab", b""] {
-            chunker.push(Bytes::from_static(block));
+            chunker.push(Bytes::from_static(block).into());
         }
         assert_eq!(drain(&mut chunker), [&b""[..], b"ab", b""]);
     }
@@ -176,7 +177,7 @@ mod tests {
             let mut chunker = Chunker::new(Some(size));
             let mut got = Vec::new();
             for (write, drained) in writes.iter().zip(drained) {
-                chunker.push(Bytes::copy_from_slice(write));
+                chunker.push(Bytes::copy_from_slice(write).into());
                 if drained {
                     got.extend(drain(&mut chunker));
                 }

@@ -103,8 +103,8 @@ impl Duplex {
     ///
     /// # Errors
     /// [`WriteError`]; nothing was taken and nothing ends.
-    pub fn write(&mut self, now: Instant, bytes: Bytes) -> Result<(), WriteError> {
-        self.sender.write(now, bytes)
+    pub fn write(&mut self, now: Instant, block: impl Into<Transmit>) -> Result<(), WriteError> {
+        self.sender.write(now, block)
     }
 
     /// As [`Sender::can_write`].

@@ -23,7 +23,7 @@ use super::chunker::Chunker;
 use super::config::{Budget, Config, ConfigError};
 use super::error::{Error, WriteError};
 use crate::Transmit;
-use crate::frame::{Frame, FrameType, Reason, decode_bytes};
+use crate::frame::{Frame, FrameType, Reason, decode_bytes, encode_header};
 use crate::time::Instant;
 
 /// What happened. Exactly one for each stream.
@@ -170,11 +170,13 @@ impl Sender {
         }
     }
 
-    /// Adds bytes to the stream: one block, or some bytes of it when there is a chunk size.
+    /// Adds bytes to the stream: one block, or some bytes of it when there is a chunk size. A block may be a
+    /// [`Transmit`] with a header of its own, which then stands in front of the payload without a copy.
     ///
     /// # Errors
     /// [`WriteError`]; nothing was taken and nothing ends.
-    pub fn write(&mut self, now: Instant, bytes: Bytes) -> Result<(), WriteError> {
+    pub fn write(&mut self, now: Instant, block: impl Into<Transmit>) -> Result<(), WriteError> {
+        let block = block.into();
         self.tell(now);
         match self.state {
             State::Open(Stage::Writing) | State::Draining { stage: Stage::Writing, .. } => {}
@@ -183,14 +185,14 @@ impl Sender {
             | State::Ended
             | State::Broken(_) => return Err(WriteError::Over),
         }
-        let (length, limit) = (bytes.len(), self.config.max_block);
+        let (length, limit) = (block.len(), self.config.max_block);
         if self.config.chunk_size.is_none() && length > limit {
             return Err(WriteError::TooLarge { length, limit });
         }
         if !self.can_write() {
             return Err(WriteError::Full { limit: self.config.send_bytes });
         }
-        self.waiting.push(bytes);
+        self.waiting.push(block);
         Ok(())
     }
 
@@ -254,7 +256,7 @@ impl Sender {
                     let block = self.waiting.pop()?;
                     self.started = self.started.saturating_add(1);
                     self.sent.push_back(Sent { at: self.now, answered: false });
-                    return Some(Frame::new(FrameType::Data, id, block).encode());
+                    return Some(block.prefixed(encode_header(FrameType::Data, id)));
                 }
                 Err(_) => self.fail_stream(Error::IdsExhausted),
             }
