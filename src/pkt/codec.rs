@@ -59,7 +59,7 @@ const HEX: [u8; 256] = {
             table[lower[digit as usize] as usize] = digit;
             table[upper[digit as usize] as usize] = digit;
         }
-        digit = digit.saturating_add(1);
+        digit += 1;
     }
     table
 };
