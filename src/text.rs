@@ -47,7 +47,7 @@ mod tests {
 
     /// T18.
     #[test]
-    fn git_9_nothing_a_peer_sends_acts_on_the_terminal() {
+    fn git_15_nothing_a_peer_sends_acts_on_the_terminal() {
         for (raw, shown) in [
             (&b"plain\tline\n"[..], "plain\tline\n"),
             (b"\x1b]0;title\x07", "\\u{1b}]0;title\\u{7}"),

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("error", &[]),
     ("transmit", &[]),
+    ("text", &[]),
     // The port wing.
     ("frame", &["time", "limits", "error", "transmit"]),
     ("port", &["time", "limits", "error", "transmit", "frame"]),
@@ -27,7 +28,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What `lib.rs` re-exports at the crate's root, and the module that it comes from.
-const ROOT_NAMES: &[(&str, &str)] = &[("Instant", "time"), ("Blame", "error"), ("Transmit", "transmit")];
+const ROOT_NAMES: &[(&str, &str)] =
+    &[("Instant", "time"), ("Blame", "error"), ("Transmit", "transmit"), ("Printable", "text")];
 
 /// Clocks, sockets, threads, files, processes, randomness, runtimes.
 const IO_NAMES: &[&str] = &[

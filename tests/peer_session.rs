@@ -213,6 +213,51 @@ fn peer_5_a_refused_request_tells_the_drivers_words() {
     assert!(fetch_all(&mut client, &mut right, &mut Repo::default()).pack);
 }
 
+/// PEER-8: what comes after the protocol's end is refused at once, and END does not wait for it.
+#[test]
+fn peer_8_what_comes_after_the_end_is_refused_at_once() {
+    let mut server = Server::new(&peer::Config::default(), NOW).unwrap();
+    served(&mut server, b"0000");
+    server.handle_message(NOW, Bytes::from_static(&[1, 0, 0, 0, 0, 1])).unwrap();
+    server.handle_message(NOW, Bytes::from_static(b"\0\0\0\0\x01more")).unwrap();
+    let sent: Vec<_> = core::iter::from_fn(|| server.poll_transmit()).map(|one| one.into_bytes()).collect();
+    assert_eq!(sent, [&b"\x02\0\0\0\x01"[..], b"\x01\0\0\0\x01\0"]);
+}
+
+/// PEER-9: a server that stops reading the pack, because it has seen enough, is heard all the same.
+#[test]
+fn peer_9_a_server_that_refuses_the_pack_is_still_heard() {
+    let (mut client, _) = pair();
+    client.begin_push(NOW, push_config()).unwrap();
+    let said = |client: &mut Client, block: u8, text: &str| {
+        let message = [&[0, 0, 0, 0, block], text.as_bytes()].concat();
+        client.handle_message(NOW, message.into()).unwrap();
+    };
+    let poll = |client: &mut Client| core::iter::from_fn(|| client.poll_transmit()).count();
+    assert_eq!(poll(&mut client), 1);
+    client.handle_message(NOW, Bytes::from_static(&[1, 0, 0, 0, 0, 1])).unwrap();
+    let null = portline::git::ObjectId::null(id(1).format());
+    let line = format!("{null} capabilities^{{}}\0report-status");
+    said(&mut client, 0, &format!("{:04x}{line}0000", line.len() + 4));
+    assert!(matches!(client.poll_action(), Some(client::Action::Push(push::client::Action::Advertised(_)))));
+    client.push(NOW).unwrap().push(NOW, vec![push::Command::create(name("new"), id(3))]).unwrap();
+    poll(&mut client);
+    client.handle_message(NOW, Bytes::from_static(&[1, 0, 0, 0, 1, 1])).unwrap();
+    assert!(matches!(client.poll_action(), Some(client::Action::Push(push::client::Action::BuildPack(_)))));
+    client.push(NOW).unwrap().pack_chunk(NOW, Bytes::from_static(b"PACK")).unwrap();
+    poll(&mut client);
+    client.handle_message(NOW, Bytes::from_static(&[1, 0, 0, 0, 2, 0])).unwrap();
+    said(&mut client, 1, "0011unpack broken001fng refs/heads/new unpack failed0000");
+    client.push(NOW).unwrap().pack_finished(NOW).unwrap();
+    let Some(client::Action::Push(push::client::Action::Finished(report))) = client.poll_action() else {
+        panic!()
+    };
+    assert_eq!(report.unpack, Err(Bytes::from_static(b"broken")));
+    assert!(!report.is_success());
+    client.handle_message(NOW, Bytes::from_static(&[2, 0, 0, 0, 2])).unwrap();
+    assert_eq!(client.poll_action(), Some(client::Action::Ready));
+}
+
 /// PEER-10, T13: the port's end gives the machine its end and the session its own, each once.
 #[test]
 fn peer_10_the_ports_end_is_told_once_to_each() {
@@ -250,4 +295,88 @@ fn peer_6_a_machine_that_waits_for_its_driver_stops_the_peer() {
     assert_eq!(server.poll_transmit(), None);
     server.accept_fetch(NOW, fetch::server::Config::default()).unwrap();
     assert_eq!(server.poll_transmit().unwrap().into_bytes(), &b"\x01\0\0\0\x01\x01"[..]);
+}
+
+/// Leads a server to the point where it streams a pack, with a client that has acknowledged everything so far.
+fn streaming() -> (Server, u32) {
+    let mut server = Server::new(&peer::Config::default(), NOW).unwrap();
+    let want = format!("003fwant {} side-band-64k0000", id(2));
+    let (_, _) = served(&mut server, b"0028git-upload-pack /repo.git\0host=peer\0");
+    server.accept_fetch(NOW, fetch::server::Config::default()).unwrap();
+    assert_eq!(server.poll_action(), Some(server::Action::Fetch(fetch::server::Action::ListRefs)));
+    server.fetch(NOW).unwrap().refs_listed(NOW, vec![portline::git::Ref::new(name("main"), id(2))]).unwrap();
+    let mut next = 0;
+    for said in [want, "0009done\n".to_owned()] {
+        while let Some(sent) = server.poll_transmit() {
+            if sent.into_bytes().first() == Some(&0) {
+                acknowledge(&mut server, &mut next);
+            }
+        }
+        let at = if said.starts_with("0009") { 2 } else { 1 };
+        let message = [&[0, 0, 0, 0, at], said.as_bytes()].concat();
+        server.handle_message(NOW, message.into()).unwrap();
+    }
+    loop {
+        match server.poll_action().unwrap() {
+            server::Action::Fetch(fetch::server::Action::BuildPack(_)) => break,
+            server::Action::Fetch(fetch::server::Action::FindObjects(_)) => {
+                server.fetch(NOW).unwrap().objects_found(NOW, vec![]).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    while let Some(sent) = server.poll_transmit() {
+        if sent.into_bytes().first() == Some(&0) {
+            acknowledge(&mut server, &mut next);
+        }
+    }
+    (server, next)
+}
+
+fn acknowledge(server: &mut Server, next: &mut u32) {
+    let message = [&[1][..], &next.to_be_bytes(), &[1]].concat();
+    server.handle_message(NOW, message.into()).unwrap();
+    *next += 1;
+}
+
+/// PEER-2: a sideband packet is one block, its payload the driver's own bytes; a block is never above the limit.
+#[test]
+fn peer_2_a_packet_is_one_block_and_its_payload_is_not_copied() {
+    let (mut server, mut next) = streaming();
+    let chunk = Bytes::from(vec![7; 100_000]);
+    server.fetch(NOW).unwrap().pack_chunk(NOW, chunk.clone()).unwrap();
+    server.fetch(NOW).unwrap().pack_finished(NOW).unwrap();
+    let mut seen = 0;
+    while let Some(sent) = server.poll_transmit() {
+        if sent.head().first() != Some(&0) {
+            continue;
+        }
+        assert!(sent.len() <= (64 << 10) + 5);
+        if sent.head().get(9) == Some(&1) {
+            assert_eq!(sent.payload().as_ptr(), chunk[seen..].as_ptr(), "the payload is the driver's");
+            seen += sent.payload().len();
+        }
+        acknowledge(&mut server, &mut next);
+    }
+    assert_eq!(seen, chunk.len());
+}
+
+/// PEER-7, T4: a peer that acknowledges nothing stops the pack's producer within the configured buffers.
+#[test]
+fn peer_7_a_peer_that_does_not_acknowledge_stops_the_machine() {
+    let (mut server, mut next) = streaming();
+    let chunk = Bytes::from(vec![7; 10_000]);
+    let mut given = 0;
+    while server.fetch(NOW).unwrap().wants_pack() {
+        server.fetch(NOW).unwrap().pack_chunk(NOW, chunk.clone()).unwrap();
+        while server.poll_transmit().is_some() {}
+        given += chunk.len();
+        assert!(given < 2 << 20, "nobody takes the pack, yet it goes on");
+    }
+    // Acknowledged blocks make room: the producer is let on again.
+    for _ in 0..60 {
+        acknowledge(&mut server, &mut next);
+        while server.poll_transmit().is_some() {}
+    }
+    assert!(server.fetch(NOW).unwrap().wants_pack());
 }

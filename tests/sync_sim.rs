@@ -5,9 +5,9 @@
 mod toy;
 
 use portline::git::{ObjectId, RefName};
-use portline::peer;
-use portline::peer::sync::{Config, RefFailure, RefResult};
-use portline::sync::Strategy;
+use portline::peer::sync::{Config, Error, RefFailure, RefResult};
+use portline::sync::{Step, Strategy};
+use portline::{peer, port};
 use toy::{Killed, Left, Repo, Right, id, name, run};
 
 /// One ref for each row of the decision table, and two for deletions.
@@ -174,6 +174,46 @@ fn sync_43_a_refused_ref_does_not_block_the_others() {
     assert_eq!(right.repo.at("both-changed"), Some(id(40)));
     assert_eq!(right.repo.at("gone-on-left"), Some(id(4)));
     assert_eq!(right.repo.at("left-only"), Some(id(10)));
+}
+
+/// SYNC-41: backups before what they back up, this side before the peer.
+#[test]
+fn sync_41_backups_first_then_local_refs_then_the_peers() {
+    let (mut left, mut right) = sides(Strategy::PreferRemote);
+    right.moves = left.moves.clone();
+    run(&mut left, &mut right, None);
+    let is_backup = |name: &RefName| name.as_bytes().starts_with(b"refs/portline/");
+    let moves = left.moves.borrow();
+    let order: Vec<_> = moves.iter().map(|(side, names)| (*side, names.iter().all(is_backup))).collect();
+    assert_eq!(order, [("left", true), ("left", false), ("right", true), ("right", false)]);
+    assert!(moves.iter().all(|(_, names)| names.iter().all(is_backup) || !names.iter().any(is_backup)));
+}
+
+/// SYNC-52: a failure on the way tells what had been done, and that the port was the cause.
+#[test]
+fn sync_52_a_failure_tells_what_had_been_done() {
+    let (mut left, mut right) = sides(Strategy::Report);
+    let whole = run(&mut left, &mut right, None);
+    let mut partly = 0;
+    for at in 0..whole.steps {
+        let (mut left, mut right) = sides(Strategy::Report);
+        run(&mut left, &mut right, Some((at, Killed::Right)));
+        let Some(Err(failure)) = left.end else { continue };
+        assert_eq!(failure.error, Error::Port(port::Error::Closed), "step {at}");
+        for entry in
+            failure.outcome.refs.iter().filter(|entry| matches!(entry.result, RefResult::Done { .. }))
+        {
+            let here = left.repo.refs.get(&entry.plan.name).copied();
+            match entry.plan.step {
+                Step::UpdateLocal { .. } => assert_eq!(here, entry.plan.remote, "step {at}"),
+                Step::DeleteLocal { .. } => assert_eq!(here, None, "step {at}"),
+                _ => assert_eq!(here, entry.plan.local, "step {at}"),
+            }
+        }
+        let done = |result: &RefResult| matches!(result, RefResult::Done { .. });
+        partly += usize::from(failure.outcome.refs.iter().any(|entry| done(&entry.result)));
+    }
+    assert!(partly > 10, "{partly} failures after the first ref");
 }
 
 /// SYNC-51, T13: killing either side, or only the connection, at every step loses no commit and moves no ref to an

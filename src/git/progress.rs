@@ -4,7 +4,7 @@
 //! other numbers, at last `, done.` and LF. Several lines may stand in one packet and one line in several
 //! (BEHAVIOURS C9). [`ProgressLines`] puts lines together in any split, [`Progress::parse`] reads one.
 //!
-//! Limit: a line longer than [`limits::PROGRESS_LINE`] is given in pieces. Rules: GIT-10, GIT-11.
+//! Limit: a line longer than [`limits::PROGRESS_LINE`] is given in pieces. Rules: GIT-16, GIT-17.
 
 use alloc::vec::Vec;
 
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn git_10_lines_are_put_together_in_any_split() {
+    fn git_16_lines_are_put_together_in_any_split() {
         let text = b"Counting objects:  33% (1/3)\rCounting objects: 100% (3/3), done.\n\nTotal 3";
         for size in 1..=text.len() {
             let mut lines = ProgressLines::new();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn git_10_a_line_without_end_is_given_in_pieces() {
+    fn git_16_a_line_without_end_is_given_in_pieces() {
         let mut lines = ProgressLines::new();
         let seen = lines.handle_bytes(&alloc::vec![b'x'; limits::PROGRESS_LINE * 3 + 1]);
         assert_eq!(seen.len(), 3);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn git_11_percentage_counts_and_done_are_read() {
+    fn git_17_percentage_counts_and_done_are_read() {
         let read = |line: &'static str| {
             Progress::parse(line.as_bytes())
                 .map(|one| (one.title, one.percent, one.count, one.total, one.done))

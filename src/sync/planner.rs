@@ -190,7 +190,7 @@ enum State {
 ///         }
 ///         Some(Action::Planned(plan)) => break plan,
 ///         Some(Action::Failed(error)) => return Err(error.into()),
-///         None => unreachable!(),
+///         None => return Err("the planner waits for commits".into()),
 ///     }
 /// };
 /// assert_eq!(plan.refs[0].step.to_string(), "update local");

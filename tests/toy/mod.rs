@@ -4,7 +4,9 @@
 //! What a real driver must hold, this one asserts: an object is stored only with everything it reaches, and a ref
 //! moves only from its old value and only to an object that is there.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portline::git::push::Command;
@@ -165,13 +167,22 @@ pub struct Left {
     pub machine: TwoWaySync,
     pub end: Option<Result<sync::Outcome, sync::Failure>>,
     pub plan: Option<portline::sync::Plan>,
+    /// The commands of each `UpdateRefs`, with a number that both sides count.
+    pub moves: Moves,
     pack: BytesMut,
+}
+
+/// What was moved, in the order in which it was, on whichever side.
+pub type Moves = Rc<RefCell<Vec<(&'static str, Vec<RefName>)>>>;
+
+fn note(moves: &Moves, side: &'static str, commands: &[Command]) {
+    moves.borrow_mut().push((side, commands.iter().map(|command| command.name.clone()).collect()));
 }
 
 impl Left {
     pub fn new(repo: Repo, config: sync::Config) -> Self {
         let machine = TwoWaySync::new(config, Instant::ZERO).unwrap();
-        Self { repo, machine, end: None, plan: None, pack: BytesMut::new() }
+        Self { repo, machine, end: None, plan: None, moves: Moves::default(), pack: BytesMut::new() }
     }
 
     /// Handles one action; `false` when there is none.
@@ -189,6 +200,7 @@ impl Left {
             }
             sync::Action::Planned(plan) => assert!(self.plan.replace(plan).is_none()),
             sync::Action::UpdateRefs(commands) => {
+                note(&self.moves, "left", &commands);
                 let results = commands.iter().map(|command| self.repo.update(command)).collect();
                 told(machine.refs_updated(now, results));
             }
@@ -217,6 +229,7 @@ pub struct Right {
     pub before_update: Option<fn(&mut Repo)>,
     /// A hook that refuses refs.
     pub refuses: Option<fn(&RefName) -> bool>,
+    pub moves: Moves,
     pack: BytesMut,
 }
 
@@ -230,6 +243,7 @@ impl Right {
             served: 0,
             before_update: None,
             refuses: None,
+            moves: Moves::default(),
             pack: BytesMut::new(),
         }
     }
@@ -294,6 +308,7 @@ impl Right {
                 told(machine.pack_stored(now, self.repo.store(&pack)));
             }
             Action::UpdateRefs(update) => {
+                note(&self.moves, "right", &update.commands);
                 if let Some(busy) = self.before_update.take() {
                     busy(&mut self.repo);
                 }
