@@ -19,8 +19,8 @@
 //!   Nothing is pruned, a checked out branch is not touched.
 //! - **push**: SRC is any revision, DST a full name or a branch; SRC alone is pushed under its own name, an
 //!   empty SRC deletes.
-//! - `--stats` prints what the negotiation took, `--quiet` shows no progress, `--timeout=N` gives up after N
-//!   silent seconds.
+//! - `--stats` prints what the negotiation took, `--quiet` and `--progress` decide about progress, which is
+//!   shown on a terminal, `--timeout=N` gives up after N silent seconds.
 //!
 //! Every ref is a line of the table on standard output. Exit code: 0, all is as asked; 1, some ref was
 //! refused; 2, nothing could be done, and standard error says why.

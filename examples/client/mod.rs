@@ -109,11 +109,15 @@ fn wishes(task: &FetchTask, seen: &Advertisement) -> Vec<Wish> {
 pub fn fetch(options: &Options, task: &FetchTask) -> Result<bool, Error> {
     let repository = open(&task.directory)?;
     let (connection, request) = options.connect(Service::UploadPack)?;
-    let config =
-        Config { request, idle_timeout: options.timeout, no_progress: options.quiet, ..Config::default() };
+    let config = Config {
+        request,
+        idle_timeout: options.timeout,
+        no_progress: !options.progress,
+        ..Config::default()
+    };
     let choose = |seen: &Advertisement| Ok(wishes(task, seen).into_iter().map(|wish| wish.id).collect());
     let drive = Drive::new(connection);
-    let mut driver = FetchDriver::new(&repository, drive.mailbox(), Box::new(choose), !options.quiet)?;
+    let mut driver = FetchDriver::new(&repository, drive.mailbox(), Box::new(choose), options.progress)?;
     let machine = Client::new(config, drive.now());
     let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
     let mut fetched = driver.into_result(ran)?;
@@ -189,7 +193,7 @@ pub fn push(options: &Options, task: &PushTask) -> Result<bool, Error> {
     let config = pushing::Config {
         request,
         atomic: task.atomic,
-        quiet: options.quiet,
+        quiet: !options.progress,
         push_options: task.options.clone(),
         idle_timeout: options.timeout,
         ..pushing::Config::default()
@@ -207,7 +211,7 @@ pub fn push(options: &Options, task: &PushTask) -> Result<bool, Error> {
         Ok(commands.clone())
     };
     let drive = Drive::new(connection);
-    let mut driver = PushDriver::new(&repository, drive.mailbox(), Box::new(choose), !options.quiet)?;
+    let mut driver = PushDriver::new(&repository, drive.mailbox(), Box::new(choose), options.progress)?;
     let machine = pushing::Client::new(config, drive.now());
     let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
     let report = driver.into_result(ran)?;

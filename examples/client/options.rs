@@ -1,6 +1,7 @@
 //! The command line of `git_client`.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::support::{Error, Lookup, Repository};
 const USAGE: &str = "usage: git_client ls-remote URL
        git_client fetch DIR URL [REFSPEC...] [--mirror]
        git_client push DIR URL [[+]SRC:DST...] [--delete REF] [--force] [--atomic] [-o OPTION]
-common: [--stats] [--quiet] [--timeout=N], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
+common: [--stats] [--quiet | --progress] [--timeout=N], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
 
 /// How long to wait for a host to answer.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -30,8 +31,8 @@ pub struct Options {
     pub remote: Remote,
     /// Print what the negotiation took.
     pub stats: bool,
-    /// Show no progress.
-    pub quiet: bool,
+    /// Show progress.
+    pub progress: bool,
     /// Give up after so long a silence.
     pub timeout: Option<Duration>,
 }
@@ -99,6 +100,7 @@ struct Words {
     atomic: bool,
     stats: bool,
     quiet: bool,
+    progress: bool,
     timeout: Option<Duration>,
 }
 
@@ -117,6 +119,7 @@ impl Words {
                 "--atomic" => words.atomic = true,
                 "--stats" => words.stats = true,
                 "--quiet" | "-q" => words.quiet = true,
+                "--progress" => words.progress = true,
                 "--delete" | "-d" => words.deletes.push(arguments.next()?.into_string().ok()?),
                 "-o" => words.push_options.push(arguments.next()?.into_string().ok()?.into()),
                 other => match other.strip_prefix("--timeout=") {
@@ -151,7 +154,9 @@ impl Options {
         } else {
             Remote::Program(std::mem::take(&mut words.program))
         };
-        let (stats, quiet, timeout) = (words.stats, words.quiet, words.timeout);
+        // As Git does: on a terminal, unless told otherwise.
+        let progress = words.progress || (!words.quiet && std::io::stderr().is_terminal());
+        let (stats, timeout) = (words.stats, words.timeout);
         let rest: Vec<String> = plain.collect();
         let task = match (directory, command.as_str()) {
             (Some(directory), "fetch") => {
@@ -168,7 +173,7 @@ impl Options {
             }
             (None, _) => Task::List,
         };
-        Ok(Self { task, remote, stats, quiet, timeout })
+        Ok(Self { task, remote, stats, progress, timeout })
     }
 
     /// Reaches the server. The request that is to be sent first comes with it, where one is.

@@ -25,7 +25,7 @@ pub struct FetchDriver<'a> {
     objects: ObjectReader,
     loader: Loader,
     choose: Choose<'a>,
-    /// Whether progress is shown.
+    /// Whether our own progress is shown; what the server says is shown in any case.
     shows: bool,
     remote: Progress,
     local: Progress,
@@ -46,7 +46,8 @@ pub struct Fetched {
 }
 
 impl<'a> FetchDriver<'a> {
-    /// A driver that lets `choose` tell what to fetch, and shows progress on standard error if `shows`.
+    /// A driver that lets `choose` tell what to fetch, and shows our own progress on standard
+    /// error if `shows`.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -76,7 +77,9 @@ impl<'a> FetchDriver<'a> {
     ///
     /// # Errors
     /// [`Error::Session`] when the session failed.
-    pub fn into_result(self, ran: Result<(), Error>) -> Result<Fetched, Error> {
+    pub fn into_result(mut self, ran: Result<(), Error>) -> Result<Fetched, Error> {
+        let shown = self.remote.finish(&mut io::stderr()).and(self.local.finish(&mut io::stderr()));
+        shown.map_err(Error::io("progress cannot be shown"))?;
         let outcome = drive::ended(self.result, ran)?;
         let advertisement = self.seen.ok_or(Error::Stalled)?;
         if outcome.pack && self.quarantine.is_none() {
@@ -125,11 +128,7 @@ impl<'a> FetchDriver<'a> {
 
     fn show(&mut self, bytes: &[u8], remote: bool) -> Result<(), Error> {
         let progress = if remote { &mut self.remote } else { &mut self.local };
-        // What a program of ours says about its failure is shown in any case.
-        if self.shows || !remote {
-            progress.show(&mut io::stderr(), bytes).map_err(Error::io("progress cannot be shown"))?;
-        }
-        Ok(())
+        progress.show(&mut io::stderr(), bytes).map_err(Error::io("progress cannot be shown"))
     }
 }
 
