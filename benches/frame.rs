@@ -15,7 +15,12 @@ const COUNT: u64 = 1000;
 fn header(c: &mut Criterion) {
     let message = Bytes::from([&[0, 0, 0, 0, 7][..], &[5; 1024]].concat());
     let mut group = c.benchmark_group("frame");
-    group.bench_function("decode borrowed", |b| b.iter(|| decode(black_box(&message))));
+    // As a machine uses it: the parts go on in registers, nothing is stored.
+    group.bench_function("decode borrowed", |b| {
+        b.iter(|| {
+            decode(black_box(&message[..])).map(|frame| frame.id ^ u32::from(frame.kind == FrameType::Ack))
+        });
+    });
     group.bench_function("decode owned", |b| {
         b.iter_batched(|| message.clone(), |message| decode_bytes(black_box(message)), BatchSize::SmallInput);
     });

@@ -64,25 +64,46 @@ impl FrameType {
     }
 }
 
+/// The type of each byte. A table, because decoding by branches costs more than the rest of a frame.
+static TYPES: [FrameType; 256] = {
+    let mut types = [FrameType::Data; 256];
+    let mut number: u8 = 0;
+    loop {
+        #[expect(clippy::indexing_slicing, reason = "a u8 is always inside a table of 256")]
+        {
+            types[number as usize] = named(number);
+        }
+        match number.checked_add(1) {
+            Some(next) => number = next,
+            None => break types,
+        }
+    }
+};
+
+const fn named(number: u8) -> FrameType {
+    match number {
+        0 => FrameType::Data,
+        1 => FrameType::Ack,
+        2 => FrameType::End,
+        3 => FrameType::Error,
+        4 => FrameType::Credit,
+        5 => FrameType::Cancel,
+        6 => FrameType::Last,
+        16 => FrameType::Ready,
+        17 => FrameType::Call,
+        18 => FrameType::Result,
+        19 => FrameType::Abort,
+        20 => FrameType::Open,
+        7..=15 | 21..=127 => FrameType::Reserved(number),
+        128..=255 => FrameType::Application(number),
+    }
+}
+
 impl From<u8> for FrameType {
     #[inline]
     fn from(number: u8) -> Self {
-        match number {
-            0 => Self::Data,
-            1 => Self::Ack,
-            2 => Self::End,
-            3 => Self::Error,
-            4 => Self::Credit,
-            5 => Self::Cancel,
-            6 => Self::Last,
-            16 => Self::Ready,
-            17 => Self::Call,
-            18 => Self::Result,
-            19 => Self::Abort,
-            20 => Self::Open,
-            7..=15 | 21..=127 => Self::Reserved(number),
-            128..=255 => Self::Application(number),
-        }
+        #[expect(clippy::indexing_slicing, reason = "a u8 is always inside a table of 256")]
+        TYPES[usize::from(number)]
     }
 }
 
