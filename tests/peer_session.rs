@@ -204,7 +204,7 @@ fn peer_5_a_refused_request_tells_the_drivers_words() {
     right.machine.refuse(NOW, b"no such\nrepository\0").unwrap();
     settle(&mut client, &mut right);
     let Some(client::Action::Fetch(fetch::client::Action::Failed(error))) = client.poll_action() else {
-        panic!()
+        panic!("no report")
     };
     assert!(error.to_string().contains("no such repository "), "{error}");
     settle(&mut client, &mut right);
@@ -247,10 +247,10 @@ fn peer_9_a_server_that_refuses_the_pack_is_still_heard() {
     client.push(NOW).unwrap().pack_chunk(NOW, Bytes::from_static(b"PACK")).unwrap();
     poll(&mut client);
     client.handle_message(NOW, Bytes::from_static(&[1, 0, 0, 0, 2, 0])).unwrap();
-    said(&mut client, 1, "0011unpack broken001fng refs/heads/new unpack failed0000");
-    client.push(NOW).unwrap().pack_finished(NOW).unwrap();
-    let Some(client::Action::Push(push::client::Action::Finished(report))) = client.poll_action() else {
-        panic!()
+    said(&mut client, 1, "0011unpack broken0023ng refs/heads/new unpack failed0000");
+    let report = match client.poll_action() {
+        Some(client::Action::Push(push::client::Action::Finished(report))) => report,
+        other => panic!("{other:?}"),
     };
     assert_eq!(report.unpack, Err(Bytes::from_static(b"broken")));
     assert!(!report.is_success());

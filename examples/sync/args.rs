@@ -17,6 +17,7 @@ usage: sync [LEFT RIGHT] [options]
   --window N               port blocks that may be under way before an acknowledgement (default 16)
   --chunk BYTES            the largest port block (default 65536)
   --dry-run                show the plan, move no ref
+  --break-after BYTES      break the connection after so many bytes from the right, to see that the next run goes on
 
 exit: 0 both sides agree, 1 conflicts or refused refs remain, 2 an error";
 
@@ -41,6 +42,7 @@ pub struct Args {
     pub window: u32,
     pub chunk: usize,
     pub dry_run: bool,
+    pub break_after: Option<u64>,
 }
 
 impl Args {
@@ -54,6 +56,7 @@ impl Args {
             window: 16,
             chunk: 64 << 10,
             dry_run: false,
+            break_after: None,
         };
         let (mut paths, mut all_refs) = (Vec::new(), false);
         let mut arguments = arguments;
@@ -89,7 +92,7 @@ impl Args {
     }
 
     fn set(&mut self, option: &str, value: &str) -> Result<(), String> {
-        let number = || value.parse().ok().filter(|number| *number > 0);
+        let number = || value.parse::<u32>().ok().filter(|number| *number > 0);
         let positive = format!("{option} takes a whole number above 0, not '{value}'");
         match option {
             "--on-conflict" => {
@@ -109,6 +112,7 @@ impl Args {
                 let pattern = Pattern::new(value).map_err(|error| format!("--exclude '{value}': {error}"))?;
                 self.exclude.push(pattern);
             }
+            "--break-after" => self.break_after = Some(u64::from(number().ok_or(positive)?)),
             "--window" => self.window = number().ok_or(positive)?,
             "--chunk" => {
                 self.chunk = number().and_then(|number| usize::try_from(number).ok()).ok_or(positive)?

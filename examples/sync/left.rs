@@ -46,10 +46,14 @@ pub struct Left<'a> {
 
 impl<'a> Left<'a> {
     /// A sync of `repository` with whoever is at the other end.
+    ///
+    /// # Errors
+    /// [`Error::Session`] for a port configuration that cannot work, [`Error::Io`].
     pub fn new(
         repository: &'a Repository,
         mailbox: Mailbox,
         config: Config,
+        pipe: Pipe,
         now: Instant,
     ) -> Result<Self, Error> {
         let dry_run = config.dry_run;
@@ -58,7 +62,7 @@ impl<'a> Left<'a> {
             repository,
             mailbox,
             machine,
-            pipe: Pipe::new(),
+            pipe,
             objects: repository.object_reader()?,
             loader: Loader::new(),
             asked: Vec::new(),
@@ -239,6 +243,11 @@ impl Session for Left<'_> {
 
     fn advance(&mut self, now: Instant) -> Result<(), Error> {
         self.pipe.check()?;
+        if self.pipe.is_broken() && !self.machine.has_ended() {
+            return Err(Error::Session {
+                message: "the connection was broken, as --break-after asked".to_owned(),
+            });
+        }
         while self.store.as_ref().is_none_or(PackStore::has_room) {
             let Some(action) = self.machine.poll_action() else { break };
             self.act(now, action)?;

@@ -30,6 +30,7 @@ use std::thread;
 use args::{Args, USAGE};
 use bytes::Bytes;
 use left::Left;
+use pipe::Pipe;
 use portline::peer::sync::{Config, Outcome, RefResult};
 use portline::sync::Strategy;
 use portline::{peer, port};
@@ -100,7 +101,8 @@ fn sync(args: &Args, left: &Path, right: &Path, strategy: Strategy) -> Result<bo
     let peer = config.peer.clone();
     let outcome = thread::scope(|scope| {
         let server = scope.spawn(|| serve(&right, &listener, &peer));
-        let driver = scope.spawn(|| drive(&left, address, config));
+        let pipe = Pipe::breaking_after(args.break_after);
+        let driver = scope.spawn(|| drive(&left, address, config, pipe));
         let outcome = join(driver);
         let served = join(server);
         // The driving side's word counts; the other's explains what it cannot.
@@ -131,10 +133,10 @@ fn config(args: &Args, strategy: Strategy, base: Option<Vec<base::Entry>>) -> Co
     config
 }
 
-fn drive(repository: &Repository, address: SocketAddr, config: Config) -> Result<Outcome, Error> {
+fn drive(repository: &Repository, address: SocketAddr, config: Config, pipe: Pipe) -> Result<Outcome, Error> {
     let stream = TcpStream::connect(address).map_err(Error::io("the other side cannot be reached"))?;
     let drive = Drive::new(Connection::tcp(stream, Bytes::new())?);
-    let mut session = Left::new(repository, drive.mailbox(), config, drive.now())?;
+    let mut session = Left::new(repository, drive.mailbox(), config, pipe, drive.now())?;
     let ran = drive.run(&mut session);
     session.into_result(ran)
 }

@@ -31,6 +31,9 @@ pub struct Right<'a> {
 
 impl<'a> Right<'a> {
     /// A server for `repository`.
+    ///
+    /// # Errors
+    /// [`Error::Session`] for a port configuration that cannot work.
     pub fn new(
         repository: &'a Repository,
         mailbox: Mailbox,
