@@ -8,8 +8,7 @@
 //! Each port message is preceded by its length, so any byte pipe carries it, in both directions:
 //!
 //! ```text
-//! mkfifo back; port_pipe recv copy <there >back & port_pipe send original >there <back
-//! socat EXEC:"port_pipe send original" EXEC:"port_pipe recv copy"
+//! mkfifo there back; port_pipe recv copy <there >back & port_pipe send original >there <back
 //! ```
 //!
 //! One thread reads standard input; the main thread owns the machine. Exit codes: 0 done, 1 failed, 2 bad usage.
