@@ -108,6 +108,7 @@ pub mod limits;
 pub mod peer;
 pub mod pkt;
 pub mod port;
+pub mod rpc;
 pub mod sync;
 mod text;
 pub mod time;
