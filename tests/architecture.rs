@@ -19,6 +19,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The port wing.
     ("frame", &["time", "limits", "error", "transmit"]),
     ("port", &["time", "limits", "error", "transmit", "frame"]),
+    ("stream", &["time", "limits", "error", "transmit", "frame"]),
+    ("rpc", &["time", "limits", "error", "transmit", "frame", "stream"]),
     // The Git wing.
     ("pkt", &["time", "limits", "error", "transmit"]),
     ("git", &["time", "limits", "error", "transmit", "pkt"]),

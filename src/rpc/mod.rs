@@ -7,7 +7,7 @@ pub mod mux;
 mod slab;
 
 pub use bucket::Budget;
-pub use capabilities::{BATCH, Capabilities, CapabilitiesError, STREAMING};
+pub use capabilities::{BATCH, Capabilities, CapabilitiesError, MAX_TOKEN, MAX_TOKENS, STREAMING};
 
 /// Which side this is. The two sides of a link or a mux must differ: it decides whose streams and channels have odd
 /// numbers. Who connects is the initiator, as a rule.

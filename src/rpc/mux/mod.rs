@@ -59,7 +59,7 @@ pub enum Action {
         /// The message.
         message: Bytes,
     },
-    /// A channel that refused a message has room again.
+    /// A channel on which as much waited as may has room again.
     Writable {
         /// The channel.
         channel: u32,
@@ -100,8 +100,6 @@ pub struct Mux {
     ours: u32,
     theirs: u32,
     late: Bucket,
-    /// Whether a control message was refused.
-    control: Phase,
     now: Instant,
 }
 
@@ -122,7 +120,6 @@ impl Mux {
             ours: 0,
             theirs: 0,
             late: Bucket::new(config.late, now),
-            control: Phase::Open,
             now,
             config,
         })
@@ -210,28 +207,26 @@ impl Mux {
             Life::Draining | Life::Closing { .. } | Life::Over(_) => return Err(SendError::Over),
         }
         let message = message.into();
+        let limit = if channel == CONTROL { self.config.control_bytes } else { self.config.channel_bytes };
         let longest = self.longest(channel);
         if message.len() > longest {
             return Err(SendError::TooLong { length: message.len(), limit: longest });
         }
         if channel == CONTROL {
-            let limit = self.config.control_bytes;
             if self.turns.control_held() >= limit {
-                self.control = Phase::Refused;
                 return Err(SendError::Full { limit });
             }
             self.turns.push_control(message);
             return Ok(());
         }
         let place = self.channels.place(channel).ok_or(SendError::NotOpen { channel })?;
-        let limit = self.config.channel_bytes;
-        match self.channels.at_mut(place) {
-            Some((_, found)) if found.phase != Phase::Closing => {
-                if found.queued as usize >= limit {
-                    found.phase = Phase::Refused;
-                    return Err(SendError::Full { limit });
+        match self.channels.at_mut(place).map(|(_, found)| found) {
+            Some(found) if found.phase == Phase::Open => {
+                if (found.queued as usize).saturating_add(message.len()) >= limit {
+                    found.phase = Phase::Full;
                 }
             }
+            Some(found) if found.phase == Phase::Full => return Err(SendError::Full { limit }),
             Some(_) | None => return Err(SendError::NotOpen { channel }),
         }
         self.turns.push(&mut self.channels, place, message);
@@ -243,9 +238,7 @@ impl Mux {
     pub fn can_send(&self, channel: u32) -> bool {
         match (&self.life, channel) {
             (Life::Open, CONTROL) => self.turns.control_held() < self.config.control_bytes,
-            (Life::Open, _) => self.channels.find(channel).is_some_and(|found| {
-                found.phase != Phase::Closing && (found.queued as usize) < self.config.channel_bytes
-            }),
+            (Life::Open, _) => self.channels.find(channel).is_some_and(|found| found.phase == Phase::Open),
             (Life::Draining | Life::Closing { .. } | Life::Over(_), _) => false,
         }
     }
@@ -264,9 +257,9 @@ impl Mux {
 
     /// The next bytes for the pipe. Call it only while the pipe has room: that is the backpressure.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let was_full = self.turns.control_held() >= self.config.control_bytes;
         if let Some(message) = self.turns.pop_control() {
-            if self.control == Phase::Refused && self.turns.control_held() < self.config.control_bytes {
-                self.control = Phase::Open;
+            if was_full && self.turns.control_held() < self.config.control_bytes {
                 self.actions.push_back(Action::Writable { channel: CONTROL });
             }
             return Some(framed(CONTROL, message));
@@ -274,13 +267,13 @@ impl Mux {
         let (message, sent) = self.turns.pop(&mut self.channels)?;
         match sent.phase {
             Phase::Open => {}
-            Phase::Refused if (sent.queued as usize) < self.config.channel_bytes => {
+            Phase::Full if (sent.queued as usize) < self.config.channel_bytes => {
                 if let Some(channel) = self.channels.find_mut(sent.channel) {
                     channel.phase = Phase::Open;
                 }
                 self.actions.push_back(Action::Writable { channel: sent.channel });
             }
-            Phase::Refused => {}
+            Phase::Full => {}
             Phase::Closing if sent.idle => {
                 self.channels.remove(sent.channel);
             }
@@ -342,7 +335,7 @@ impl Mux {
         };
         message.advance(CHANNEL_LEN);
         let open = match self.channels.find(channel).map(|found| found.phase) {
-            Some(Phase::Open | Phase::Refused) => true,
+            Some(Phase::Open | Phase::Full) => true,
             // Our end is over; what waits is still sent, what comes is not for anyone.
             Some(Phase::Closing) => return self.late(),
             None => channel == CONTROL,

@@ -23,8 +23,8 @@ use crate::rpc::slab::{NIL, Slab};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
-    /// A message was refused; the driver is told when there is room.
-    Refused,
+    /// As much waits as may; the driver is told when there is room.
+    Full,
     /// No more messages; the channel goes when those that wait are sent.
     Closing,
 }
