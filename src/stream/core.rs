@@ -207,7 +207,8 @@ impl Core {
                 if kind == FrameType::End {
                     self.receive.mark_ended();
                 }
-                self.late(limits)
+                self.apply(now, input);
+                return self.late(limits);
             }
         };
         if let Err(error) = checked {
@@ -416,6 +417,18 @@ impl Core {
         self.state
     }
 
+    /// The direction of the data.
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// What was agreed when the stream was opened.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        Shape { direction: self.direction, window: self.send.credit().window(), sizing: self.sizing }
+    }
+
     /// The window of what is sent.
     #[must_use]
     pub const fn credit(&self) -> Credit {
@@ -609,7 +622,13 @@ impl Core {
         if done && self.direction.ends() {
             return self.apply(now, Input::Complete);
         }
-        if done || self.send.is_blocked(self.sizing, limits) {
+        if done {
+            // Only the peer's END is missing.
+            if !self.watch.runs() {
+                self.watch = Stopwatch::ZERO;
+            }
+            self.watch.start(now);
+        } else if self.send.is_blocked(self.sizing, limits) {
             if self.send.keeps_pace() {
                 self.watch.restart(now);
             }

@@ -18,7 +18,8 @@ impl Stopwatch {
 
     const RUNS: u64 = 1;
 
-    const fn runs(self) -> bool {
+    /// Whether it runs.
+    pub(super) const fn runs(self) -> bool {
         self.0 & Self::RUNS != 0
     }
 
