@@ -12,7 +12,7 @@
 //!                  peer            a Git session over a port; the two-way sync of two repositories
 //!          ┌────────┴────────┐
 //!          │                sync   the decision table, ancestry, the plan
-//!        port               git    object ids, refs, advertisement; fetch and push, client and server
+//!    port, stream           git    object ids, refs, advertisement; fetch and push, client and server
 //!        frame              pkt    5-byte header and carrier │ pkt-line and sideband
 //!          └────────┬────────┘
 //!     time  limits  Transmit  Blame
@@ -109,6 +109,7 @@ pub mod peer;
 pub mod pkt;
 pub mod port;
 pub mod rpc;
+pub mod stream;
 pub mod sync;
 mod text;
 pub mod time;

@@ -310,7 +310,7 @@ fn the_table_of_layers_is_a_ladder() {
         }
     }
     let below = |module: &str| LAYERS.iter().find(|(name, _)| *name == module).unwrap().1;
-    for port in ["frame", "port"] {
+    for port in ["frame", "port", "stream"] {
         for git in ["pkt", "git", "sync"] {
             assert!(!below(port).contains(&git) && !below(git).contains(&port));
         }
