@@ -69,3 +69,7 @@ pub const MUX_QUANTUM: usize = (64 << 10) + 5;
 pub const MUX_CONTROL: usize = 1 << 20;
 /// Mux: channels open at once.
 pub const CHANNELS: usize = 4096;
+/// Link: calls at once, in each direction.
+pub const CALLS: usize = 1024;
+/// Link: streams at once of one call.
+pub const CALL_STREAMS: usize = 64;

@@ -12,75 +12,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::Transmit;
 use crate::frame::{self, Frame, FrameType, encode_header};
+use crate::stream::{Direction, Role, Shape, Sizing};
 
 /// The bit of a CALL's method length that asks for a batch (RPC-3).
 const BATCH: u16 = 0x8000;
 /// The longest name of a method, in bytes.
 pub const METHOD_LEN: usize = 0x7fff;
-
-/// Which way the data of a stream flows, seen from the side that opens it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// 0: from the opener to the caller.
-    Send,
-    /// 1: from the caller to the opener.
-    Receive,
-    /// 2: both ways.
-    Both,
-}
-
-impl Direction {
-    const fn as_u8(self) -> u8 {
-        match self {
-            Self::Send => 0,
-            Self::Receive => 1,
-            Self::Both => 2,
-        }
-    }
-
-    /// The same stream seen from the other side.
-    #[must_use]
-    pub const fn reversed(self) -> Self {
-        match self {
-            Self::Send => Self::Receive,
-            Self::Receive => Self::Send,
-            Self::Both => Self::Both,
-        }
-    }
-
-    /// Whether this side sends data.
-    #[must_use]
-    pub const fn sends(self) -> bool {
-        matches!(self, Self::Send | Self::Both)
-    }
-
-    /// Whether this side receives data.
-    #[must_use]
-    pub const fn receives(self) -> bool {
-        matches!(self, Self::Receive | Self::Both)
-    }
-}
-
-/// In what unit the credit of a stream is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Unit {
-    /// 0: each item counts 1.
-    Items,
-    /// 1: each item counts its bytes, and at least 1.
-    Bytes,
-    /// 2: each item counts what a function says that both applications know.
-    Custom,
-}
-
-impl Unit {
-    const fn as_u8(self) -> u8 {
-        match self {
-            Self::Items => 0,
-            Self::Bytes => 1,
-            Self::Custom => 2,
-        }
-    }
-}
 
 /// One message of the control channel; `P` is the form of what has a length (`&[u8]` or `Bytes`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,12 +58,8 @@ pub enum Message<P> {
         call: u32,
         /// Names the stream.
         stream: u32,
-        /// Which way, seen from the sender of this message.
-        direction: Direction,
-        /// The high-water mark: the window of each direction, and so its first credit.
-        mark: u32,
-        /// What the credit counts.
-        unit: Unit,
+        /// Direction, window and unit, seen from the sender of this message.
+        shape: Shape,
     },
 }
 
@@ -193,23 +126,22 @@ fn decode_open<P>(call: u32, payload: &[u8]) -> Result<Message<P>, Error> {
     let Some(&[a, b, c, d, direction, m, n, o, p, unit]) = payload.first_chunk() else {
         return Err(Error::Short { kind, length: payload.len() });
     };
-    Ok(Message::Open {
-        call,
-        stream: u32::from_be_bytes([a, b, c, d]),
-        direction: match direction {
-            0 => Direction::Send,
-            1 => Direction::Receive,
-            2 => Direction::Both,
-            value => return Err(Error::Value { kind, value }),
-        },
-        mark: u32::from_be_bytes([m, n, o, p]),
-        unit: match unit {
-            0 => Unit::Items,
-            1 => Unit::Bytes,
-            2 => Unit::Custom,
-            value => return Err(Error::Value { kind, value }),
-        },
-    })
+    let direction = match direction {
+        0 => Direction::Send,
+        1 => Direction::Receive,
+        2 => Direction::Both(Role::Responder),
+        value => return Err(Error::Value { kind, value }),
+    };
+    let sizing = match unit {
+        0 => Sizing::Items,
+        1 => Sizing::Bytes,
+        2 => Sizing::Custom,
+        value => return Err(Error::Value { kind, value }),
+    };
+    let window = u32::from_be_bytes([m, n, o, p]);
+    let shape = Shape { direction, window, sizing };
+    shape.check().map_err(|_| Error::Value { kind, value: 0 })?;
+    Ok(Message::Open { call, stream: u32::from_be_bytes([a, b, c, d]), shape })
 }
 
 /// As [`decode`]; what has a length is a slice of the message's own buffer.
@@ -229,9 +161,7 @@ pub fn decode_bytes(message: &Bytes) -> Result<Message<Bytes>, Error> {
             Message::Result { call, result: result.map(slice).map_err(slice) }
         }
         Message::Abort { call } => Message::Abort { call },
-        Message::Open { call, stream, direction, mark, unit } => {
-            Message::Open { call, stream, direction, mark, unit }
-        }
+        Message::Open { call, stream, shape } => Message::Open { call, stream, shape },
     })
 }
 
@@ -263,12 +193,21 @@ impl Message<Bytes> {
             Self::Abort { call } => {
                 Transmit::with_header(encode_header(FrameType::Abort, call), Bytes::new())
             }
-            Self::Open { call, stream, direction, mark, unit } => {
+            Self::Open { call, stream, shape } => {
+                let direction = match shape.direction {
+                    Direction::Send => 0,
+                    Direction::Receive => 1,
+                    Direction::Both(_) => 2,
+                };
+                let unit = match shape.sizing {
+                    Sizing::Items => 0,
+                    Sizing::Bytes => 1,
+                    Sizing::Custom => 2,
+                };
                 let [a, b, c, d, e] = encode_header(FrameType::Open, call);
                 let [f, g, h, i] = stream.to_be_bytes();
-                let [j, k, l, m] = mark.to_be_bytes();
-                let header =
-                    [a, b, c, d, e, f, g, h, i, direction.as_u8(), j, k, l, m, unit.as_u8()];
+                let [j, k, l, m] = shape.window.to_be_bytes();
+                let header = [a, b, c, d, e, f, g, h, i, direction, j, k, l, m, unit];
                 Transmit::with_header(header, Bytes::new())
             }
         }

@@ -15,8 +15,11 @@ pub(super) const NIL: u32 = u32::MAX;
 /// Ids of one page; a power of two.
 const PAGE: usize = 64;
 const PAGE_BITS: u32 = PAGE.trailing_zeros();
-/// Entries that an emptied slab keeps its memory for.
-const KEPT: usize = 256;
+/// Blocks that an emptied slab keeps.
+const KEPT_BLOCKS: usize = 4;
+/// Slots of one block; a power of two.
+const BLOCK: usize = 256;
+const BLOCK_BITS: u32 = BLOCK.trailing_zeros();
 
 #[derive(Clone, Debug)]
 struct Page {
@@ -182,15 +185,18 @@ enum Slot<T> {
 #[derive(Clone, Debug)]
 pub(super) struct Slab<T> {
     table: Table,
-    slots: Vec<Slot<T>>,
+    /// Blocks of [`BLOCK`] slots: growing never moves a value and never holds more than one block too many.
+    blocks: Vec<Vec<Slot<T>>>,
     free: u32,
     len: usize,
+    /// No value stands before this place.
+    low: u32,
 }
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
         let table = Table { directory: Vec::new(), pages: Vec::new(), free: Vec::new(), used: 0 };
-        Self { table, slots: Vec::new(), free: NIL, len: 0 }
+        Self { table, blocks: Vec::new(), free: NIL, len: 0, low: 0 }
     }
 
     /// How many values there are.
@@ -201,22 +207,47 @@ impl<T> Slab<T> {
     /// Adds a value under an id that has none; its place.
     pub(super) fn insert(&mut self, id: u32, value: T) -> u32 {
         let used = Slot::Used { id, value };
-        let place = match self.slots.get_mut(self.free as usize) {
+        let free = self.free;
+        let place = match self.slot_mut(free) {
             Some(slot) => {
-                let place = self.free;
                 if let Slot::Free { next } = core::mem::replace(slot, used) {
                     self.free = next;
                 }
-                place
+                free
             }
-            None => {
-                self.slots.push(used);
-                u32::try_from(self.slots.len().saturating_sub(1)).unwrap_or(NIL)
-            }
+            None => self.push(used),
         };
         self.table.insert(id, place);
+        self.low = self.low.min(place);
         self.len = self.len.saturating_add(1);
         place
+    }
+
+    fn push(&mut self, slot: Slot<T>) -> u32 {
+        let start = self.blocks.len().saturating_sub(1);
+        match self.blocks.last_mut().filter(|block| block.len() < BLOCK) {
+            Some(block) => {
+                block.push(slot);
+                let inside = block.len().saturating_sub(1);
+                u32::try_from(start.saturating_mul(BLOCK).saturating_add(inside)).unwrap_or(NIL)
+            }
+            None => {
+                // The first block grows as it must; the others are made whole.
+                let whole = if self.blocks.is_empty() { 0 } else { BLOCK };
+                let mut block = Vec::with_capacity(whole);
+                block.push(slot);
+                self.blocks.push(block);
+                u32::try_from(self.blocks.len().saturating_sub(1).saturating_mul(BLOCK)).unwrap_or(NIL)
+            }
+        }
+    }
+
+    fn slot(&self, place: u32) -> Option<&Slot<T>> {
+        self.blocks.get((place >> BLOCK_BITS) as usize)?.get(place as usize & BLOCK.saturating_sub(1))
+    }
+
+    fn slot_mut(&mut self, place: u32) -> Option<&mut Slot<T>> {
+        self.blocks.get_mut((place >> BLOCK_BITS) as usize)?.get_mut(place as usize & BLOCK.saturating_sub(1))
     }
 
     pub(super) fn place(&self, id: u32) -> Option<u32> {
@@ -225,14 +256,14 @@ impl<T> Slab<T> {
 
     /// The id and the value at a place.
     pub(super) fn at(&self, place: u32) -> Option<(u32, &T)> {
-        match self.slots.get(place as usize)? {
+        match self.slot(place)? {
             Slot::Used { id, value } => Some((*id, value)),
             Slot::Free { .. } => None,
         }
     }
 
     pub(super) fn at_mut(&mut self, place: u32) -> Option<(u32, &mut T)> {
-        match self.slots.get_mut(place as usize)? {
+        match self.slot_mut(place)? {
             Slot::Used { id, value } => Some((*id, value)),
             Slot::Free { .. } => None,
         }
@@ -252,12 +283,12 @@ impl<T> Slab<T> {
 
     pub(super) fn remove(&mut self, id: u32) -> Option<T> {
         let place = self.place(id)?;
-        let slot = self.slots.get_mut(place as usize)?;
-        let removed = core::mem::replace(slot, Slot::Free { next: self.free });
+        let next = self.free;
+        let removed = core::mem::replace(self.slot_mut(place)?, Slot::Free { next });
         self.free = place;
         self.len = self.len.saturating_sub(1);
         self.table.remove(id);
-        if self.len == 0 && self.slots.len() > KEPT {
+        if self.len == 0 && self.blocks.len() > KEPT_BLOCKS {
             *self = Self::new();
         }
         match removed {
@@ -268,9 +299,19 @@ impl<T> Slab<T> {
 
     /// The first place at or after `from` that has a value: to take a slab apart step by step.
     pub(super) fn next_used(&self, from: u32) -> Option<u32> {
-        let rest = self.slots.get(from as usize..)?;
-        let ahead = rest.iter().position(|slot| matches!(slot, Slot::Used { .. }))?;
-        from.checked_add(u32::try_from(ahead).ok()?)
+        let mut place = from;
+        loop {
+            if let Slot::Used { .. } = self.slot(place)? {
+                return Some(place);
+            }
+            place = place.checked_add(1)?;
+        }
+    }
+
+    /// Any id with its value: the one in the lowest place.
+    pub(super) fn first(&mut self) -> Option<(u32, &T)> {
+        self.low = self.next_used(self.low)?;
+        self.at(self.low)
     }
 
     /// Bytes on the heap, for the tests that hold the cost of an idle channel.
@@ -278,7 +319,7 @@ impl<T> Slab<T> {
     pub(super) fn heap(&self) -> usize {
         let directory = self.table.directory.capacity() * size_of::<Entry>();
         let pages = self.table.pages.capacity() * size_of::<Page>() + self.table.free.capacity() * 4;
-        directory + pages + self.slots.capacity() * size_of::<Slot<T>>()
+        directory + pages + self.blocks.iter().map(|block| block.capacity() * size_of::<Slot<T>>() + 24).sum::<usize>()
     }
 }
 
