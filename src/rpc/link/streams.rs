@@ -377,6 +377,8 @@ impl Link {
             };
         };
         let was_over = core.has_ended();
+        // A message on the channel says that it is there; the driver's own word may come later.
+        core.attach(&self.config.stream, now);
         let handled = core.handle_message(&self.config.stream, now, message);
         self.touch(channel);
         match handled {
