@@ -66,7 +66,9 @@ fn mux_1_a_message_is_its_length_its_channel_and_itself() {
 
 #[test]
 fn mux_1_how_the_input_is_split_changes_nothing() {
-    let wire = [message(0, b"ready"), message(2, b"one"), message(4, b""), message(2, b"two"), message(0, b"x")].concat();
+    let wire =
+        [message(0, b"ready"), message(2, b"one"), message(4, b""), message(2, b"two"), message(0, b"x")]
+            .concat();
     let expected = [
         came(0, b"ready"),
         Action::Opened { channel: 2 },
@@ -220,7 +222,10 @@ fn mux_8_a_channel_that_is_full_refuses_and_the_others_go_on() {
     mux.send(CONTROL, bytes(b"")).unwrap();
     mux.send(CONTROL, bytes(b"")).unwrap();
     assert_eq!(mux.send(CONTROL, bytes(b"")), Err(SendError::Full { limit: 100 }));
-    assert_eq!((next(&mut mux), actions(&mut mux)), (Some((0, 0)), vec![Action::Writable { channel: CONTROL }]));
+    assert_eq!(
+        (next(&mut mux), actions(&mut mux)),
+        (Some((0, 0)), vec![Action::Writable { channel: CONTROL }])
+    );
 }
 
 #[test]
@@ -252,7 +257,10 @@ fn mux_10_what_the_peer_may_not_send_ends_the_mux() {
         (b"\0\0\0\x03abc".to_vec(), Error::Short { length: 3 }),
         (b"\0\0\0\0".to_vec(), Error::Short { length: 0 }),
         (message(3, b"x"), Error::NotOpened { channel: 3 }),
-        ([message(2, b"a"), message(4, b"b"), message(6, b"c")].concat(), Error::TooManyChannels { limit: 2 }),
+        (
+            [message(2, b"a"), message(4, b"b"), message(6, b"c")].concat(),
+            Error::TooManyChannels { limit: 2 },
+        ),
         // T2, T9: refused by its length, before any of it has come.
         (b"\0\0\0\x19".to_vec(), Error::Carrier(long)),
     ] {

@@ -17,7 +17,8 @@ use bytes::Bytes;
 use portline::frame::{self, FrameType, Reason};
 use portline::rpc::control::{self, Message, decode, decode_bytes};
 use portline::rpc::{
-    Action, Answer, CallError, Capabilities, CapabilitiesError, ConfigError, Error, Fallback, Link, Misuse, Role,
+    Action, Answer, CallError, Capabilities, CapabilitiesError, ConfigError, Error, Fallback, Link, Misuse,
+    Role,
 };
 use portline::stream::{Direction, Role as StreamRole, Shape, Sizing};
 use portline::{Blame, Instant};

@@ -42,7 +42,10 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
     let mut pair = Pair::ready();
     let call = pair.call("streamData");
     pair.run();
-    assert_eq!(pair.seen(SERVER), [Action::Called { call, method: bytes("streamData"), arguments: bytes("") }]);
+    assert_eq!(
+        pair.seen(SERVER),
+        [Action::Called { call, method: bytes("streamData"), arguments: bytes("") }]
+    );
     let shape = Shape { window: 2, ..sends() };
     let stream = pair.ends[SERVER].open_stream(NOW, call, shape).unwrap();
     for item in ["value1", "value2"] {

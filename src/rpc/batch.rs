@@ -12,7 +12,8 @@ use crate::limits::CHUNK_OVERHEAD;
 
 /// `first` and the items as one payload. Parts are bounded by the limits on messages, far below what a length can tell.
 pub(super) fn encode(first: &Bytes, items: &BytesMut) -> Bytes {
-    let mut whole = BytesMut::with_capacity(first.len().saturating_add(items.len()).saturating_add(LENGTH_LEN));
+    let mut whole =
+        BytesMut::with_capacity(first.len().saturating_add(items.len()).saturating_add(LENGTH_LEN));
     put(&mut whole, first);
     whole.put_slice(items);
     whole.freeze()

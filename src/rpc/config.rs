@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use super::capabilities::{self, Capabilities};
 use super::{Budget, Role};
-use crate::stream::{self, Shape, Sizing};
 use crate::limits;
+use crate::stream::{self, Shape, Sizing};
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u32 = 1;

@@ -9,6 +9,7 @@
 //! at most one page (264 bytes) and a directory entry, and a lookup at most one pass over the directory.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 /// No place: the end of a list.
 pub(super) const NIL: u32 = u32::MAX;
@@ -175,14 +176,14 @@ impl Table {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Slot<T> {
     Free { next: u32 },
     Used { id: u32, value: T },
 }
 
 /// Values by id. A value also has a *place*, which stays its own until it is removed: lists are made of places.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Slab<T> {
     table: Table,
     /// Blocks of [`BLOCK`] slots: growing never moves a value and never holds more than one block too many.
@@ -191,6 +192,18 @@ pub(super) struct Slab<T> {
     len: usize,
     /// No value stands before this place.
     low: u32,
+}
+
+/// The values by id; how they are found is of no interest to a reader.
+impl<T: fmt::Debug> fmt::Debug for Slab<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slots = self.blocks.iter().flatten();
+        let used = slots.filter_map(|slot| match slot {
+            Slot::Used { id, value } => Some((id, value)),
+            Slot::Free { .. } => None,
+        });
+        f.debug_map().entries(used).finish()
+    }
 }
 
 impl<T> Slab<T> {
@@ -319,7 +332,9 @@ impl<T> Slab<T> {
     pub(super) fn heap(&self) -> usize {
         let directory = self.table.directory.capacity() * size_of::<Entry>();
         let pages = self.table.pages.capacity() * size_of::<Page>() + self.table.free.capacity() * 4;
-        directory + pages + self.blocks.iter().map(|block| block.capacity() * size_of::<Slot<T>>() + 24).sum::<usize>()
+        directory
+            + pages
+            + self.blocks.iter().map(|block| block.capacity() * size_of::<Slot<T>>() + 24).sum::<usize>()
     }
 }
 

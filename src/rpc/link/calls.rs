@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
-use super::streams::Streams;
+use super::upkeep::Streams;
 use super::{Action, Answer, Fallback, Life, Link, Queued};
 use crate::Transmit;
 use crate::frame::Reason;
@@ -33,6 +33,13 @@ impl Request {
     }
 }
 
+/// A result that waits for its streams, and the request if the call can be made again as a batch.
+#[derive(Clone, Debug)]
+struct Returned {
+    result: Result<Bytes, CallError>,
+    request: Option<Box<Request>>,
+}
+
 /// Where a call of ours stands.
 #[derive(Clone, Debug)]
 enum Ours {
@@ -43,7 +50,7 @@ enum Ours {
     /// It was sent as a batch.
     Batched,
     /// Its result is there and waits for its streams.
-    Returned(Box<(Result<Bytes, CallError>, Option<Box<Request>>)>),
+    Returned(Box<Returned>),
     /// It was aborted, and its end delivered; the peer still has to answer.
     Aborted,
     /// As before, and the peer has answered: its streams still have to end.
@@ -232,7 +239,9 @@ impl Link {
         if !matches!(outgoing.state, Ours::Queued(_)) {
             return None;
         }
-        let Ours::Queued(request) = core::mem::replace(&mut outgoing.state, Ours::Batched) else { return None };
+        let Ours::Queued(request) = core::mem::replace(&mut outgoing.state, Ours::Batched) else {
+            return None;
+        };
         self.queued = self.queued.saturating_sub(request.cost());
         let method = request.method.clone();
         match &request.fallback {
@@ -255,7 +264,13 @@ impl Link {
         self.both(BATCH)
     }
 
-    pub(super) fn on_call(&mut self, call: u32, is_batch: bool, method: Bytes, arguments: Bytes) -> Result<(), Error> {
+    pub(super) fn on_call(
+        &mut self,
+        call: u32,
+        is_batch: bool,
+        method: Bytes,
+        arguments: Bytes,
+    ) -> Result<(), Error> {
         if self.incoming.contains(call) {
             return Err(Error::DuplicateCall { call });
         }
@@ -311,7 +326,7 @@ impl Link {
             self.actions.push_back(Action::Returned { call, result });
             return Ok(());
         }
-        outgoing.state = Ours::Returned(Box::new((result, kept)));
+        outgoing.state = Ours::Returned(Box::new(Returned { result, request: kept }));
         self.finish_outgoing(call);
         Ok(())
     }
@@ -343,10 +358,12 @@ impl Link {
             Ours::Returned(_) | Ours::Forgotten => {}
             Ours::Queued(_) | Ours::Sent(_) | Ours::Batched | Ours::Aborted => return,
         }
-        let Some(Outgoing { state: Ours::Returned(returned), broken, .. }) = self.outgoing.remove(call) else {
+        let Some(Outgoing { state: Ours::Returned(returned), broken, .. }) = self.outgoing.remove(call)
+        else {
             return;
         };
-        match *returned {
+        let Returned { result, request } = *returned;
+        match (result, request) {
             (Err(_), Some(request)) if broken && self.is_open() => self.retry(call, &request),
             (result, _) => {
                 let result = result.map(|value| Answer { value, items: Vec::new() });
@@ -382,7 +399,9 @@ impl Link {
         let Some(Incoming { state, batch, .. }) = self.incoming.remove(call) else { return };
         let result = match (state, batch) {
             (Theirs::Aborted | Theirs::Running, _) => Err(Reason::encode("aborted")),
-            (Theirs::Answered(_), Some(batch)) if batch.overflowed => Err(Reason::encode("the batch is too large")),
+            (Theirs::Answered(_), Some(batch)) if batch.overflowed => {
+                Err(Reason::encode("the batch is too large"))
+            }
             (Theirs::Answered(result), Some(batch)) => result.map(|value| batch::encode(&value, &batch.out)),
             (Theirs::Answered(result), None) => *result,
         };
@@ -395,7 +414,7 @@ impl Link {
     pub(super) fn end_outgoing(&mut self, call: u32) {
         let result = match self.outgoing.remove(call).map(|outgoing| outgoing.state) {
             Some(Ours::Returned(returned)) => {
-                returned.0.map(|value| Answer { value, items: Vec::new() })
+                returned.result.map(|value| Answer { value, items: Vec::new() })
             }
             Some(Ours::Queued(_) | Ours::Sent(_) | Ours::Batched) => Err(CallError::Closed),
             Some(Ours::Aborted | Ours::Forgotten) | None => return,

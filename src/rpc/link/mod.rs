@@ -28,6 +28,7 @@
 mod calls;
 mod closing;
 mod streams;
+mod upkeep;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -44,7 +45,7 @@ use crate::limits::CHUNK_OVERHEAD;
 use crate::stream::{self, Shape};
 use crate::time::{Instant, earliest};
 use calls::{Incoming, Outgoing};
-use streams::Stream;
+use upkeep::Stream;
 
 /// What a call gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,11 +163,19 @@ pub enum Action {
 #[derive(Clone, Debug)]
 enum Life {
     /// READY has not come.
-    Waiting { deadline: Option<Instant> },
-    Ready { capabilities: Capabilities },
+    Waiting {
+        deadline: Option<Instant>,
+    },
+    Ready {
+        capabilities: Capabilities,
+    },
     /// Every stream and every call gets its end.
-    Closing { end: Result<(), Error> },
-    Over { end: Result<(), Error> },
+    Closing {
+        end: Result<(), Error>,
+    },
+    Over {
+        end: Result<(), Error>,
+    },
 }
 
 /// A control message that waits.

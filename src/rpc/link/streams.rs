@@ -1,74 +1,15 @@
 //! The streams of calls: their channels, their actions, their deadlines.
 
-use alloc::vec::Vec;
-
 use bytes::Bytes;
 
+use super::upkeep::{Body, Stream};
 use super::{Action, Life, Link, Queued};
 use crate::Transmit;
 use crate::frame::FrameType;
 use crate::rpc::control::Message;
-use crate::rpc::slab::NIL;
 use crate::rpc::{CallError, Error, Misuse, STREAMING};
 use crate::stream::{self, Core, Direction, Role, Shape};
 use crate::time::Instant;
-
-/// Streams whose deadline is looked at in one `handle_timeout`.
-const TIMERS: usize = 64;
-
-/// The streams of one call: a list through their places.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Streams {
-    first: u32,
-    count: u32,
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        Self { first: NIL, count: 0 }
-    }
-}
-
-impl Streams {
-    pub(super) const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-}
-
-/// What a stream is made of.
-#[derive(Clone, Debug)]
-enum Body {
-    Live(Core),
-    /// Over for the application since its call was aborted; the core still has to end.
-    Muted(Core),
-    /// Part of a batch: nothing of it is ever sent by itself.
-    Batch,
-}
-
-/// One stream.
-#[derive(Clone, Debug)]
-pub(super) struct Stream {
-    body: Body,
-    call: u32,
-    /// Its neighbours in the list of its call.
-    next: u32,
-    previous: u32,
-    window: u32,
-    /// Whether it is in `busy`, and in `sending`.
-    is_busy: bool,
-    is_sending: bool,
-    /// The deadline under which it stands in `timers`.
-    deadline: Option<Instant>,
-}
-
-impl Stream {
-    const fn core(&mut self) -> Option<&mut Core> {
-        match &mut self.body {
-            Body::Live(core) | Body::Muted(core) => Some(core),
-            Body::Batch => None,
-        }
-    }
-}
 
 impl Link {
     /// Opens a stream on a call of the peer's; `direction` is seen from here. Its number is that of its channel.
@@ -115,7 +56,7 @@ impl Link {
 
     /// The channel of a stream is there.
     pub fn channel_attached(&mut self, now: Instant, channel: u32) {
-        self.drive(now, channel, |core, limits, now| core.attach(limits, now));
+        self.drive(now, channel, Core::attach);
     }
 
     /// The channel of a stream could not be attached: the stream fails.
@@ -133,7 +74,12 @@ impl Link {
     ///
     /// # Errors
     /// What ended the link, now or before. An error of the stream is an action.
-    pub fn handle_channel_message(&mut self, now: Instant, channel: u32, message: Bytes) -> Result<(), Error> {
+    pub fn handle_channel_message(
+        &mut self,
+        now: Instant,
+        channel: u32,
+        message: Bytes,
+    ) -> Result<(), Error> {
         self.tell(now);
         match &self.life {
             Life::Waiting { .. } | Life::Ready { .. } => {}
@@ -197,7 +143,7 @@ impl Link {
     /// Nothing more will be written to a stream.
     pub fn finish(&mut self, now: Instant, stream: u32) {
         if !self.end_batch(stream, None) {
-            self.drive(now, stream, |core, limits, now| core.finish(limits, now));
+            self.drive(now, stream, Core::finish);
         }
     }
 
@@ -350,20 +296,6 @@ impl Link {
         }
     }
 
-    pub(super) fn fire_timers(&mut self) {
-        for _ in 0..TIMERS {
-            let Some((deadline, stream)) = self.timers.first().copied() else { return };
-            if deadline > self.now {
-                return;
-            }
-            self.timers.pop_first();
-            if let Some(found) = self.streams.find_mut(stream) {
-                found.deadline = None;
-            }
-            self.drive(self.now, stream, |core, limits, now| core.handle_timeout(limits, now));
-        }
-    }
-
     fn on_frame(&mut self, channel: u32, message: Bytes) -> Result<(), Error> {
         let cancels = message.first() == Some(&FrameType::Cancel.as_u8());
         let now = self.now;
@@ -387,161 +319,5 @@ impl Link {
             Ok(()) if cancels => self.count_reset(),
             Ok(()) => Ok(()),
         }
-    }
-
-    /// Lets a verb act on a stream, where it is open.
-    fn drive(&mut self, now: Instant, stream: u32, verb: impl FnOnce(&mut Core, &stream::Limits, Instant)) {
-        self.tell(now);
-        let now = self.now;
-        if let Some(core) = self.streams.find_mut(stream).and_then(Stream::core) {
-            verb(core, &self.config.stream, now);
-            self.touch(stream);
-        }
-    }
-
-    /// After every step of a stream: whether it has actions, whether it has something to send, its deadline.
-    fn touch(&mut self, stream: u32) {
-        let Some(found) = self.streams.find_mut(stream) else { return };
-        let limits = &self.config.stream;
-        if let Some(core) = found.core() {
-            let sends = core.has_transmit(limits);
-            if sends && !found.is_sending {
-                found.is_sending = true;
-                self.sending.push_back(stream);
-            }
-        }
-        self.touch_quietly(stream);
-    }
-
-    /// As [`Self::touch`], for a channel that the driver is polling anyway.
-    fn touch_quietly(&mut self, stream: u32) {
-        let Some(found) = self.streams.find_mut(stream) else { return };
-        let limits = &self.config.stream;
-        let Some(core) = found.core() else { return };
-        let (acts, deadline) = (core.has_action(), core.poll_timeout(limits));
-        if acts && !found.is_busy {
-            found.is_busy = true;
-            self.busy.push_back(stream);
-        }
-        if found.deadline != deadline {
-            if let Some(old) = core::mem::replace(&mut found.deadline, deadline) {
-                self.timers.remove(&(old, stream));
-            }
-            if let Some(new) = deadline {
-                self.timers.insert((new, stream));
-            }
-        }
-    }
-
-    fn too_many(&self, streams: Streams) -> Option<usize> {
-        let (all, each) = (self.config.max_streams, self.config.max_call_streams);
-        if self.streams.len() >= all {
-            return Some(all);
-        }
-        (streams.count as usize >= each).then_some(each)
-    }
-
-    fn streams_of(&mut self, stream: u32, call: u32) -> Option<&mut Streams> {
-        if self.config.role.owns(stream) {
-            self.incoming.find_mut(call).map(|incoming| &mut incoming.streams)
-        } else {
-            self.outgoing.find_mut(call).map(|outgoing| &mut outgoing.streams)
-        }
-    }
-
-    /// The streams of a list.
-    fn list(&self, streams: Option<Streams>) -> Vec<u32> {
-        let mut place = streams.map_or(NIL, |streams| streams.first);
-        let mut numbers = Vec::new();
-        while let Some((number, stream)) = self.streams.at(place) {
-            numbers.push(number);
-            place = stream.next;
-        }
-        numbers
-    }
-
-    fn add(&mut self, stream: u32, call: u32, shape: Shape, body: Body) {
-        let first = self.streams_of(stream, call).map_or(NIL, |streams| streams.first);
-        let window = shape.window;
-        let place = self.streams.insert(
-            stream,
-            Stream {
-                body,
-                call,
-                next: first,
-                previous: NIL,
-                window,
-                is_busy: false,
-                is_sending: false,
-                deadline: None,
-            },
-        );
-        if let Some((_, next)) = self.streams.at_mut(first) {
-            next.previous = place;
-        }
-        if let Some(streams) = self.streams_of(stream, call) {
-            streams.first = place;
-            streams.count = streams.count.saturating_add(1);
-        }
-    }
-
-    /// A stream is over: its slot is free, and its call may be over too.
-    fn release(&mut self, stream: u32, failed: bool) {
-        let Some(removed) = self.streams.remove(stream) else { return };
-        if let Some(deadline) = removed.deadline {
-            self.timers.remove(&(deadline, stream));
-        }
-        if let Some((_, next)) = self.streams.at_mut(removed.next) {
-            next.previous = removed.previous;
-        }
-        if let Some((_, previous)) = self.streams.at_mut(removed.previous) {
-            previous.next = removed.next;
-        }
-        let call = removed.call;
-        if let Some(streams) = self.streams_of(stream, call) {
-            streams.count = streams.count.saturating_sub(1);
-            if removed.previous == NIL {
-                streams.first = removed.next;
-            }
-        }
-        if !matches!(removed.body, Body::Batch) {
-            self.actions.push_back(Action::CloseChannel { channel: stream });
-        }
-        if self.config.role.owns(stream) {
-            self.finish_incoming(call);
-        } else {
-            if let Some(outgoing) = self.outgoing.find_mut(call) {
-                outgoing.broken |= failed;
-            }
-            self.finish_outgoing(call);
-        }
-    }
-
-    /// A stream of a batch: what the caller gave is there at once.
-    fn begin_batch(&mut self, stream: u32, call: u32, shape: Shape) {
-        self.actions.push_back(Action::StreamOpened { stream });
-        if !shape.direction.receives() {
-            return;
-        }
-        let batch = self.incoming.find_mut(call).and_then(|incoming| incoming.batch.as_mut());
-        let items = batch.map(|batch| core::mem::take(&mut batch.items)).unwrap_or_default();
-        self.actions.extend(items.into_iter().map(|data| Action::Data { stream, data }));
-        self.actions.push_back(Action::PeerDone { stream });
-        if !shape.direction.sends() {
-            self.end_batch(stream, None);
-        }
-    }
-
-    /// Ends a stream of a batch; `false` for any other.
-    fn end_batch(&mut self, stream: u32, error: Option<stream::Error>) -> bool {
-        if !matches!(self.streams.find(stream), Some(Stream { body: Body::Batch, .. })) {
-            return false;
-        }
-        self.actions.push_back(match error {
-            Some(error) => Action::StreamFailed { stream, error },
-            None => Action::StreamFinished { stream },
-        });
-        self.release(stream, false);
-        true
     }
 }

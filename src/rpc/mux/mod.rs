@@ -82,7 +82,10 @@ enum Life {
     /// The pipe has ended; what had arrived is still delivered.
     Draining,
     /// Every open channel gets its end: those at this place and after still have to.
-    Closing { from: u32, end: Result<(), Error> },
+    Closing {
+        from: u32,
+        end: Result<(), Error>,
+    },
     Over(Result<(), Error>),
 }
 
@@ -330,7 +333,8 @@ impl Mux {
     }
 
     fn receive(&mut self, mut message: Bytes) {
-        let Some(channel) = message.first_chunk::<CHANNEL_LEN>().map(|bytes| u32::from_be_bytes(*bytes)) else {
+        let Some(channel) = message.first_chunk::<CHANNEL_LEN>().map(|bytes| u32::from_be_bytes(*bytes))
+        else {
             return self.fail(Error::Short { length: message.len() });
         };
         message.advance(CHANNEL_LEN);
@@ -342,7 +346,12 @@ impl Mux {
         };
         if !open {
             if self.config.role.owns(channel) {
-                return if channel > self.ours { self.fail(Error::NotOpened { channel }) } else { self.late() };
+                if channel > self.ours {
+                    self.fail(Error::NotOpened { channel });
+                } else {
+                    self.late();
+                }
+                return;
             }
             if channel <= self.theirs {
                 return self.late();
@@ -393,4 +402,25 @@ fn framed(channel: u32, message: Transmit) -> Transmit {
     let [a, b, c, d] = length.to_be_bytes();
     let [e, f, g, h] = channel.to_be_bytes();
     message.prefixed([a, b, c, d, e, f, g, h])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::Role;
+
+    /// MUX-7: what an idle channel costs on the heap of each side, at any number of them.
+    #[test]
+    fn mux_7_an_idle_channel_costs_at_most_128_bytes() {
+        for count in [1000, 10_000, 100_000] {
+            let mut config = Config::new(Role::Initiator);
+            config.max_channels = count;
+            let mut mux = Mux::new(config, Instant::ZERO).unwrap();
+            while mux.open().is_ok() {}
+            assert_eq!(mux.open_channels(), count);
+            let each = mux.channels.heap() / count;
+            assert!(each <= 64, "{each} bytes at {count}");
+        }
+        assert!(size_of::<Channel>() <= 24);
+    }
 }
