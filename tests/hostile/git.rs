@@ -384,3 +384,24 @@ fn t21_a_push_succeeds_only_with_a_whole_report_for_its_own_refs() {
     let error = pushing::Error::NotSupported { capability: "report-status" };
     assert_eq!(client.poll_action(), Some(pushing::Action::Failed(error)));
 }
+
+/// T10, GIT-5: capabilities stand on the first line; a later list cannot turn the object format under the ids before it.
+#[test]
+fn t10_one_advertisement_has_one_object_format() {
+    let long = "1".repeat(64);
+    let read = |lines: &[&str]| {
+        let mut parser = AdvertisementParser::new();
+        for line in lines {
+            let line = line.replace("LONG", &long).replace("ID", ID);
+            parser.handle_packet(Packet::Data(line.into()))?;
+        }
+        parser.handle_packet(Packet::Flush)
+    };
+    let format = Err(AdvertisementError::Format);
+    assert_eq!(read(&["ID refs/heads/a", "LONG refs/heads/b\0object-format=sha256"]), format);
+    assert_eq!(read(&["ID .have", "LONG refs/heads/b\0object-format=sha256"]), format);
+    assert_eq!(read(&["ID refs/heads/a", "shallow LONG"]), format);
+    assert_eq!(read(&["shallow ID", "LONG refs/heads/b\0object-format=sha256"]), format);
+    let seen = read(&["ID refs/heads/a", "ID refs/heads/b\0late"]).unwrap().unwrap();
+    assert_eq!((seen.refs.len(), seen.capabilities.is_empty()), (2, true));
+}
