@@ -56,11 +56,16 @@ fn commit(of: u8, parents: &[u8]) -> Commit {
 
 fn answer(client: &mut Client, now: Instant, action: Action) {
     let _ = match action {
-        Action::Advertised(seen) => client.want(now, seen.refs.iter().map(|one| one.id).collect(), ids(&[1, 2])),
+        Action::Advertised(seen) => {
+            client.want(now, seen.refs.iter().map(|one| one.id).collect(), ids(&[1, 2]))
+        }
         Action::FindHeld(_) => client.held(now, ids(&[3])),
         Action::LoadCommits(asked) => {
             let of = |one: &portline::git::ObjectId| one.as_raw()[0];
-            client.commits(now, asked.iter().map(|one| commit(of(one), &[of(one).saturating_sub(1).max(1)])).collect())
+            client.commits(
+                now,
+                asked.iter().map(|one| commit(of(one), &[of(one).saturating_sub(1).max(1)])).collect(),
+            )
         }
         _ => Ok(()),
     };

@@ -9,7 +9,7 @@ use arbitrary::Arbitrary;
 use bytes::Bytes;
 use common::{Event, Session, face, ids, name, refs};
 use libfuzzer_sys::fuzz_target;
-use portline::git::fetch::server::{Action, Config, Server, WantPolicy, Error};
+use portline::git::fetch::server::{Action, Config, Error, Server, WantPolicy};
 use portline::git::{HiddenRefs, Version};
 use portline::{Instant, limits};
 

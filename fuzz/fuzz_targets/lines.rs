@@ -20,8 +20,10 @@ enum Input {
     Printable(Vec<u8>),
 }
 
-const PIECES: &[&str] =
-    &["refs/", "heads/", "a", ".", "..", "/", ".lock", "@", "{", "@{", "~", " ", "\x7f", "\u{e9}", "HEAD", "-", "*"];
+const PIECES: &[&str] = &[
+    "refs/", "heads/", "a", ".", "..", "/", ".lock", "@", "{", "@{", "~", " ", "\x7f", "\u{e9}", "HEAD", "-",
+    "*",
+];
 
 /// The rules of check-ref-format one by one over the whole name, and this crate's own: HEAD or refs/, a limit.
 fn is_ref_name(name: &[u8]) -> bool {
@@ -30,8 +32,14 @@ fn is_ref_name(name: &[u8]) -> bool {
     name == b"HEAD"
         || (name.starts_with(b"refs/")
             && name.len() <= portline::limits::REF_NAME
-            && !has(b"//") && !has(b"/.") && !has(b"..") && !has(b"@{") && !has(b".lock/")
-            && !name.ends_with(b"/") && !name.ends_with(b".") && !name.ends_with(b".lock")
+            && !has(b"//")
+            && !has(b"/.")
+            && !has(b"..")
+            && !has(b"@{")
+            && !has(b".lock/")
+            && !name.ends_with(b"/")
+            && !name.ends_with(b".")
+            && !name.ends_with(b".lock")
             && !name.iter().any(forbidden))
 }
 

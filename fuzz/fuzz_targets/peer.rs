@@ -31,7 +31,12 @@ enum Operation {
     Send(bool),
     Deliver(bool),
     Lose(bool),
-    Forge { to_server: bool, kind: u8, block: u8, payload: Vec<u8> },
+    Forge {
+        to_server: bool,
+        kind: u8,
+        block: u8,
+        payload: Vec<u8>,
+    },
     Act(bool),
     Refuse,
     Wait(u32),
@@ -89,7 +94,8 @@ impl World {
     }
 
     fn close(&mut self, server: bool) {
-        let _ = if server { self.server.handle_closed(self.now) } else { self.client.handle_closed(self.now) };
+        let _ =
+            if server { self.server.handle_closed(self.now) } else { self.client.handle_closed(self.now) };
     }
 
     fn act_client(&mut self) -> bool {
@@ -128,7 +134,9 @@ impl World {
         }
         let Some(fetch) = self.client.fetch(now) else { return };
         let _ = match action {
-            Action::Advertised(seen) => fetch.want(now, seen.refs.iter().map(|one| one.id).collect(), ids(&[3])),
+            Action::Advertised(seen) => {
+                fetch.want(now, seen.refs.iter().map(|one| one.id).collect(), ids(&[3]))
+            }
             Action::FindHeld(_) => fetch.held(now, vec![]),
             Action::LoadCommits(_) => fetch.commits(now, vec![]),
             _ => Ok(()),
@@ -156,7 +164,8 @@ impl World {
                     Action::FindObjects(_) => fetch.objects_found(now, ids(&[1, 2])),
                     Action::CheckCovered { .. } => fetch.covered(now, true),
                     Action::BuildPack(_) => {
-                        let _ = fetch.pack_chunk(now, Bytes::from_static(b"PACK and more than one block of it"));
+                        let _ =
+                            fetch.pack_chunk(now, Bytes::from_static(b"PACK and more than one block of it"));
                         fetch.pack_finished(now)
                     }
                     _ => Ok(()),
@@ -269,8 +278,16 @@ fuzz_target!(|input: Input| {
         refuse: false,
     };
     let honest = input.operations.iter().all(|operation| {
-        matches!(operation, Operation::Fetch(true) | Operation::Push(true) | Operation::Run(_) | Operation::Refuse
-            | Operation::Send(_) | Operation::Deliver(_) | Operation::Act(_))
+        matches!(
+            operation,
+            Operation::Fetch(true)
+                | Operation::Push(true)
+                | Operation::Run(_)
+                | Operation::Refuse
+                | Operation::Send(_)
+                | Operation::Deliver(_)
+                | Operation::Act(_)
+        )
     });
     for operation in input.operations {
         world.step(operation);

@@ -22,13 +22,18 @@ fn borrowed(mut input: &[u8]) -> Seen {
     loop {
         match decode(input) {
             Err(error) => return (packets, Err(error)),
-            Ok(Decoded::Incomplete { needed }) => return (packets, Ok(if input.is_empty() { 0 } else { needed })),
+            Ok(Decoded::Incomplete { needed }) => {
+                return (packets, Ok(if input.is_empty() { 0 } else { needed }));
+            }
             Ok(Decoded::Complete { packet, consumed }) => {
                 let owned = match packet {
                     Packet::Data(data) => {
                         let mut again = BytesMut::new();
                         put_packet(&mut again, &[data]).unwrap();
-                        assert!(again.eq_ignore_ascii_case(&input[..consumed]) || again[4..] == input[4..consumed]);
+                        assert!(
+                            again.eq_ignore_ascii_case(&input[..consumed])
+                                || again[4..] == input[4..consumed]
+                        );
                         Packet::Data(Bytes::copy_from_slice(data))
                     }
                     Packet::Flush => Packet::Flush,
@@ -48,7 +53,8 @@ fn borrowed(mut input: &[u8]) -> Seen {
 
 fn split(input: &[u8], cuts: &[u8]) -> Vec<Bytes> {
     let mut rest = Bytes::copy_from_slice(input);
-    let mut pieces: Vec<Bytes> = cuts.iter().map(|cut| rest.split_to(usize::from(*cut).min(rest.len()))).collect();
+    let mut pieces: Vec<Bytes> =
+        cuts.iter().map(|cut| rest.split_to(usize::from(*cut).min(rest.len()))).collect();
     pieces.push(rest);
     pieces
 }

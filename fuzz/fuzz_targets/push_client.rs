@@ -52,7 +52,9 @@ enum Do {
 
 fn answer(client: &mut Client, now: Instant, action: Action) {
     let _ = match action {
-        Action::Advertised(_) => client.push(now, vec![Command::create(name(0), id(1)), Command::create(name(1), id(2))]),
+        Action::Advertised(_) => {
+            client.push(now, vec![Command::create(name(0), id(1)), Command::create(name(1), id(2))])
+        }
         Action::BuildPack(request) => {
             assert!(request.wants.iter().all(|want| !want.is_null()));
             let _ = client.pack_chunk(now, Bytes::from_static(b"PACK"));
@@ -67,7 +69,11 @@ fuzz_target!(|input: Input| {
     let config = Config {
         sideband,
         atomic,
-        push_options: if options { vec![Bytes::from_static(b"a"), Bytes::from_static(b"b=c")] } else { vec![] },
+        push_options: if options {
+            vec![Bytes::from_static(b"a"), Bytes::from_static(b"b=c")]
+        } else {
+            vec![]
+        },
         idle_timeout: idle.then_some(Duration::from_millis(10)),
         ..Config::default()
     };
@@ -80,7 +86,8 @@ fuzz_target!(|input: Input| {
                 continue;
             }
             Do::Push(commands) => {
-                let of = |(of, old, new): &(u8, u8, u8)| Command { name: name(*of), old: id(*old), new: id(*new) };
+                let of =
+                    |(of, old, new): &(u8, u8, u8)| Command { name: name(*of), old: id(*old), new: id(*new) };
                 session.machine.push(now, commands.iter().map(of).collect())
             }
             Do::Chunk(size) if session.machine.wants_pack() => {

@@ -11,7 +11,7 @@ use common::{Event, Session, face, ids, refs};
 use libfuzzer_sys::fuzz_target;
 use portline::Instant;
 use portline::git::HiddenRefs;
-use portline::git::push::server::{Action, Config, Server, Update, Error};
+use portline::git::push::server::{Action, Config, Error, Server, Update};
 
 face!(Server, Action, Error);
 
@@ -102,7 +102,9 @@ fuzz_target!(|input: Input| {
             }
             Do::Refs(list, haves) => session.machine.refs_listed(now, refs(&list), ids(&haves)),
             Do::Stored(stored) => session.machine.pack_stored(now, result(stored)),
-            Do::Updated(results) => session.machine.refs_updated(now, results.into_iter().map(result).collect()),
+            Do::Updated(results) => {
+                session.machine.refs_updated(now, results.into_iter().map(result).collect())
+            }
             Do::Progress(text) => session.machine.progress(now, text.into()),
         };
     }

@@ -13,9 +13,22 @@ use portline::git::{Progress, ProgressLines};
 use portline::limits;
 use portline::pkt::{Packet, Reader};
 
-const LINES: &[&str] =
-    &["unpack ok\n", "unpack ok", "unpack no", "ok $\n", "ok $", "ok $ x", "ng $ why\n", "ng $", "option refname $",
-      "option new-oid @", "option forced-update", "option what", "ok refs/heads/other", "ok"];
+const LINES: &[&str] = &[
+    "unpack ok\n",
+    "unpack ok",
+    "unpack no",
+    "ok $\n",
+    "ok $",
+    "ok $ x",
+    "ng $ why\n",
+    "ng $",
+    "option refname $",
+    "option new-oid @",
+    "option forced-update",
+    "option what",
+    "ok refs/heads/other",
+    "ok",
+];
 
 #[derive(Arbitrary, Debug)]
 enum Input {
@@ -30,7 +43,8 @@ fn is_plain_success(lines: &[Bytes], wanted: usize) -> bool {
         return false;
     }
     let rest: Vec<&[u8]> = lines.collect();
-    rest.len() == wanted && (0..wanted).all(|of| rest.contains(&[b"ok ", name(of as u8).as_bytes()].concat().as_slice()))
+    rest.len() == wanted
+        && (0..wanted).all(|of| rest.contains(&[b"ok ", name(of as u8).as_bytes()].concat().as_slice()))
 }
 
 fn report(refs: u8, options: bool, said: &[Said]) {
@@ -55,7 +69,10 @@ fn report(refs: u8, options: bool, said: &[Said]) {
                         let ok = [b"ok ", name(of as u8).as_bytes()].concat();
                         assert!(lines.iter().any(|line| line.starts_with(&ok)));
                     }
-                    assert!(lines[0].starts_with(b"unpack ok") && !lines.iter().any(|line| line.starts_with(b"ng ")));
+                    assert!(
+                        lines[0].starts_with(b"unpack ok")
+                            && !lines.iter().any(|line| line.starts_with(b"ng "))
+                    );
                 }
                 return;
             }

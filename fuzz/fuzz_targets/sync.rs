@@ -6,6 +6,8 @@
 #[allow(dead_code, missing_docs)]
 mod toy;
 
+use std::collections::BTreeMap;
+
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -57,11 +59,16 @@ fn repositories(history: &[(u8, u8, u8)]) -> (Repo, Repo) {
     let (mut left, mut right) = (Repo::default(), Repo::default());
     for (at, (sides, one, other)) in history.iter().take(20).enumerate() {
         let number = at as u64 + 1;
-        let mut parents: Vec<u64> =
-            [one, other].iter().map(|parent| u64::from(**parent) % number).filter(|parent| *parent > 0).collect();
+        let mut parents: Vec<u64> = [one, other]
+            .iter()
+            .map(|parent| u64::from(**parent) % number)
+            .filter(|parent| *parent > 0)
+            .collect();
         parents.dedup();
         for (bit, repo) in [(1, &mut left), (2, &mut right)] {
-            if (sides % 3 + 1) & bit != 0 && parents.iter().all(|parent| repo.commits.contains_key(&id(*parent))) {
+            if (sides % 3 + 1) & bit != 0
+                && parents.iter().all(|parent| repo.commits.contains_key(&id(*parent)))
+            {
                 repo.commit(number, &parents);
             }
         }
@@ -122,7 +129,10 @@ fn verb(left: &mut Left, which: u8, now: Instant) {
 }
 
 fn known(base: &[(u8, u8)]) -> Vec<(RefName, ObjectId)> {
-    base.iter().map(|(of, to)| (name(branch(*of)), id(u64::from(*to) % 20 + 1))).collect()
+    // A base that names a ref twice is the caller's mistake, and refused.
+    let base: BTreeMap<_, _> =
+        base.iter().map(|(of, to)| (name(branch(*of)), id(u64::from(*to) % 20 + 1))).collect();
+    base.into_iter().collect()
 }
 
 fuzz_target!(|input: Input| {
@@ -150,7 +160,9 @@ fuzz_target!(|input: Input| {
     let (mut moved, mut disturbed) = (false, input.refuse);
     for event in &input.events {
         match event {
-            Event::Run(turns) => (0..usize::from(*turns)).for_each(|turn| _ = step(&mut left, &mut right, turn % 4, now)),
+            Event::Run(turns) => {
+                (0..usize::from(*turns)).for_each(|turn| _ = step(&mut left, &mut right, turn % 4, now))
+            }
             Event::Left => drop(step(&mut left, &mut right, 0, now)),
             Event::Right => drop(step(&mut left, &mut right, 1, now)),
             Event::ToRight => drop(step(&mut left, &mut right, 2, now)),

@@ -204,7 +204,12 @@ impl<M: Face> Session<M> {
     }
 
     /// Does what happens; `answer` answers an action.
-    pub fn event(&mut self, event: Event, templates: &[&str], mut answer: impl FnMut(&mut M, Instant, M::Action)) {
+    pub fn event(
+        &mut self,
+        event: Event,
+        templates: &[&str],
+        mut answer: impl FnMut(&mut M, Instant, M::Action),
+    ) {
         match event {
             Event::Say(said) => {
                 let bytes: Vec<u8> = said.iter().flat_map(|one| one.bytes(templates)).collect();
@@ -212,12 +217,16 @@ impl<M: Face> Session<M> {
             }
             Event::Cut(size, said) => {
                 let bytes: Vec<u8> = said.iter().flat_map(|one| one.bytes(templates)).collect();
-                bytes.chunks(usize::from(size) + 1).for_each(|piece| self.give(Bytes::copy_from_slice(piece)));
+                bytes
+                    .chunks(usize::from(size) + 1)
+                    .for_each(|piece| self.give(Bytes::copy_from_slice(piece)));
             }
             Event::Wait(micros) => {
                 self.now = Instant::from_micros(self.now.as_micros().saturating_add(u64::from(micros)));
             }
-            Event::Late(before) => self.now = self.now.max(Instant::from_micros(u64::MAX - u64::from(before))),
+            Event::Late(before) => {
+                self.now = self.now.max(Instant::from_micros(u64::MAX - u64::from(before)))
+            }
             Event::Timeout => {
                 self.now = self.machine.deadline().map_or(self.now, |deadline| deadline.max(self.now));
                 self.machine.timeout(self.now);
@@ -248,9 +257,7 @@ impl<M: Face> Session<M> {
         for turn in 0.. {
             assert!(turn < MOST, "busy without end");
             let sent = self.machine.transmit().is_some();
-            let Some(action) = self.action() else {
-                if sent { continue } else { return }
-            };
+            let Some(action) = self.action() else { if sent { continue } else { return } };
             answer(&mut self.machine, self.now, action);
         }
     }
