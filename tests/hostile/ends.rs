@@ -5,7 +5,7 @@ use portline::git::fetch::client as fetching;
 use portline::git::push::{Command, client as pushing, server as receiving};
 use portline::git::{ObjectId, Ref};
 use portline::peer;
-use portline::peer::sync::{Config, RefFailure, RefResult};
+use portline::peer::sync::{self, Config, RefFailure, RefResult};
 use portline::sync::Strategy;
 
 use super::toy::{self, Left, Repo, Right, run};
@@ -178,5 +178,61 @@ fn t22_a_ref_that_moves_here_is_reported_and_keeps_what_moved_it() {
     assert!(matches!(result(&left, "theirs"), RefResult::Failed(RefFailure::Refused { .. })));
     assert_eq!(left.repo.at("theirs"), Some(toy::id(8)));
     assert_eq!(result(&left, "ours"), RefResult::Done { backup: None });
+    left.repo.check();
+}
+
+/// T13: a driver that knows early what became of the pack says so once, and the sync goes on.
+#[test]
+fn t13_a_pack_that_is_stored_before_its_end_was_told_is_taken_at_its_word() {
+    let (left, right) = repositories();
+    let mut left = Left::new(left, Config::default());
+    let mut right = Right::new(Repo { ..right }, &peer::Config::default());
+    right.repo.commit(4, &[2]);
+    right.repo.set("theirs", 4);
+    let (mut pack, mut answers) = (Vec::new(), Vec::new());
+    for _ in 0..1000 {
+        while let Some(action) = left.machine.poll_action() {
+            let machine = &mut left.machine;
+            match action {
+                sync::Action::ListRefs => machine.refs_listed(NOW, left.repo.listed()).unwrap(),
+                sync::Action::FindHeld(ids) => {
+                    let held = ids.into_iter().filter(|id| left.repo.commits.contains_key(id)).collect();
+                    machine.held(NOW, held).unwrap();
+                }
+                sync::Action::LoadCommits(ids) => {
+                    let commits = ids.iter().filter_map(|id| left.repo.commits.get(id).cloned()).collect();
+                    machine.commits(NOW, commits).unwrap();
+                }
+                sync::Action::Pack(bytes) => {
+                    pack.extend_from_slice(&bytes);
+                    // The trailer was seen: the flush behind it is not waited for.
+                    if left.repo.store(&pack).is_ok() {
+                        answers.push(machine.pack_stored(NOW, Ok(())));
+                    }
+                }
+                sync::Action::UpdateRefs(commands) => {
+                    let results = commands.iter().map(|command| left.repo.update(command)).collect();
+                    machine.refs_updated(NOW, results).unwrap();
+                }
+                sync::Action::BuildPack(request) => {
+                    machine.pack_chunk(NOW, left.repo.pack(&request)).unwrap();
+                    machine.pack_finished(NOW).unwrap();
+                }
+                sync::Action::Finished(outcome) => left.end = Some(Ok(outcome)),
+                sync::Action::Failed(failure) => left.end = Some(Err(failure)),
+                sync::Action::Planned(_) | sync::Action::Progress(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        while let Some(sent) = left.machine.poll_transmit() {
+            let _ = right.machine.handle_message(NOW, sent.into_bytes());
+        }
+        right.act(NOW);
+        while let Some(sent) = right.machine.poll_transmit() {
+            let _ = left.machine.handle_message(NOW, sent.into_bytes());
+        }
+    }
+    assert_eq!(answers, [Ok(())]);
+    assert!(left.end.unwrap().unwrap().agrees());
     left.repo.check();
 }
