@@ -104,6 +104,9 @@ pub trait Session {
     fn is_busy(&self) -> bool;
     /// Whether all is over but for what `poll_transmit` still holds.
     fn is_done(&self) -> bool;
+    /// Whether there is no point in going on when the peer takes nothing any more: so it is with a server. A
+    /// client whose words are not taken may have its answer all the same.
+    fn lives_by_output(&self) -> bool;
 }
 
 /// The caller's clock for the machines: microseconds since it was made.
@@ -163,7 +166,7 @@ impl Drive {
     /// Runs `session` to its end, then closes the connection.
     ///
     /// # Errors
-    /// What the session's driver failed with, [`Error::Io`] when the peer went away before the end,
+    /// What the session's driver failed with, [`Error::Io`] when a server's peer went away before the end,
     /// [`Error::Stalled`]. How the machine itself ended is for the session to tell.
     pub fn run(mut self, session: &mut impl Session) -> Result<(), Error> {
         loop {
@@ -172,7 +175,7 @@ impl Drive {
             if session.is_done() && !self.traffic.writing {
                 break;
             }
-            if self.traffic.input_ended && self.traffic.broken.is_some() {
+            if self.traffic.input_ended && self.traffic.broken.is_some() && session.lives_by_output() {
                 break;
             }
             self.read(session);
@@ -181,7 +184,10 @@ impl Drive {
         }
         let broken = self.traffic.broken.take();
         self.close();
-        broken.map_or(Ok(()), |source| Err(Error::Io { what: "the peer went away", source }))
+        match broken.filter(|_| session.lives_by_output()) {
+            Some(source) => Err(Error::Io { what: "the peer went away", source }),
+            None => Ok(()),
+        }
     }
 
     /// One write with all that there is, when the last one is done.
@@ -355,6 +361,10 @@ pub trait Driver<M: Machine> {
     }
     /// Whether a worker is going to post.
     fn is_busy(&self) -> bool;
+    /// See [`Session::lives_by_output`].
+    fn lives_by_output(&self) -> bool {
+        false
+    }
 }
 
 /// How a session ended: by what its machine said, which knows best, and by what its loop came to.
@@ -422,5 +432,9 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
 
     fn is_done(&self) -> bool {
         self.machine.has_ended() && !self.driver.is_busy()
+    }
+
+    fn lives_by_output(&self) -> bool {
+        self.driver.lives_by_output()
     }
 }

@@ -124,6 +124,10 @@ impl Driver<Server> for UploadDriver<'_> {
         }
     }
 
+    fn lives_by_output(&self) -> bool {
+        true
+    }
+
     fn is_busy(&self) -> bool {
         self.builder.is_some()
     }
