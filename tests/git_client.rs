@@ -286,6 +286,31 @@ fn a_server_that_refuses_the_pack_early_is_heard() {
     }
 }
 
+/// T21: a report that comes before the pack was sent is no success.
+#[test]
+fn a_server_that_confirms_what_it_cannot_have_is_not_believed() {
+    let sandbox = Sandbox::new();
+    sandbox.rich("origin.git", 0);
+    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let report = [pkt("unpack ok\n"), pkt("ok refs/heads/new\n"), b"0000".to_vec()].concat();
+    let lie = |report: &[u8]| {
+        let id = sandbox.id("origin.git", "island");
+        let shown = pkt(format!("{id} refs/heads/island\0report-status\n"));
+        std::fs::write(sandbox.path("answer"), [&shown, &b"0000"[..], report].concat()).unwrap();
+        // It answers at once and then listens, or not even that.
+        for server in ["cat answer; cat >/dev/null", "cat answer"] {
+            let output = client(
+                &sandbox,
+                &["push", "work.git", "main~1:new", "--timeout=1", "--", "sh", "-c", server],
+            );
+            assert_ne!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        }
+    };
+    lie(&report);
+    lie(&report[..20]);
+    lie(&[pkt("unpack ok\n"), pkt("ok refs/heads/other\n"), b"0000".to_vec()].concat());
+}
+
 #[test]
 fn a_sha256_repository_is_fetched_and_pushed_and_formats_do_not_mix() {
     let sandbox = Sandbox::new();

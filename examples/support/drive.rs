@@ -11,6 +11,7 @@
 //! output only when the last write is done. The loop itself blocks nowhere but in `recv`, so no circle of
 //! full pipes can close.
 
+use std::io::ErrorKind::TimedOut;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time;
 
@@ -24,7 +25,7 @@ use super::error::Error;
 const EVENTS: usize = 64;
 /// Bytes gathered into one write.
 const WRITE: usize = 256 << 10;
-/// How long to wait for the peer's close after our own last byte.
+/// How long to wait for our last bytes to be taken, and then for the peer's close.
 const LINGER: time::Duration = time::Duration::from_secs(5);
 /// What a peer may still send in that time.
 const LINGER_BYTES: usize = 16 << 20;
@@ -89,11 +90,13 @@ pub trait Session {
     /// # Errors
     /// What makes going on impossible; the loop ends with it.
     fn handle_work(&mut self, now: Instant, work: Work) -> Result<(), Error>;
-    /// Answers the actions that are there and gives workers their permits.
+    /// Answers the actions that are there.
     ///
     /// # Errors
     /// As [`Session::handle_work`].
     fn advance(&mut self, now: Instant) -> Result<(), Error>;
+    /// Gives workers their permits. `drained`: all output that there was has been written.
+    fn pump(&mut self, drained: bool);
     /// The next bytes to send.
     fn poll_transmit(&mut self) -> Option<Transmit>;
     /// When [`Session::handle_timeout`] is due.
@@ -178,6 +181,7 @@ impl Drive {
             if self.traffic.input_ended && self.traffic.broken.is_some() && session.lives_by_output() {
                 break;
             }
+            session.pump(!self.traffic.writing);
             self.read(session);
             let event = self.next_event(session)?;
             self.handle(session, event)?;
@@ -215,6 +219,11 @@ impl Drive {
 
     fn next_event(&self, session: &impl Session) -> Result<Option<Event>, Error> {
         let waiting = self.traffic.reading || self.traffic.writing || session.is_busy();
+        if session.is_done() {
+            // Only the last write is left, and the machine's clock has stopped.
+            let event = self.events.recv_timeout(LINGER).map(Some);
+            return event.map_err(|_| Error::io("the peer does not take the last bytes")(TimedOut.into()));
+        }
         match session.poll_timeout() {
             Some(deadline) => {
                 let wait = deadline.saturating_duration_since(self.clock.now());
@@ -353,8 +362,8 @@ pub trait Driver<M: Machine> {
     /// # Errors
     /// As [`Driver::act`].
     fn handle_work(&mut self, now: Instant, machine: &mut M, work: Work) -> Result<(), Error>;
-    /// Lets workers go on as far as the machine has room.
-    fn pump(&mut self, _machine: &M) {}
+    /// Lets workers go on as far as the machine has room. See [`Session::pump`].
+    fn pump(&mut self, _machine: &M, _drained: bool) {}
     /// Whether the next action can be taken. `false` holds up the machine, and with it the peer.
     fn takes_actions(&self) -> bool {
         true
@@ -410,8 +419,11 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
             let Some(action) = self.machine.poll_action() else { break };
             self.driver.act(now, &mut self.machine, action)?;
         }
-        self.driver.pump(&self.machine);
         Ok(())
+    }
+
+    fn pump(&mut self, drained: bool) {
+        self.driver.pump(&self.machine, drained);
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {

@@ -104,10 +104,12 @@ impl Driver<Client> for PushDriver<'_> {
             }
             Work::PackEnded => {
                 let whole = builder.finish()?;
-                return Ok(match whole {
-                    true => machine.pack_finished(now)?,
-                    false => machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))?,
-                });
+                let told = if whole {
+                    machine.pack_finished(now)
+                } else {
+                    machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))
+                };
+                return told.map_err(Error::from);
             }
             Work::PieceTaken | Work::StoreEnded | Work::RefsUpdated(_) => {}
         }
@@ -115,9 +117,11 @@ impl Driver<Client> for PushDriver<'_> {
         Ok(())
     }
 
-    fn pump(&mut self, machine: &Client) {
+    fn pump(&mut self, machine: &Client, drained: bool) {
         if let Some(builder) = &mut self.builder {
-            if machine.wants_pack() {
+            // A machine that has room and wants no pack has been answered too early; the next piece lets it
+            // say so.
+            if machine.wants_pack() || drained {
                 builder.allow();
             }
         }

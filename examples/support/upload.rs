@@ -105,10 +105,12 @@ impl Driver<Server> for UploadDriver<'_> {
             Work::Message(bytes) => machine.progress(now, bytes)?,
             Work::PackEnded => {
                 let whole = builder.finish()?;
-                return Ok(match whole {
-                    true => machine.pack_finished(now)?,
-                    false => machine.pack_failed(now, Bytes::from_static(ABORTED))?,
-                });
+                let told = if whole {
+                    machine.pack_finished(now)
+                } else {
+                    machine.pack_failed(now, Bytes::from_static(ABORTED))
+                };
+                return told.map_err(Error::from);
             }
             Work::PieceTaken | Work::StoreEnded | Work::RefsUpdated(_) => {}
         }
@@ -116,7 +118,7 @@ impl Driver<Server> for UploadDriver<'_> {
         Ok(())
     }
 
-    fn pump(&mut self, machine: &Server) {
+    fn pump(&mut self, machine: &Server, _drained: bool) {
         if let Some(builder) = &mut self.builder {
             if machine.wants_pack() {
                 builder.allow();
