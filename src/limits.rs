@@ -5,8 +5,8 @@
 
 /// Port: the largest block a receiver takes. Larger ones end the stream with an error.
 pub const BLOCK: usize = 16 << 20;
-/// Port and carrier: the largest message, frame header included.
-pub const MESSAGE: usize = BLOCK + crate::frame::HEADER_LEN;
+/// Port and carrier: the largest message, the five bytes of the frame header included.
+pub const MESSAGE: usize = BLOCK + 5;
 /// Port: blocks a receiver holds that the application has not taken yet.
 pub const RECEIVE_BLOCKS: usize = 256;
 /// Port: bytes a receiver holds before `wants_input` turns false.
@@ -53,6 +53,8 @@ pub const PUSH_OPTIONS: usize = 1024;
 pub const REPORT: usize = 256 << 20;
 /// Git: bytes of a peer's error message that are kept.
 pub const ERROR_MESSAGE: usize = 4096;
+/// Git: bytes of a progress line that are put together.
+pub const PROGRESS_LINE: usize = 1000;
 /// Git: parents of one commit.
 pub const PARENTS: usize = 65536;
 

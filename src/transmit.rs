@@ -6,8 +6,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The longest inline header: the carrier's length, the frame header, and room for one more number.
-const INLINE: usize = 13;
+/// The longest inline header: the carrier's length (4), the frame header (5), a sideband packet's (5), and a little room.
+const INLINE: usize = 18;
 
 /// One unit to hand to the transport: a whole message on a message transport, some bytes on a byte transport.
 #[derive(Clone, Debug)]
@@ -26,32 +26,30 @@ impl Transmit {
         Self { header: [0; INLINE], start: 0, end: 0, payload }
     }
 
-    /// A transmit of at most 13 header bytes in front of `payload`. Header bytes past that are refused by the
+    /// A transmit of at most 18 header bytes in front of `payload`. Header bytes past that are refused by the
     /// type: the caller passes an array.
     #[must_use]
     pub fn with_header<const N: usize>(header: [u8; N], payload: Bytes) -> Self {
         const { assert!(N <= INLINE) };
         let mut this = Self::new(payload);
-        for (to, from) in this.header.iter_mut().zip(header) {
-            *to = from;
+        // One store of N bytes, where a loop would be N.
+        if let Some(start) = this.header.first_chunk_mut::<N>() {
+            *start = header;
         }
         this.end = Self::small(N);
         this
     }
 
-    /// `prefix` in front of what is there: a carrier's length before a frame.
-    ///
-    /// Returns the transmit unchanged when the prefix does not fit into the inline header, which cannot happen
-    /// for the headers of this crate (5 bytes of frame header, 4 bytes of length).
+    /// `prefix` in front of what is there: a frame header before a packet, a carrier's length before a frame. The
+    /// payload is not copied; a header that has no room for the prefix joins the payload by one copy.
     #[must_use]
     pub fn prefixed<const N: usize>(self, prefix: [u8; N]) -> Self {
-        let mut header = [0; INLINE];
-        let parts = prefix.iter().chain(self.head());
         if N.saturating_add(self.head().len()) > INLINE {
-            return self;
+            return Self::with_header(prefix, self.into_bytes());
         }
+        let mut header = [0; INLINE];
         let mut end: u8 = 0;
-        for (to, from) in header.iter_mut().zip(parts) {
+        for (to, from) in header.iter_mut().zip(prefix.iter().chain(self.head())) {
             *to = *from;
             end = end.saturating_add(1);
         }
@@ -93,6 +91,11 @@ impl Transmit {
         whole.put_slice(self.head());
         whole.put_slice(&self.payload);
         whole.freeze()
+    }
+
+    /// The first `count` bytes of a transmit that has no header; they leave it.
+    pub(crate) fn split_payload(&mut self, count: usize) -> Self {
+        Self::new(self.payload.split_to(count.min(self.payload.len())))
     }
 
     fn small(n: usize) -> u8 {
@@ -176,9 +179,11 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_goes_in_front_and_one_that_does_not_fit_changes_nothing() {
+    fn a_prefix_goes_in_front_whether_the_header_has_room_for_it_or_not() {
         assert_eq!(sample().prefixed([0, 0, 0, 6]).into_bytes().as_ref(), b"\0\0\0\x06\x01\x02\x03abc");
-        assert_eq!(sample().prefixed([0; 13]), sample());
+        assert_eq!(sample().prefixed([0, 0, 0, 6]).payload().as_ptr(), sample().payload().as_ptr());
+        let long = sample().prefixed([7; 17]).prefixed([8; 4]).into_bytes();
+        assert_eq!(long, [&[8; 4][..], &[7; 17], b"\x01\x02\x03abc"].concat());
     }
 
     #[cfg(feature = "std")]

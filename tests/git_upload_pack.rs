@@ -101,6 +101,7 @@ const NEGOTIATIONS: [(&str, &str); 22] = [
     ("tags and blobs", "want {v2} multi_ack_detailed\nwant {blob}\n-\nhave {v1}\n-\nhave {blob}\n-\ndone"),
 ];
 
+const SCRIPTS: usize = 40;
 const DETAILED_MIXED: &str = "want {main} multi_ack_detailed side-band-64k\n-\nhave {absent}\nhave {lone}\n\
      have {absent}\nhave {old}\nhave {absent}\nhave {main~1}\nhave {absent}\nhave {main~2}\n-\n-\nhave {old}\n-\ndone";
 
@@ -110,6 +111,42 @@ fn fetch_40_every_negotiation_reads_as_gits_own() {
     for (name, script) in NEGOTIATIONS {
         let session = compare(&repo, name, &[], &Config::default(), script);
         assert!(matches!(session.end, Action::Finished(_)), "{name}: {:?}", session.end);
+    }
+}
+
+/// FETCH-42, FETCH-43: seeded scripts, so that no order of known, unknown and repeated haves is left out.
+#[test]
+fn fetch_42_random_negotiations_read_as_gits_own() {
+    let repo = repository();
+    let mut seed: u32 = 0x2545_f491;
+    let mut below = |limit: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        seed as usize % limit
+    };
+    let names =
+        ["absent", "lone", "old", "old~2", "side", "side~1", "main~1", "main~6", "main", "v1", "blob"];
+    for _ in 0..SCRIPTS {
+        let mut script = String::new();
+        for want in 0..=below(3) {
+            let caps = ["multi_ack", "multi_ack_detailed", "multi_ack_detailed no-done"][below(3)];
+            let want_name = ["main", "lone", "side", "v2", "blob", "old"][below(6)];
+            script += &format!("want {{{want_name}}} {}\n", if want == 0 { caps } else { "" });
+        }
+        script += "-\n";
+        for _ in 0..below(14) {
+            match below(6) {
+                0 => script += "-\n",
+                1 => script += &format!("have {:040x}\n", below(4) + 1),
+                _ => script += &format!("have {{{}}}\n", names[below(names.len())]),
+            }
+        }
+        script += "done";
+        let input = client(repo.path(), &script);
+        let theirs = take_apart(&upload_pack(repo.path(), &[], &input)).lines;
+        let ours = serve(repo.path(), Config::default(), &input, below(60) + 1);
+        assert_eq!(take_apart(&ours.said).lines, theirs, "{script}");
     }
 }
 

@@ -133,6 +133,14 @@ impl Repository {
         ObjectReader::start(&self.git, self.shallow()?)
     }
 
+    /// A reader that sees what `git` sees: the repository and a quarantine in front of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn object_reader_through(&self, git: &Git) -> Result<ObjectReader, Error> {
+        ObjectReader::start(git, self.shallow()?)
+    }
+
     /// The commits at which history was cut off.
     ///
     /// # Errors

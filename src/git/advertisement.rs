@@ -1,10 +1,12 @@
 //! The ref advertisement of versions 0 and 1: read by clients, written by servers.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
 use super::{Capabilities, CapabilityError, ObjectFormat, ObjectId, RefName, Version};
+use crate::error::Blame;
 use crate::limits;
 use crate::pkt::{self, Packet};
 
@@ -44,7 +46,7 @@ pub struct Advertisement {
     pub haves: Vec<ObjectId>,
     /// The commits whose parents the server does not have.
     pub shallow: Vec<ObjectId>,
-    /// Refs that were left out because their names are not valid (T16).
+    /// Refs that were left out because their names are not valid (T16) or their id is the null id.
     pub skipped: usize,
 }
 
@@ -92,6 +94,14 @@ pub enum AdvertisementError {
         /// The limit.
         limit: usize,
     },
+}
+
+impl AdvertisementError {
+    /// Whose fault this is: the peer's.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        Blame::Peer
+    }
 }
 
 /// Reads an advertisement, one packet at a time.
@@ -194,8 +204,9 @@ impl AdvertisementParser {
             return Ok(());
         }
         match RefName::new(name) {
-            Ok(name) => seen.refs.push(Ref::new(name, id)),
-            Err(_) => seen.skipped = seen.skipped.saturating_add(1),
+            // The null id names no object: a ref cannot be there.
+            Ok(name) if !id.is_null() => seen.refs.push(Ref::new(name, id)),
+            Ok(_) | Err(_) => seen.skipped = seen.skipped.saturating_add(1),
         }
         Ok(())
     }
@@ -228,18 +239,15 @@ impl AdvertisementParser {
     fn finish(&mut self) -> Advertisement {
         self.seen_mut();
         let mut seen = self.seen.take().unwrap_or_else(|| Self::new().finish());
-        let pairs: Vec<(RefName, RefName)> = seen
-            .capabilities
-            .values("symref")
-            .filter_map(|pair| {
-                let colon = memchr::memchr(b':', pair)?;
-                let (name, target) = pair.split_at_checked(colon)?;
-                Some((RefName::new(name).ok()?, RefName::new(target.get(1..)?).ok()?))
-            })
-            .collect();
-        for (name, target) in pairs {
-            if let Some(found) = seen.refs.iter_mut().find(|found| found.name == name) {
-                found.target = Some(target);
+        let pairs = seen.capabilities.values("symref").filter_map(|pair| {
+            let colon = memchr::memchr(b':', pair)?;
+            let (name, target) = pair.split_at_checked(colon)?;
+            Some((RefName::new(name).ok()?, RefName::new(target.get(1..)?).ok()?))
+        });
+        let mut targets: BTreeMap<RefName, RefName> = pairs.collect();
+        if !targets.is_empty() {
+            for entry in &mut seen.refs {
+                entry.target = targets.remove(&entry.name);
             }
         }
         seen

@@ -4,6 +4,7 @@
 //!   id, refname, commit        the values
 //!   capabilities, advertisement, request    what the lines say
 //!   hidden                     which refs a server shows
+//!   progress                   what progress lines say
 //!   wire                       what the four machines share: input, one write a turn, deadline
 //!   fetch/{client,server,negotiator}        upload-pack's two ends
 //!   push/{client,server,report}             receive-pack's two ends
@@ -19,6 +20,7 @@ pub mod fetch;
 mod hidden;
 mod id;
 mod pack;
+mod progress;
 pub mod push;
 mod refname;
 mod request;
@@ -30,6 +32,7 @@ pub use commit::Commit;
 pub use hidden::HiddenRefs;
 pub use id::{IdError, ObjectFormat, ObjectId};
 pub use pack::PackRequest;
+pub use progress::{Progress, ProgressLine, ProgressLines};
 pub use refname::{RefName, RefNameError};
 pub use request::{Request, RequestError, Service, Version};
 pub use wire::{Misuse, SessionError};

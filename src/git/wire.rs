@@ -62,6 +62,9 @@ pub enum SessionError {
         /// Its words.
         message: Bytes,
     },
+    /// The driver ended the session: [`abort`](crate::git::fetch::client::Client::abort).
+    #[error("the session was aborted")]
+    Aborted,
     /// Input was given although `wants_input` was false.
     #[error("input was given beyond the limit of {limit} bytes that wait for the driver")]
     Overrun {
@@ -79,7 +82,7 @@ impl SessionError {
                 Blame::Peer
             }
             Self::Ended { .. } | Self::TimedOut { .. } => Blame::Transport,
-            Self::Overrun { .. } => Blame::Caller,
+            Self::Overrun { .. } | Self::Aborted => Blame::Caller,
         }
     }
 
@@ -376,6 +379,11 @@ pub(crate) trait Drive {
         self.sticky()
     }
 
+    fn on_abort(&mut self, now: Instant) {
+        self.core().wire.touch(now);
+        self.fail(SessionError::Aborted.into());
+    }
+
     fn on_timeout(&mut self, now: Instant) {
         let wire = &self.core().wire;
         if let (Some(deadline), Some(after)) = (wire.deadline, wire.idle) {
@@ -435,6 +443,12 @@ macro_rules! machine_face {
             /// The time of [`Self::poll_timeout`] has come. Too early is a no-op.
             pub fn handle_timeout(&mut self, now: $crate::Instant) {
                 $crate::git::wire::Drive::on_timeout(self, now);
+            }
+
+            /// Ends the session now: the user gave up, or the connection is gone in both directions. What the
+            /// driver was asked for is asked no more. After the end it is a no-op.
+            pub fn abort(&mut self, now: $crate::Instant) {
+                $crate::git::wire::Drive::on_abort(self, now);
             }
 
             /// The next bytes to send. Call it only while the transport has room: that is the backpressure.

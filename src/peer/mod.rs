@@ -1,1 +1,53 @@
-//! peer.
+//! Git sessions over a port, and the two-way sync between two peers.
+//!
+//! ```text
+//!   TwoWaySync   list ─► fetch ─► plan ─► update local refs ─► push      (the side that drives)
+//!       │
+//!   Client ══ port messages ══ Server                                    (the side that serves)
+//!       │                         │
+//!   fetch/push client        upload-pack, receive-pack
+//! ```
+//!
+//! - [`Client`] and [`Server`] carry the Git machines over a [`port::Duplex`](crate::port::Duplex), one operation
+//!   after another on one port. Their actions are the Git machines' own; their verbs are the Git machines' own
+//!   too, reached through [`Client::fetch`], [`Client::push`], [`Server::fetch`], [`Server::push`].
+//! - [`TwoWaySync`] makes two repositories agree: objects before refs, refs only from the value the plan saw, and
+//!   what a preference overwrites stays reachable under a backup ref.
+//!
+//! Limits: those of the port and of the Git machines; nothing more is held than one block each way.
+//! Rules: `spec/08-peer.md` and, for the executor, `spec/07-sync.md` from SYNC-40.
+
+pub mod client;
+mod link;
+pub mod server;
+pub mod sync;
+
+pub use client::Client;
+pub use server::Server;
+pub use sync::TwoWaySync;
+
+use crate::port;
+
+/// How a Git session uses its port.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The port. `sequence` and `chunk_size` are set by the session: operations follow each other, and
+    /// `chunk` below bounds the blocks.
+    pub port: port::Config,
+    /// The largest block, in bytes, at least 1. Default 64 KiB (PEER-2).
+    pub chunk: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { port: port::Config::default(), chunk: 64 << 10 }
+    }
+}
+
+impl Config {
+    /// The port this config describes.
+    fn open(&self, now: crate::Instant) -> Result<link::Link, port::ConfigError> {
+        let config = port::Config { sequence: true, chunk_size: None, ..self.port.clone() };
+        Ok(link::Link::new(port::Duplex::new(config, now)?, self.chunk, now))
+    }
+}

@@ -59,10 +59,7 @@ const HEX: [u8; 256] = {
             table[lower[digit as usize] as usize] = digit;
             table[upper[digit as usize] as usize] = digit;
         }
-        #[expect(clippy::arithmetic_side_effects, reason = "evaluated at compile time")]
-        {
-            digit += 1;
-        }
+        digit += 1;
     }
     table
 };

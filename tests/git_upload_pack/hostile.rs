@@ -174,15 +174,33 @@ fn fetch_46_hanging_up_at_any_byte_gives_one_end() {
     }
 }
 
+fn many_refs() -> Vec<Ref> {
+    (0..200_000).map(|n| Ref::new(RefName::new(format!("refs/heads/{n:06}")).unwrap(), main_id())).collect()
+}
+
+/// FETCH-51, FETCH-33: a slow reader is not a silent one; one that takes nothing is.
+#[test]
+fn fetch_51_a_peer_that_takes_the_advertisement_slowly_is_waited_for() {
+    let after = Duration::from_secs(1);
+    let mut server = Server::new(Config { idle_timeout: Some(after), ..Config::default() }, NOW);
+    server.poll_action();
+    server.refs_listed(NOW, many_refs()).unwrap();
+    for second in 1..=5 {
+        assert!(server.poll_transmit().is_some());
+        assert!(server.poll_action().is_none());
+        server.handle_timeout(Instant::from_millis(second * 1000));
+        assert!(!server.has_ended());
+    }
+    server.handle_timeout(Instant::from_millis(6000));
+    assert_eq!(server.poll_action(), Some(Action::Failed(SessionError::TimedOut { after }.into())));
+}
+
 /// FETCH-33: 200,000 refs are written as the transport takes them.
 #[test]
 fn fetch_33_a_large_advertisement_is_written_lazily() {
-    let refs: Vec<Ref> = (0..200_000)
-        .map(|n| Ref::new(RefName::new(format!("refs/heads/{n:06}")).unwrap(), main_id()))
-        .collect();
     let mut server = Server::new(Config::default(), NOW);
     server.poll_action();
-    server.refs_listed(NOW, refs).unwrap();
+    server.refs_listed(NOW, many_refs()).unwrap();
     server.handle_bytes(NOW, Bytes::from_static(b"0000")).unwrap();
     let (mut total, mut largest) = (0, 0);
     while let Some(transmit) = server.poll_transmit() {
@@ -241,6 +259,9 @@ fn fetch_50_a_pack_that_fails_is_never_whole() {
     server.pack_failed(NOW, reason.clone()).unwrap();
     assert_eq!(drain(&mut server), b"0009\x01PACK0019\x03object store on fire");
     assert_eq!(server.poll_action(), Some(end.clone()));
+    let mut server = packing(Config::default(), "side-band");
+    server.pack_failed(NOW, Bytes::new()).unwrap();
+    assert_eq!(drain(&mut server), b"002d\x03upload-pack: the pack could not be built");
     let mut server = packing(Config::default(), "");
     server.progress(NOW, Bytes::from_static(b"nobody sees this")).unwrap();
     server.pack_chunk(NOW, Bytes::from_static(b"PACK")).unwrap();
@@ -367,4 +388,20 @@ fn fetch_45_the_pack_is_asked_for_as_the_client_asked() {
     assert_eq!(request("side-band"), PackRequest { progress: true, ..plain.clone() });
     let all = PackRequest { thin: true, ofs_delta: true, include_tag: true, ..plain };
     assert_eq!(request("thin-pack ofs-delta include-tag"), all);
+}
+
+/// Git repeats the ACK for a repeated have and for ancestors of the first; a client would take it for the pack.
+#[test]
+fn fetch_41_without_multi_ack_only_the_first_common_object_is_acknowledged() {
+    let mut server = ready(Config::default());
+    let other = format!("have {}", "2".repeat(40));
+    give(&mut server, &["want MAIN", "-", "have MAIN", "have MAIN", &other, "-", "have MAIN", "-", "done"])
+        .unwrap();
+    while let Some(action) = server.poll_action() {
+        match action {
+            Action::FindObjects(ids) => server.objects_found(NOW, ids).unwrap(),
+            action => assert!(matches!(action, Action::BuildPack(_))),
+        }
+    }
+    assert_eq!(drain(&mut server), format!("0031ACK {MAIN}\n").as_bytes());
 }

@@ -60,9 +60,12 @@ pub(crate) fn repository() -> TempDir {
     let dir = TempDir::new().unwrap();
     git(dir.path(), &["init", "-q", "--bare", "-b", "main"], b"");
     let mut script = String::new();
+    // Times rise from parent to child: Git cuts its walk by them.
+    let mut time = 1_000_000_000;
     let mut commit = |name: &str, mark: u32, from: Option<u32>, merge: Option<u32>| {
+        time += 60;
         script += &format!("commit refs/heads/{name}\nmark :{mark}\n");
-        script += &format!("committer A <a@x> {} +0000\ndata 2\nc\n", 1_000_000_000 + mark * 60);
+        script += &format!("committer A <a@x> {time} +0000\ndata 2\nc\n");
         script += &from.map(|from| format!("from :{from}\n")).unwrap_or_default();
         script += &merge.map(|merge| format!("merge :{merge}\n")).unwrap_or_default();
         let body = format!("{mark} {}", "some text to make deltas of\n".repeat(40));
@@ -226,23 +229,33 @@ fn find_answer(dir: &Path, question: &Action) -> Reply {
             let is_reached = |id: &ObjectId| reached.iter().any(|line| line.starts_with(&id.to_string()));
             Reply::Reachable(ids.iter().all(is_reached))
         }
-        Action::CheckCovered { wants, common } => {
-            // As Git counts: commits among the common objects, and their parents.
-            let common: Vec<ObjectId> =
-                common.iter().filter(|id| commits(dir, &[**id]) == [**id]).copied().collect();
-            let known = match common.is_empty() {
-                true => Vec::new(),
-                false => lines(dir, &["rev-list", "--no-walk", "--parents", "--stdin"], &common),
-            };
-            let known: Vec<&str> = known.iter().flat_map(|line| line.split(' ')).collect();
-            Reply::Covered(commits(dir, wants).iter().all(|want| {
-                let reached = lines(dir, &["rev-list", "--stdin"], &[*want]);
-                reached.iter().any(|id| known.contains(&id.as_str()))
-            }))
-        }
+        Action::CheckCovered { wants, common } => Reply::Covered(covered(dir, wants, common)),
         Action::BuildPack(request) => Reply::Pack(Bytes::from(build(dir, request))),
         other => panic!("not a question: {other:?}"),
     }
+}
+
+/// As Git counts: the client has the commits among the common objects and their parents, and a walk from a want
+/// sees the parents of what is not older than the oldest of those commits.
+fn covered(dir: &Path, wants: &[ObjectId], common: &[ObjectId]) -> bool {
+    let common: Vec<ObjectId> = common.iter().filter(|id| commits(dir, &[**id]) == [**id]).copied().collect();
+    let with_parents = |ids: &[ObjectId]| match ids {
+        [] => Vec::new(),
+        ids => lines(dir, &["rev-list", "--no-walk", "--parents", "--stdin"], ids),
+    };
+    let known = with_parents(&common);
+    let known: Vec<&str> = known.iter().flat_map(|line| line.split(' ')).collect();
+    let times = match &common[..] {
+        [] => Vec::new(),
+        common => lines(dir, &["log", "--no-walk", "--format=%ct", "--stdin"], common),
+    };
+    let oldest = times.iter().map(|time| time.parse::<u32>().unwrap()).min().unwrap_or(u32::MAX);
+    let walk = format!("--max-age={oldest}");
+    commits(dir, wants).iter().all(|want| {
+        let mut seen = with_parents(&[*want]);
+        seen.extend(lines(dir, &["rev-list", "--parents", &walk, "--stdin"], &[*want]));
+        seen.iter().flat_map(|line| line.split(' ')).any(|id| known.contains(&id))
+    })
 }
 
 fn lines(dir: &Path, args: &[&str], ids: &[ObjectId]) -> Vec<String> {

@@ -1,6 +1,8 @@
 //! What the push tests share: packets by hand, the recorded conversations, throw-away repositories.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod server;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command as Process, Stdio};

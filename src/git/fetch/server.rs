@@ -46,6 +46,9 @@ pub use face::{Action, Config, Error, Outcome, WantPolicy};
 use negotiation::{Negotiation, Next, Search, Stop};
 use wants::Wants;
 
+/// What band 3 says when the driver gives no reason: an empty packet there would say nothing.
+const NO_REASON: &[u8] = b"upload-pack: the pack could not be built";
+
 /// The state, with what only it knows.
 #[derive(Debug)]
 enum State {
@@ -378,16 +381,18 @@ impl Server {
         Ok(Step::Again)
     }
 
-    /// Whether the next move is the driver's: then silence is not the peer's.
-    fn waits_for_driver(&self) -> bool {
-        match &self.state {
+    /// Whether the peer did nothing wrong by being silent: the next move is the driver's, or the peer was busy
+    /// taking what it is sent.
+    fn excuses_silence(&mut self) -> bool {
+        match &mut self.state {
             State::Listing
             | State::Reaching(_)
             | State::Checking(_)
             | State::Finding(_)
             | State::Weighing(..) => true,
             State::Packing(_) => self.core.wire.has_room(),
-            State::Advertising(_) | State::Wanting | State::Haves | State::Ended => false,
+            State::Advertising(lines) => lines.take_progress(),
+            State::Wanting | State::Haves | State::Ended => false,
         }
     }
 }
@@ -424,7 +429,8 @@ impl Drive for Server {
     fn farewell(&mut self, error: &Error) {
         match (mem::replace(&mut self.state, State::Ended), error) {
             (State::Packing(Packing::Banded { most, .. }), Error::PackFailed { reason }) => {
-                self.core.wire.band(Band::Fatal, reason.clone(), most);
+                let said = if reason.is_empty() { Bytes::from_static(NO_REASON) } else { reason.clone() };
+                self.core.wire.band(Band::Fatal, said, most);
             }
             (State::Packing(Packing::Banded { most, .. }), other) => {
                 let words = other.words().unwrap_or_default();
@@ -445,13 +451,14 @@ impl Drive for Server {
         Action::Failed(error)
     }
 
-    /// Only the peer's silence counts: while the driver has to answer, the deadline starts anew.
+    /// Only the peer's silence counts: where there is an excuse for it the deadline starts anew.
     fn on_timeout(&mut self, now: Instant) {
         let due = self.core.poll_timeout().is_some_and(|deadline| now >= deadline);
-        match self.config.idle_timeout {
-            Some(_) if due && self.waits_for_driver() => self.answered(now),
-            Some(after) if due => self.fail(SessionError::TimedOut { after }.into()),
-            _ => {}
+        let Some(after) = self.config.idle_timeout.filter(|_| due) else { return };
+        if self.excuses_silence() {
+            self.answered(now);
+        } else {
+            self.fail(SessionError::TimedOut { after }.into());
         }
     }
 }

@@ -256,6 +256,17 @@ impl Client {
         building && self.core.is_running() && self.core.wire.has_room()
     }
 
+    /// Whether nothing more will be made for `poll_transmit`: behind it, a transport may end its direction, which
+    /// tells a server that does not read packs where the pack ends.
+    #[must_use]
+    pub const fn has_sent_all(&self) -> bool {
+        match &self.state {
+            State::Start | State::Reading(_) | State::Choice(_) => !self.core.is_running(),
+            State::Exchange(exchange) => exchange.is_written(),
+            State::Over => true,
+        }
+    }
+
     fn building<'a>(
         core: &Core<Action, Error>,
         state: &'a mut State,

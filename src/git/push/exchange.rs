@@ -217,6 +217,11 @@ impl Exchange {
         matches!(self.output, Output::Pack)
     }
 
+    /// Whether commands and pack are all written.
+    pub(super) const fn is_written(&self) -> bool {
+        matches!(self.output, Output::Written)
+    }
+
     /// Whether more of the pack is of use: the server has not answered yet.
     pub(super) const fn wants_pack(&self) -> bool {
         matches!((&self.output, &self.answer), (Output::Pack, Answer::Open(_)))

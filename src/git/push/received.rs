@@ -161,15 +161,8 @@ impl Batch {
             self.received.push(Received { target, old, new, refused });
             return;
         };
-        let mut refused = match () {
-            () if config.hidden.hides(&name) && new.is_null() => Some("deny deleting a hidden ref"),
-            () if config.hidden.hides(&name) => Some("deny updating a hidden ref"),
-            () if new.is_null() && !config.delete_refs => Some("deletion prohibited"),
-            // Git takes this for a deletion whatever the value: nothing is ever deleted unseen here (T22).
-            () if new.is_null() && old.is_null() => Some("both ids are null"),
-            () => None,
-        }
-        .map(|reason| Bytes::from_static(reason.as_bytes()));
+        let reason = refusal(&name, old.is_null(), new.is_null(), config);
+        let mut refused = reason.map(|reason| Bytes::from_static(reason.as_bytes()));
         let at = self.received.len();
         if let Some(first) = self.names.insert(name.clone(), at) {
             let reason = twice(&name);
@@ -230,6 +223,18 @@ impl Batch {
             one.refused.get_or_insert(Bytes::from_static(reason.as_bytes()));
         }
     }
+}
+
+/// Why a command on a valid name is refused, if it is.
+fn refusal(name: &RefName, creates: bool, deletes: bool, config: &Config) -> Option<&'static str> {
+    if config.hidden.hides(name) {
+        return Some(if deletes { "deny deleting a hidden ref" } else { "deny updating a hidden ref" });
+    }
+    if deletes && !config.delete_refs {
+        return Some("deletion prohibited");
+    }
+    // Git takes this for a deletion whatever the value: nothing is ever deleted unseen here (T22).
+    (deletes && creates).then_some("both ids are null")
 }
 
 /// A name that Git's receive-pack accepts: below `refs/`, and at least two levels deep unless it is deleted.

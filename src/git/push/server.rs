@@ -34,6 +34,7 @@
 //! counts as input). Rules: `spec/06-push.md`.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::{self, Vec};
 use core::mem;
@@ -259,11 +260,8 @@ impl Server {
         }
         refs.retain(|entry| !entry.name.is_head() && !self.config.hidden.hides(&entry.name));
         if !haves.is_empty() {
-            let mut shown: Vec<ObjectId> = refs.iter().map(|entry| entry.id).collect();
-            shown.sort_unstable();
-            haves.sort_unstable();
-            haves.dedup();
-            haves.retain(|id| shown.binary_search(id).is_err());
+            let mut shown: BTreeSet<ObjectId> = refs.iter().map(|entry| entry.id).collect();
+            haves.retain(|id| shown.insert(*id));
         }
         match capabilities(&self.config) {
             Ok(list) => {

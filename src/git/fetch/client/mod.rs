@@ -32,6 +32,7 @@
 //! have. Rules: `spec/05-fetch.md`.
 
 mod answer;
+mod config;
 mod pack;
 mod talk;
 mod terms;
@@ -40,10 +41,10 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
-use core::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+pub use self::config::Config;
 use self::pack::Pack;
 use self::talk::Talk;
 use self::terms::Terms;
@@ -52,61 +53,10 @@ use crate::error::Blame;
 use crate::git::wire::{Core, Drive, Step, machine_face};
 use crate::git::{
     Advertisement, AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, Commit, Misuse,
-    ObjectId, Request, RequestError, SessionError,
+    ObjectId, RequestError, SessionError,
 };
 use crate::time::Instant;
 use crate::{limits, pkt};
-
-/// What a fetch asks for. Of the capabilities only those that the server offers are requested.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The request line, sent first on `git://` and on a port; `None` where the transport names the service.
-    pub request: Option<Request>,
-    /// The `agent` that is told to a server which tells its own. Default `portline/` and the version.
-    pub agent: Option<Bytes>,
-    /// Ask for `side-band-64k`, or else `side-band`. Default `true`.
-    pub sideband: bool,
-    /// Ask for a thin pack, whose deltas may need objects of the repository. Default `true`.
-    pub thin_pack: bool,
-    /// Take deltas whose base is named by its offset. Default `true`.
-    pub ofs_delta: bool,
-    /// Ask for the annotated tags of what is sent. Default `true`.
-    pub include_tag: bool,
-    /// Ask for `multi_ack_detailed`, or else `multi_ack`. Default `true`.
-    pub multi_ack: bool,
-    /// Let the server send the pack as soon as it is ready. Default `true`.
-    pub no_done: bool,
-    /// Ask for no progress. Default `false`.
-    pub no_progress: bool,
-    /// How the negotiation chooses haves.
-    pub algorithm: Algorithm,
-    /// Haves sent at the most; then the server makes do. Default [`limits::HAVES`].
-    pub max_haves: usize,
-    /// Rounds at the most; then the server makes do. Default [`limits::ROUNDS`].
-    pub max_rounds: usize,
-    /// How long nothing may arrive and no verb be called. Default `None`: for ever.
-    pub idle_timeout: Option<Duration>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            request: None,
-            agent: Some(Bytes::from_static(concat!("portline/", env!("CARGO_PKG_VERSION")).as_bytes())),
-            sideband: true,
-            thin_pack: true,
-            ofs_delta: true,
-            include_tag: true,
-            multi_ack: true,
-            no_done: true,
-            no_progress: false,
-            algorithm: Algorithm::default(),
-            max_haves: limits::HAVES,
-            max_rounds: limits::ROUNDS,
-            idle_timeout: None,
-        }
-    }
-}
 
 /// What happened, or what the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::{Config, Error, WantPolicy};
 use crate::git::advertisement::{put_no_refs, put_ref};
@@ -16,6 +17,8 @@ pub(super) struct Advertising {
     version: Option<&'static [u8]>,
     /// The capabilities, until the first ref carries them.
     capabilities: Option<Capabilities>,
+    /// Whether room was found since [`Self::take_progress`] was asked: the peer takes what it is sent.
+    progress: bool,
 }
 
 impl Advertising {
@@ -44,7 +47,7 @@ impl Advertising {
             Version::V2 => None,
         };
         let capabilities = Some(capabilities(config, refs.first()));
-        (Self { refs: refs.into_iter(), version, capabilities }, tips)
+        (Self { refs: refs.into_iter(), version, capabilities, progress: false }, tips)
     }
 
     /// Writes on while there is room; `true` when the closing flush is written.
@@ -53,6 +56,7 @@ impl Advertising {
             wire.line(&[version])?;
         }
         while wire.has_room() {
+            self.progress = true;
             let list = self.capabilities.take();
             match (self.refs.next(), list) {
                 (Some(one), list) => put_ref(wire.turn(), &one, list.as_ref()).map_err(Error::pkt)?,
@@ -64,6 +68,11 @@ impl Advertising {
             }
         }
         Ok(false)
+    }
+
+    /// Whether lines were written since the last call.
+    pub(super) fn take_progress(&mut self) -> bool {
+        mem::take(&mut self.progress)
     }
 }
 

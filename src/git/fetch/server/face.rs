@@ -72,7 +72,6 @@ impl Default for Config {
 
 /// What the driver must do, or what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Action {
     /// List the repository's refs; answer with [`refs_listed`](super::Server::refs_listed).
     ListRefs,
@@ -90,7 +89,8 @@ pub enum Action {
     /// Answer with [`covered`](super::Server::covered).
     ///
     /// Git's answer: a want that is no commit, tags followed, is covered; what the client has are the commits in
-    /// `common` and their parents. `false` is always safe and costs rounds.
+    /// `common` and their parents; its walk stops at what is older than the oldest of them. `false` is always
+    /// safe and costs rounds.
     CheckCovered {
         /// The wants.
         wants: Vec<ObjectId>,

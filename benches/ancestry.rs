@@ -1,0 +1,151 @@
+//! The ancestry of 1000 refs over 20,000 commits: indexed, planned with a driver that answers from memory, and with one
+//! walk a ref for comparison.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::unreachable,
+    missing_docs
+)]
+
+use std::collections::HashMap;
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use portline::git::{Commit, ObjectId, RefName};
+use portline::sync::planner::Action;
+use portline::sync::{Config, Graph, Plan, Planner};
+
+const COMMITS: usize = 20_000;
+const REFS: usize = 1000;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+}
+
+fn id(number: usize) -> ObjectId {
+    let mut raw = [0; 20];
+    let mut random = Random(number as u64);
+    raw[..8].copy_from_slice(&random.next().to_be_bytes());
+    raw[12..].copy_from_slice(&(number as u64).to_be_bytes());
+    ObjectId::from_raw(&raw).unwrap()
+}
+
+/// Mostly a line, with topics of up to 30 commits' age merged in: every fourth commit is a merge.
+fn history() -> Vec<Commit> {
+    let mut random = Random(1);
+    let commits = (0..COMMITS).map(|number| {
+        let mut parents = Vec::new();
+        if number > 0 {
+            parents.push(number - 1 - random.below(2.min(number)));
+            if random.below(4) == 0 {
+                parents.push(number - 1 - random.below(30.min(number)));
+            }
+        }
+        Commit { id: id(number), parents: parents.into_iter().map(id).collect(), time: number as i64 }
+    });
+    commits.collect()
+}
+
+type Pairs = Vec<(ObjectId, ObjectId)>;
+
+/// The kinds of repositories: refs that moved a little, refs anywhere, and branches against one main line.
+fn workloads() -> [(&'static str, Pairs); 3] {
+    let mut random = Random(2);
+    let near = (0..REFS).map(|number| {
+        let old = random.below(COMMITS - 60);
+        let (old, new) = (id(old), id(old + 1 + random.below(59)));
+        if number % 2 == 0 { (old, new) } else { (new, old) }
+    });
+    let near: Pairs = near.collect();
+    let anywhere = (0..REFS).map(|_| (id(random.below(COMMITS)), id(random.below(COMMITS))));
+    let anywhere: Pairs = anywhere.collect();
+    let tip = id(COMMITS - 1);
+    let one: Pairs = (0..REFS).map(|_| (id(random.below(COMMITS - 1)), tip)).collect();
+    [("60 apart at most", near), ("anywhere", anywhere), ("against one tip", one)]
+}
+
+fn plan(known: &HashMap<ObjectId, Commit>, pairs: &Pairs) -> Plan {
+    let side = |pick: fn(&(ObjectId, ObjectId)) -> ObjectId| {
+        let named = |(number, pair)| (RefName::new(format!("refs/heads/{number:04}")).unwrap(), pick(pair));
+        pairs.iter().enumerate().map(named).collect::<Vec<_>>()
+    };
+    let mut planner = Planner::new(Config::default(), side(|pair| pair.0), side(|pair| pair.1), None);
+    planner.start().unwrap();
+    loop {
+        match planner.poll_action() {
+            Some(Action::LoadCommits(ids)) => {
+                planner.commits(ids.iter().filter_map(|id| known.get(id).cloned()).collect()).unwrap();
+            }
+            Some(Action::Planned(plan)) => return plan,
+            other => unreachable!("{other:?}"),
+        }
+    }
+}
+
+/// What a driver without this module would do: one walk a ref and direction.
+fn reaches(parents: &[Vec<u32>], from: u32, to: u32, seen: &mut [u32], mark: u32) -> bool {
+    let mut stack = vec![from];
+    while let Some(commit) = stack.pop() {
+        if commit == to {
+            return true;
+        }
+        if seen[commit as usize] != mark {
+            seen[commit as usize] = mark;
+            stack.extend(&parents[commit as usize]);
+        }
+    }
+    false
+}
+
+fn ancestry(c: &mut Criterion) {
+    let commits = history();
+    let graph = Graph::new(commits.clone());
+    let known: HashMap<ObjectId, Commit> = commits.iter().map(|commit| (commit.id, commit.clone())).collect();
+    let numbers: HashMap<ObjectId, u32> = (0..).zip(&commits).map(|(n, commit)| (commit.id, n)).collect();
+    let parents: Vec<Vec<u32>> =
+        commits.iter().map(|commit| commit.parents.iter().map(|parent| numbers[parent]).collect()).collect();
+
+    let mut group = c.benchmark_group("ancestry of 1000 refs over 20k commits");
+    group.sample_size(20);
+    group.bench_function("building the index", |b| {
+        b.iter_batched(|| commits.clone(), Graph::new, BatchSize::LargeInput);
+    });
+    for (name, pairs) in workloads() {
+        group.bench_function(format!("indexed/{name}"), |b| b.iter(|| graph.ancestry(black_box(&pairs))));
+        group.bench_function(format!("planned/{name}"), |b| b.iter(|| plan(&known, black_box(&pairs))));
+        group.sample_size(10);
+        group.bench_function(format!("one walk a ref/{name}"), |b| {
+            b.iter(|| {
+                let mut seen = vec![u32::MAX; COMMITS];
+                let answers = (0_u32..).zip(&pairs).map(|(mark, (here, there))| {
+                    let (here, there) = (numbers[here], numbers[there]);
+                    (
+                        reaches(&parents, there, here, &mut seen, 2 * mark),
+                        reaches(&parents, here, there, &mut seen, 2 * mark + 1),
+                    )
+                });
+                answers.collect::<Vec<_>>()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, ancestry);
+criterion_main!(benches);

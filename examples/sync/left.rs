@@ -1,0 +1,293 @@
+//! The driving side: answers the sync's questions from one repository.
+
+use std::thread::{self, JoinHandle};
+
+use bytes::Bytes;
+use portline::git::push::Command;
+use portline::git::push::server::Update;
+use portline::git::{Misuse, ObjectId};
+use portline::peer::TwoWaySync;
+use portline::peer::sync::{Action, Config, Failure, Outcome};
+use portline::{Instant, Transmit};
+
+use super::bars::Bars;
+use super::pipe::Pipe;
+use super::table;
+use crate::support::drive::{Mailbox, Session, Work};
+use crate::support::history::{self, Loader};
+use crate::support::objects::ObjectReader;
+use crate::support::pack::{PackBuilder, PackStore, StoreOptions};
+use crate::support::process::Git;
+use crate::support::quarantine::{Kept, Quarantine};
+use crate::support::update::Job;
+use crate::support::{Error, Repository};
+
+/// The session of the left side.
+pub struct Left<'a> {
+    repository: &'a Repository,
+    mailbox: Mailbox,
+    machine: TwoWaySync,
+    pipe: Pipe,
+    objects: ObjectReader,
+    loader: Loader,
+    /// What was asked for: it must be whole before a ref may name it.
+    asked: Vec<ObjectId>,
+    store: Option<PackStore>,
+    /// Fetched objects that a dry run looks at and leaves behind.
+    quarantine: Option<Quarantine>,
+    /// Marks that keep fetched packs until refs name their objects.
+    kept: Option<Kept>,
+    builder: Option<PackBuilder>,
+    updater: Option<JoinHandle<()>>,
+    dry_run: bool,
+    bars: Bars,
+    end: Option<Result<Outcome, Box<Failure>>>,
+}
+
+impl<'a> Left<'a> {
+    /// A sync of `repository` with whoever is at the other end.
+    ///
+    /// # Errors
+    /// [`Error::Session`] for a port configuration that cannot work, [`Error::Io`].
+    pub fn new(
+        repository: &'a Repository,
+        mailbox: Mailbox,
+        config: Config,
+        pipe: Pipe,
+        now: Instant,
+    ) -> Result<Self, Error> {
+        let dry_run = config.dry_run;
+        let machine = TwoWaySync::new(config, now).map_err(|error| Error::session(&error))?;
+        Ok(Self {
+            repository,
+            mailbox,
+            machine,
+            pipe,
+            objects: repository.object_reader()?,
+            loader: Loader::new(),
+            asked: Vec::new(),
+            store: None,
+            quarantine: None,
+            kept: None,
+            builder: None,
+            updater: None,
+            dry_run,
+            bars: Bars::new(),
+            end: None,
+        })
+    }
+
+    /// How it ended; `ran` is what the event loop says.
+    pub fn into_result(mut self, ran: Result<(), Error>) -> Result<Outcome, Error> {
+        self.join();
+        match self.end.take() {
+            Some(Ok(outcome)) => Ok(outcome),
+            Some(Err(failure)) => {
+                table::results(&failure.outcome);
+                Err(Error::session(&failure.error))
+            }
+            None => ran.and(Err(Error::Stalled)),
+        }
+    }
+
+    /// Git as it sees the objects of a dry run.
+    fn git(&self) -> Git {
+        match &self.quarantine {
+            Some(quarantine) => self.repository.git().with(quarantine.environment()),
+            None => self.repository.git().clone(),
+        }
+    }
+
+    fn act(&mut self, now: Instant, action: Action) -> Result<(), Error> {
+        match action {
+            Action::ListRefs => told(self.machine.refs_listed(now, self.repository.refs_without_head()?))?,
+            Action::FindHeld(ids) => {
+                let held = history::held(&self.git(), &mut self.objects, &ids)?;
+                self.asked = ids;
+                told(self.machine.held(now, held))?;
+            }
+            Action::LoadCommits(ids) => {
+                let commits = self.loader.load(&self.git(), &mut self.objects, &ids)?;
+                told(self.machine.commits(now, commits))?;
+            }
+            Action::Progress(text) => self.bars.remote(&text),
+            Action::Pack(bytes) => self.take(now, bytes)?,
+            Action::PackEnd => {
+                if !self.store.as_mut().is_some_and(PackStore::end) {
+                    self.stored(now)?;
+                }
+            }
+            Action::Planned(plan) => table::plan(&plan),
+            Action::UpdateRefs(commands) => self.update(commands),
+            Action::BuildPack(mut request) => {
+                request.progress = true;
+                self.builder =
+                    Some(PackBuilder::start(self.repository, &mut self.objects, &request, &self.mailbox)?);
+            }
+            Action::Finished(outcome) => self.end = Some(Ok(outcome)),
+            Action::Failed(failure) => {
+                (self.store, self.builder) = (None, None);
+                self.end = Some(Err(Box::new(failure)));
+            }
+            other => {
+                return Err(Error::Session { message: format!("an action of a newer machine: {other:?}") });
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, now: Instant, bytes: Bytes) -> Result<(), Error> {
+        let store = match &mut self.store {
+            Some(store) => store,
+            none => {
+                let mut options = StoreOptions::configured(self.repository, "fetch");
+                (options.verbose, options.quiet) = (true, false);
+                none.insert(PackStore::new(self.repository, options, &self.mailbox)?)
+            }
+        };
+        if store.push(self.repository, bytes)? { Ok(()) } else { self.stored(now) }
+    }
+
+    /// The pack is stored: nothing that was asked for may miss an object before it becomes part of the repository.
+    fn stored(&mut self, now: Instant) -> Result<(), Error> {
+        let Some(store) = self.store.take() else { return Ok(()) };
+        let result = match store.finish()? {
+            Err(error) => Err(Bytes::from(error.to_string())),
+            Ok(quarantine) => {
+                let judge = self.repository.git().with(quarantine.environment());
+                match history::connected(&judge, &self.asked)? {
+                    Err(words) => Err(Bytes::from(words)),
+                    Ok(()) if self.dry_run => {
+                        self.objects = self.repository.object_reader_through(&judge)?;
+                        self.quarantine = Some(quarantine);
+                        Ok(())
+                    }
+                    Ok(()) => {
+                        self.kept = Some(quarantine.migrate()?);
+                        self.objects = self.repository.object_reader()?;
+                        Ok(())
+                    }
+                }
+            }
+        };
+        told(self.machine.pack_stored(now, result))
+    }
+
+    /// Moves refs as a push to this repository would: its own settings and hooks have the last word.
+    fn update(&mut self, commands: Vec<Command>) {
+        let update =
+            Update { commands, atomic: false, quiet: true, push_options: Vec::new(), shallow: Vec::new() };
+        let (repository, mailbox) = (self.repository.clone(), self.mailbox.clone());
+        let job = Job { repository, quarantine: None, update, options: false, mailbox: mailbox.clone() };
+        self.updater = Some(thread::spawn(move || {
+            mailbox.post(Work::RefsUpdated(job.run()));
+        }));
+    }
+
+    fn join(&mut self) {
+        if let Some(updater) = self.updater.take() {
+            // It ends by itself; refs that are being moved are moved to the end.
+            let _ = updater.join();
+        }
+    }
+
+    fn built(&mut self, now: Instant, work: Work) -> Result<(), Error> {
+        let Some(mut builder) = self.builder.take() else { return Ok(()) };
+        match work {
+            Work::PackChunk(bytes) => {
+                builder.came();
+                self.builder = Some(builder);
+                told(self.machine.pack_chunk(now, bytes))
+            }
+            _ if builder.finish()? => told(self.machine.pack_finished(now)),
+            _ => told(self.machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))),
+        }
+    }
+}
+
+impl Session for Left<'_> {
+    fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
+        self.pipe.handle_bytes(bytes);
+        while let Some(message) = self.pipe.next_message() {
+            // What ends the sync comes as an action, too.
+            let _ = self.machine.handle_message(now, message);
+        }
+    }
+
+    fn handle_closed(&mut self, now: Instant) {
+        let _ = self.machine.handle_closed(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.machine.handle_timeout(now);
+    }
+
+    fn handle_work(&mut self, now: Instant, work: Work) -> Result<(), Error> {
+        match work {
+            Work::PackChunk(_) | Work::PackEnded => self.built(now, work)?,
+            Work::Message(bytes) => self.bars.local(&bytes),
+            Work::PieceTaken => {
+                if let Some(store) = &mut self.store {
+                    store.taken();
+                }
+            }
+            Work::StoreEnded => self.stored(now)?,
+            Work::RefsUpdated(results) => {
+                self.join();
+                self.kept = None;
+                told(self.machine.refs_updated(now, results))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, now: Instant) -> Result<(), Error> {
+        self.pipe.check()?;
+        if self.pipe.is_broken() && !self.machine.has_ended() {
+            return Err(Error::Session {
+                message: "the connection was broken, as --break-after asked".to_owned(),
+            });
+        }
+        while self.store.as_ref().is_none_or(PackStore::has_room) {
+            let Some(action) = self.machine.poll_action() else { break };
+            self.act(now, action)?;
+        }
+        if let Some(builder) = &mut self.builder {
+            if self.machine.wants_pack() {
+                builder.allow();
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        let message = self.machine.poll_transmit()?;
+        self.pipe.wrap(message)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.machine.poll_timeout()
+    }
+
+    fn wants_input(&self) -> bool {
+        self.pipe.wants_input() && self.machine.wants_input()
+    }
+
+    fn is_busy(&self) -> bool {
+        self.updater.is_some()
+            || self.builder.is_some()
+            || self.store.as_ref().is_some_and(PackStore::is_running)
+    }
+
+    fn is_done(&self) -> bool {
+        self.end.is_some() && !self.is_busy()
+    }
+}
+
+/// An answer that comes after the sync has ended is for nobody; any other misuse is a bug in this driver.
+fn told(result: Result<(), Misuse>) -> Result<(), Error> {
+    match result {
+        Ok(()) | Err(Misuse::Ended { .. }) => Ok(()),
+        Err(misuse) => Err(misuse.into()),
+    }
+}

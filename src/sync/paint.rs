@@ -1,0 +1,269 @@
+//! Painting: up to 64 pairs walk one history together, a bit each.
+//!
+//! Every commit gets two words: the pairs whose local tip reaches it, and those whose remote tip does. A pair is
+//! answered the moment one tip gets the other's colour. It is unrelated once no commit that has only one of its
+//! colours is left to pass that colour on: then the colours have met everywhere they ever will.
+//!
+//! Exact whatever the times say. If the local tip is an ancestor of the remote one, no commit on a path between them
+//! can be reached from the local tip (that would be a cycle), so each of them stays in the remote colour alone until
+//! it has passed it on, and the pair stays open until the paint arrives. Times only choose whom to expand first: the
+//! newest, as both colours should arrive at a commit before it passes one of them on. Commits in both colours pass
+//! both on, so that old history which one side reaches by a detour is recognised as shared instead of being walked to
+//! its root; where a clock was wrong, the correction follows later. Each colour of each pair passes each commit
+//! once, so cycles end too.
+
+use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::vec::Vec;
+
+use super::Ancestry;
+use super::history::{History, Known, Node};
+
+/// Pairs of one group.
+pub(super) const PAIRS: usize = 64;
+
+/// What one group knows of a commit; a bit a pair.
+#[derive(Clone, Copy, Debug, Default)]
+struct Paint {
+    local: u64,
+    remote: u64,
+    /// What was passed on to the parents.
+    sent_local: u64,
+    sent_remote: u64,
+    /// The pairs whose tip this commit is.
+    local_tip: u64,
+    remote_tip: u64,
+    /// The pairs that wait for this commit: it counts in `Group::frontier`.
+    counted: u64,
+}
+
+impl Paint {
+    /// The open pairs whose one and only colour here was not passed on.
+    const fn unsettled(&self, open: u64) -> u64 {
+        let unsent = (self.local & !self.sent_local) | (self.remote & !self.sent_remote);
+        (self.local ^ self.remote) & unsent & open
+    }
+}
+
+/// The pairs that wait for a commit which is not loaded, and the newest time that one may have.
+struct Bounds {
+    waiting: u64,
+    times: [i64; PAIRS],
+}
+
+impl Bounds {
+    fn raise(&mut self, pairs: u64, time: i64) {
+        for pair in bits(pairs) {
+            if let Some(bound) = self.times.get_mut(pair) {
+                *bound = if self.waiting & bit(pair) == 0 { time } else { time.max(*bound) };
+            }
+        }
+        self.waiting |= pairs;
+    }
+
+    /// Whether some pair need not wait before a commit of this time is expanded.
+    fn allow(&self, pairs: u64, time: i64) -> bool {
+        pairs & !self.waiting != 0
+            || bits(pairs).any(|pair| self.times.get(pair).is_none_or(|bound| time > *bound))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Group {
+    paints: BTreeMap<Node, Paint>,
+    /// Loaded commits with something to pass on, newest first.
+    ready: BinaryHeap<(i64, Node)>,
+    /// Loaded commits that are too old to be expanded before those that wait are loaded.
+    deferred: Vec<(i64, Node)>,
+    /// Painted commits that are not loaded.
+    waiting: Vec<Node>,
+    /// Pairs without an answer.
+    open: u64,
+    local_behind: u64,
+    remote_behind: u64,
+    /// For each pair the commits that are unsettled.
+    frontier: [u32; PAIRS],
+    /// The pairs whose frontier is empty.
+    idle: u64,
+    pairs: usize,
+}
+
+impl Group {
+    /// At most [`PAIRS`] pairs of different commits: local, remote.
+    pub(super) fn new(tips: &[(Node, Node)]) -> Self {
+        let mut this = Self {
+            paints: BTreeMap::new(),
+            ready: BinaryHeap::new(),
+            deferred: Vec::new(),
+            waiting: Vec::new(),
+            open: 0,
+            local_behind: 0,
+            remote_behind: 0,
+            frontier: [0; PAIRS],
+            idle: 0,
+            pairs: tips.len().min(PAIRS),
+        };
+        for (pair, (local, remote)) in tips.iter().enumerate().take(PAIRS) {
+            this.open |= bit(pair);
+            let here = this.paints.entry(*local).or_default();
+            here.local |= bit(pair);
+            here.local_tip |= bit(pair);
+            let there = this.paints.entry(*remote).or_default();
+            there.remote |= bit(pair);
+            there.remote_tip |= bit(pair);
+        }
+        this.waiting = this.paints.keys().copied().collect();
+        for node in this.waiting.clone() {
+            this.recount(node, true);
+        }
+        this
+    }
+
+    /// The answers, in the order of the pairs; an open pair counts as unrelated.
+    pub(super) fn answers(&self) -> impl Iterator<Item = Ancestry> {
+        let (behind, ahead) = (self.local_behind, self.remote_behind);
+        (0..self.pairs).map(move |pair| match bit(pair) {
+            bit if behind & bit != 0 => Ancestry::LocalBehind,
+            bit if ahead & bit != 0 => Ancestry::RemoteBehind,
+            _ => Ancestry::Unrelated,
+        })
+    }
+
+    /// Paints as far as `history` goes and adds to `wanted` what has to be loaded next: nothing at the end.
+    pub(super) fn advance(&mut self, history: &History, wanted: &mut Vec<Node>) {
+        self.settle(history);
+        self.ready.extend(self.deferred.drain(..));
+        loop {
+            self.round(history);
+            self.waiting.sort_unstable();
+            self.waiting.dedup();
+            let (open, paints) = (self.open, &self.paints);
+            self.waiting.retain(|node| paints.get(node).is_some_and(|p| (p.local | p.remote) & open != 0));
+            if !self.waiting.is_empty() {
+                wanted.extend_from_slice(&self.waiting);
+                return;
+            }
+            if self.deferred.is_empty() {
+                return;
+            }
+            // What they were deferred for is answered.
+            self.ready.extend(self.deferred.drain(..));
+        }
+    }
+
+    /// Sorts what waited by what the driver said.
+    fn settle(&mut self, history: &History) {
+        for node in core::mem::take(&mut self.waiting) {
+            match history.known(node) {
+                Known::Told(time) => self.ready.push((time, node)),
+                Known::Named | Known::Asked => self.waiting.push(node),
+                Known::Absent => {
+                    self.recount(node, false);
+                    // What is no commit has no ancestors and is nobody's.
+                    let tips = self.paints.get(&node).map_or(0, |paint| paint.local_tip | paint.remote_tip);
+                    self.open &= !tips;
+                }
+            }
+        }
+        self.open &= !self.idle;
+    }
+
+    /// Expands what is ready, newest first, as long as no pair overtakes a commit that it waits for.
+    fn round(&mut self, history: &History) {
+        let mut bounds = Bounds { waiting: 0, times: [0; PAIRS] };
+        for node in &self.waiting {
+            let pairs = self.paints.get(node).map_or(0, |paint| paint.local | paint.remote);
+            bounds.raise(pairs & self.open, i64::MAX);
+        }
+        while let Some((time, node)) = self.ready.pop() {
+            let Some(paint) = self.paints.get_mut(&node) else { continue };
+            let local = paint.local & self.open & !paint.sent_local;
+            let remote = paint.remote & self.open & !paint.sent_remote;
+            if local | remote == 0 {
+                continue;
+            }
+            if !bounds.allow(local | remote, time) {
+                self.deferred.push((time, node));
+                continue;
+            }
+            paint.sent_local |= local;
+            paint.sent_remote |= remote;
+            self.recount(node, false);
+            for parent in history.parents(node) {
+                self.pass_on(history, *parent, local, remote, &mut bounds, time);
+            }
+            self.open &= !self.idle;
+        }
+    }
+
+    /// Paints the parent of a commit of `time`.
+    fn pass_on(
+        &mut self,
+        history: &History,
+        parent: Node,
+        local: u64,
+        remote: u64,
+        bounds: &mut Bounds,
+        time: i64,
+    ) {
+        let paint = self.paints.entry(parent).or_default();
+        if local & !paint.local == 0 && remote & !paint.remote == 0 {
+            return;
+        }
+        paint.local |= local;
+        paint.remote |= remote;
+        let behind = paint.remote & paint.local_tip & self.open;
+        let ahead = paint.local & paint.remote_tip & self.open & !behind;
+        self.local_behind |= behind;
+        self.remote_behind |= ahead;
+        self.open &= !(behind | ahead);
+        let pairs = (paint.local | paint.remote) & self.open;
+        match history.known(parent) {
+            Known::Told(own) => {
+                self.ready.push((own, parent));
+                self.recount(parent, true);
+            }
+            Known::Named | Known::Asked => {
+                self.waiting.push(parent);
+                bounds.raise(pairs, time);
+                self.recount(parent, true);
+            }
+            Known::Absent => self.recount(parent, false),
+        }
+    }
+
+    /// Brings the frontiers up to date with one commit.
+    fn recount(&mut self, node: Node, alive: bool) {
+        let Some(paint) = self.paints.get_mut(&node) else { return };
+        let now = if alive { paint.unsettled(self.open) } else { 0 };
+        let before = core::mem::replace(&mut paint.counted, now);
+        for pair in bits(now & !before) {
+            if let Some(count) = self.frontier.get_mut(pair) {
+                *count = count.saturating_add(1);
+                self.idle &= !bit(pair);
+            }
+        }
+        for pair in bits(before & !now) {
+            if let Some(count) = self.frontier.get_mut(pair) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.idle |= bit(pair);
+                }
+            }
+        }
+    }
+}
+
+/// The word with that bit alone; none beyond the last.
+fn bit(pair: usize) -> u64 {
+    u32::try_from(pair).ok().and_then(|pair| 1_u64.checked_shl(pair)).unwrap_or(0)
+}
+
+/// The places of the bits that are set, lowest first.
+fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let place = word.trailing_zeros();
+        // Clears the lowest bit; none at all is the end.
+        word &= word.checked_sub(1)?;
+        usize::try_from(place).ok()
+    })
+}

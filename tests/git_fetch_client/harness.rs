@@ -1,0 +1,191 @@
+//! The recorded server, the driver and its repository for the fetch client's tests.
+
+use bytes::Bytes;
+use portline::Instant;
+use portline::git::fetch::client::{Action, Client, Config, Error, Outcome};
+use portline::git::{Commit, ObjectId};
+
+pub(crate) const VECTORS: &str = include_str!("../../spec/vectors/git-conversations.txt");
+pub(crate) const TIP: &str = "59718b6e26b96150c7dd3435f053958592fc24f1";
+pub(crate) const ZERO: Instant = Instant::from_micros(0);
+
+/// The bytes a recorded server sent, and what the client had sent.
+pub(crate) fn recorded(name: &str) -> (Vec<u8>, Vec<u8>) {
+    let (mut client, mut server, mut inside) = (Vec::new(), Vec::new(), false);
+    for line in VECTORS.lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            inside = title.starts_with(name);
+        }
+        let line = line.trim_start();
+        let Some((direction, body)) = line.split_once(' ').filter(|_| inside) else { continue };
+        let to = match direction {
+            "C>S" => &mut client,
+            "S>C" => &mut server,
+            _ => continue,
+        };
+        if let Some((length, hex)) = body.strip_prefix("RAW[").and_then(|raw| raw.split_once("] ")) {
+            let byte = |at: usize| hex.get(at..at + 2).map(|byte| u8::from_str_radix(byte, 16).unwrap());
+            let bytes = (0..hex.len()).step_by(2).filter_map(byte).collect();
+            to.extend(complete(bytes, length.parse().unwrap()));
+            continue;
+        }
+        to.extend_from_slice(&body.as_bytes()[..4]);
+        let length = usize::from_str_radix(&body[..4], 16).unwrap();
+        to.extend(complete(unescape(body.get(5..).unwrap_or("")), length.saturating_sub(4)));
+    }
+    assert!(!server.is_empty(), "{name}");
+    (client, server)
+}
+
+/// The recorder cut long lines; their length is known. The capabilities are completed as they were, a pack and
+/// progress with dots.
+pub(crate) fn complete(mut line: Vec<u8>, length: usize) -> Vec<u8> {
+    if line.ends_with(b" object-f") {
+        line.extend_from_slice(b"ormat=sha1 agent=git/2.47.3\n");
+        assert_eq!(line.len(), length);
+    }
+    assert!(line.len() <= length);
+    line.resize(length, b'.');
+    line
+}
+
+/// The escapes of the recorder: `\n`, `\r`, `\t`, `\\`, `\'`, `\xNN`.
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::new(), text.bytes());
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let Some(escape) = rest.next() else { break };
+        match escape {
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'x' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                out.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+pub(crate) fn line(text: &str) -> String {
+    format!("{:04x}{text}\n", text.len() + 5)
+}
+
+pub(crate) fn id(n: u8) -> ObjectId {
+    ObjectId::from_raw(&[n; 20]).unwrap()
+}
+
+pub(crate) fn tip() -> ObjectId {
+    TIP.parse().unwrap()
+}
+
+pub(crate) fn advertise(capabilities: &str) -> String {
+    let refs = format!("{TIP} refs/heads/main\0{capabilities}");
+    line(&refs) + "0000"
+}
+
+/// What the driver answers: what it wants, holds and has for tips (each a root commit).
+#[derive(Clone, Default)]
+pub(crate) struct Repo {
+    pub(crate) wants: Vec<ObjectId>,
+    pub(crate) held: Vec<ObjectId>,
+    pub(crate) tips: Vec<ObjectId>,
+}
+
+/// What a session did: writes, the pack, progress, its end.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) writes: Vec<Bytes>,
+    pub(crate) pack: Vec<u8>,
+    pub(crate) progress: Vec<u8>,
+    pub(crate) end: Option<Result<Outcome, Error>>,
+}
+
+impl Seen {
+    pub(crate) fn sent(&self) -> String {
+        self.writes.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+    }
+
+    pub(crate) fn outcome(&self) -> &Outcome {
+        self.end.as_ref().unwrap().as_ref().unwrap()
+    }
+
+    pub(crate) fn error(&self) -> &Error {
+        self.end.as_ref().unwrap().as_ref().unwrap_err()
+    }
+}
+
+pub(crate) fn drain(client: &mut Client, repo: &Repo, seen: &mut Seen) {
+    while let Some(action) = client.poll_action() {
+        assert_eq!(seen.end, None, "one terminal action, and the last");
+        match action {
+            Action::Advertised(_) => client.want(ZERO, repo.wants.clone(), repo.tips.clone()).unwrap(),
+            Action::FindHeld(_) => client.held(ZERO, repo.held.clone()).unwrap(),
+            Action::LoadCommits(ids) => {
+                let commit = |id: &ObjectId| Commit { id: *id, parents: Default::default(), time: 1 };
+                client.commits(ZERO, ids.iter().map(commit).collect()).unwrap();
+            }
+            Action::Progress(bytes) => seen.progress.extend_from_slice(&bytes),
+            Action::Pack(bytes) => seen.pack.extend_from_slice(&bytes),
+            Action::Finished(outcome) => seen.end = Some(Ok(outcome)),
+            Action::Failed(error) => seen.end = Some(Err(error)),
+        }
+    }
+    while let Some(transmit) = client.poll_transmit() {
+        seen.writes.push(transmit.into_bytes());
+    }
+}
+
+/// Feeds the server's bytes in chunks of `size`, then closes.
+pub(crate) fn feed(config: Config, repo: &Repo, server: &[u8], size: usize) -> Seen {
+    let (mut client, mut seen) = (Client::new(config, ZERO), Seen::default());
+    drain(&mut client, repo, &mut seen);
+    for chunk in server.chunks(size.max(1)) {
+        let _ = client.handle_bytes(ZERO, Bytes::copy_from_slice(chunk));
+        drain(&mut client, repo, &mut seen);
+    }
+    let _ = client.handle_closed(ZERO);
+    drain(&mut client, repo, &mut seen);
+    assert!(client.has_ended() && !client.wants_input());
+    seen
+}
+
+/// Feeds the server's bytes one by one; every split must come to the same.
+pub(crate) fn play(config: Config, repo: &Repo, server: impl AsRef<[u8]>) -> Seen {
+    let server = server.as_ref();
+    let bytewise = feed(config.clone(), repo, server, 1);
+    let joined = |seen: &Seen| (seen.sent(), seen.pack.clone(), seen.progress.clone(), seen.end.clone());
+    for size in [2, 3, 5, 7, 64, server.len()] {
+        let seen = feed(config.clone(), repo, server, size);
+        assert_eq!(joined(&seen), joined(&bytewise), "in chunks of {size}");
+    }
+    for cut in 1..server.len() {
+        let (mut client, mut seen) = (Client::new(config.clone(), ZERO), Seen::default());
+        for part in [&server[..cut], &server[cut..]] {
+            let _ = client.handle_bytes(ZERO, Bytes::copy_from_slice(part));
+            drain(&mut client, repo, &mut seen);
+        }
+        let _ = client.handle_closed(ZERO);
+        drain(&mut client, repo, &mut seen);
+        assert_eq!(joined(&seen), joined(&bytewise), "cut at {cut}");
+    }
+    bytewise
+}
+
+pub(crate) fn plain() -> Config {
+    Config { agent: None, thin_pack: false, include_tag: false, ..Config::default() }
+}
+
+pub(crate) fn clone_of_tip() -> Repo {
+    Repo { wants: vec![tip(), tip()], ..Repo::default() }
+}
+
+/// Twenty tips: more than the first round holds.
+pub(crate) fn many_tips() -> Repo {
+    Repo { wants: vec![tip()], held: vec![], tips: (1..=20).map(id).collect() }
+}
