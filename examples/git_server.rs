@@ -206,6 +206,8 @@ fn run_daemon(options: Options) -> Result<(), Error> {
         }
         let options = Arc::clone(&options);
         thread::spawn(move || {
+            // All of the slot moves in here, not only its number: it is free again when the client has gone.
+            let slot = slot;
             if slot.number > options.connections {
                 refuse(&stream, b"too many connections");
             } else if let Err(error) = serve_client(stream, &options) {

@@ -90,13 +90,13 @@ pub trait Session {
     /// # Errors
     /// What makes going on impossible; the loop ends with it.
     fn handle_work(&mut self, now: Instant, work: Work) -> Result<(), Error>;
-    /// Answers the actions that are there.
+    /// Answers the actions that are there and gives workers their permits.
     ///
     /// # Errors
     /// As [`Session::handle_work`].
     fn advance(&mut self, now: Instant) -> Result<(), Error>;
-    /// Gives workers their permits. `drained`: all output that there was has been written.
-    fn pump(&mut self, drained: bool);
+    /// All output that there was has been written.
+    fn drained(&mut self) {}
     /// The next bytes to send.
     fn poll_transmit(&mut self) -> Option<Transmit>;
     /// When [`Session::handle_timeout`] is due.
@@ -109,7 +109,9 @@ pub trait Session {
     fn is_done(&self) -> bool;
     /// Whether there is no point in going on when the peer takes nothing any more: so it is with a server. A
     /// client whose words are not taken may have its answer all the same.
-    fn lives_by_output(&self) -> bool;
+    fn lives_by_output(&self) -> bool {
+        false
+    }
 }
 
 /// The caller's clock for the machines: microseconds since it was made.
@@ -181,7 +183,9 @@ impl Drive {
             if self.traffic.input_ended && self.traffic.broken.is_some() && session.lives_by_output() {
                 break;
             }
-            session.pump(!self.traffic.writing);
+            if !self.traffic.writing {
+                session.drained();
+            }
             self.read(session);
             let event = self.next_event(session)?;
             self.handle(session, event)?;
@@ -362,8 +366,10 @@ pub trait Driver<M: Machine> {
     /// # Errors
     /// As [`Driver::act`].
     fn handle_work(&mut self, now: Instant, machine: &mut M, work: Work) -> Result<(), Error>;
-    /// Lets workers go on as far as the machine has room. See [`Session::pump`].
-    fn pump(&mut self, _machine: &M, _drained: bool) {}
+    /// Lets workers go on as far as the machine has room.
+    fn pump(&mut self, _machine: &M) {}
+    /// All output that there was has been written.
+    fn drained(&mut self) {}
     /// Whether the next action can be taken. `false` holds up the machine, and with it the peer.
     fn takes_actions(&self) -> bool {
         true
@@ -372,6 +378,10 @@ pub trait Driver<M: Machine> {
     fn is_busy(&self) -> bool;
     /// See [`Session::lives_by_output`].
     fn lives_by_output(&self) -> bool {
+        false
+    }
+    /// Whether the peer waits for us, so that its silence is none: no deadline counts meanwhile.
+    fn excuses_silence(&self) -> bool {
         false
     }
 }
@@ -407,7 +417,9 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
+        if !self.driver.excuses_silence() {
+            self.machine.handle_timeout(now);
+        }
     }
 
     fn handle_work(&mut self, now: Instant, work: Work) -> Result<(), Error> {
@@ -419,11 +431,12 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
             let Some(action) = self.machine.poll_action() else { break };
             self.driver.act(now, &mut self.machine, action)?;
         }
+        self.driver.pump(&self.machine);
         Ok(())
     }
 
-    fn pump(&mut self, drained: bool) {
-        self.driver.pump(&self.machine, drained);
+    fn drained(&mut self) {
+        self.driver.drained();
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -431,7 +444,8 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
+        // The answer that is due starts the deadline anew.
+        self.machine.poll_timeout().filter(|_| !self.driver.excuses_silence())
     }
 
     fn wants_input(&self) -> bool {

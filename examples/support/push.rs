@@ -117,13 +117,19 @@ impl Driver<Client> for PushDriver<'_> {
         Ok(())
     }
 
-    fn pump(&mut self, machine: &Client, drained: bool) {
+    fn pump(&mut self, machine: &Client) {
         if let Some(builder) = &mut self.builder {
-            // A machine that has room and wants no pack has been answered too early; the next piece lets it
-            // say so.
-            if machine.wants_pack() || drained {
+            if machine.wants_pack() {
                 builder.allow();
             }
+        }
+    }
+
+    /// A machine that has room for the pack and does not want it has been answered too early; the next piece lets it
+    /// say so.
+    fn drained(&mut self) {
+        if let Some(builder) = &mut self.builder {
+            builder.allow();
         }
     }
 

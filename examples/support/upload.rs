@@ -87,9 +87,6 @@ impl Driver<Server> for UploadDriver<'_> {
             }
             Action::Finished(outcome) => self.end(Ok(outcome)),
             Action::Failed(error) => self.end(Err(Error::session(&error))),
-            other => {
-                return Err(Error::Session { message: format!("an action of a newer machine: {other:?}") });
-            }
         }
         Ok(())
     }
@@ -118,7 +115,7 @@ impl Driver<Server> for UploadDriver<'_> {
         Ok(())
     }
 
-    fn pump(&mut self, machine: &Server, _drained: bool) {
+    fn pump(&mut self, machine: &Server) {
         if let Some(builder) = &mut self.builder {
             if machine.wants_pack() {
                 builder.allow();
