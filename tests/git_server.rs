@@ -159,6 +159,29 @@ fn a_directory_is_found_as_git_finds_it() {
     assert!(text(&serve(&[]).stderr).starts_with("fatal: usage:"));
 }
 
+/// Git's protection against repositories of other users holds for our server as for Git's own.
+#[test]
+fn a_repository_of_another_user_is_not_served_unless_it_is_trusted() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.rich("origin.git", 0);
+    let serve = |trusted: bool| {
+        let mut command = program(example("git_server"));
+        command.args(["upload-pack", "origin.git"]).current_dir(sandbox.path(""));
+        command.env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+        if trusted {
+            let settings = sandbox.path("settings");
+            fs::write(&settings, format!("[safe]\n\tdirectory = {}\n", path.display())).unwrap();
+            command.env("GIT_CONFIG_GLOBAL", settings);
+        }
+        run(command, b"0000")
+    };
+    let output = serve(false);
+    assert_eq!(output.status.code(), Some(128));
+    assert!(text(&output.stderr).starts_with("fatal: detected dubious ownership in repository at"));
+    let output = serve(true);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
 /// The caller's own repository and settings do not leak into the one that is served.
 #[test]
 fn the_callers_repository_is_not_the_servers() {
@@ -305,10 +328,18 @@ fn the_daemon_answers_bad_requests_and_too_many_clients_with_err() {
     assert!(ask(b"00zz")[4..].starts_with("ERR "));
     assert!(ask(&pkt("git-upload-archive /origin.git\0host=x\0"))[4..].starts_with("ERR "));
     // One that has been served the refs stays; the next one is told.
-    let mut first = TcpStream::connect(daemon.address()).unwrap();
-    first.write_all(&pkt("git-upload-pack /origin.git\0host=x\0")).unwrap();
-    first.read_exact(&mut [0; 100]).unwrap();
+    let first = loop {
+        let mut stream = TcpStream::connect(daemon.address()).unwrap();
+        stream.write_all(&pkt("git-upload-pack /origin.git\0host=x\0")).unwrap();
+        let mut start = [0; 8];
+        stream.read_exact(&mut start).unwrap();
+        // The clients before may still be on their way out.
+        if &start[4..] != b"ERR " {
+            break stream;
+        }
+    };
     assert_eq!(ask(b""), text(&pkt("ERR too many connections")));
+    drop(first);
 }
 
 /// T14, T10: what is malformed ends the session and names why; nothing hangs.

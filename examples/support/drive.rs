@@ -11,6 +11,7 @@
 //! output only when the last write is done. The loop itself blocks nowhere but in `recv`, so no circle of
 //! full pipes can close.
 
+use std::io::ErrorKind::TimedOut;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time;
 
@@ -24,7 +25,7 @@ use super::error::Error;
 const EVENTS: usize = 64;
 /// Bytes gathered into one write.
 const WRITE: usize = 256 << 10;
-/// How long to wait for the peer's close after our own last byte.
+/// How long to wait for our last bytes to be taken, and then for the peer's close.
 const LINGER: time::Duration = time::Duration::from_secs(5);
 /// What a peer may still send in that time.
 const LINGER_BYTES: usize = 16 << 20;
@@ -94,6 +95,8 @@ pub trait Session {
     /// # Errors
     /// As [`Session::handle_work`].
     fn advance(&mut self, now: Instant) -> Result<(), Error>;
+    /// All output that there was has been written.
+    fn drained(&mut self) {}
     /// The next bytes to send.
     fn poll_transmit(&mut self) -> Option<Transmit>;
     /// When [`Session::handle_timeout`] is due.
@@ -104,6 +107,11 @@ pub trait Session {
     fn is_busy(&self) -> bool;
     /// Whether all is over but for what `poll_transmit` still holds.
     fn is_done(&self) -> bool;
+    /// Whether there is no point in going on when the peer takes nothing any more: so it is with a server. A
+    /// client whose words are not taken may have its answer all the same.
+    fn lives_by_output(&self) -> bool {
+        false
+    }
 }
 
 /// The caller's clock for the machines: microseconds since it was made.
@@ -163,7 +171,7 @@ impl Drive {
     /// Runs `session` to its end, then closes the connection.
     ///
     /// # Errors
-    /// What the session's driver failed with, [`Error::Io`] when the peer went away before the end,
+    /// What the session's driver failed with, [`Error::Io`] when a server's peer went away before the end,
     /// [`Error::Stalled`]. How the machine itself ended is for the session to tell.
     pub fn run(mut self, session: &mut impl Session) -> Result<(), Error> {
         loop {
@@ -172,8 +180,11 @@ impl Drive {
             if session.is_done() && !self.traffic.writing {
                 break;
             }
-            if self.traffic.input_ended && self.traffic.broken.is_some() {
+            if self.traffic.input_ended && self.traffic.broken.is_some() && session.lives_by_output() {
                 break;
+            }
+            if !self.traffic.writing {
+                session.drained();
             }
             self.read(session);
             let event = self.next_event(session)?;
@@ -181,7 +192,10 @@ impl Drive {
         }
         let broken = self.traffic.broken.take();
         self.close();
-        broken.map_or(Ok(()), |source| Err(Error::Io { what: "the peer went away", source }))
+        match broken.filter(|_| session.lives_by_output()) {
+            Some(source) => Err(Error::Io { what: "the peer went away", source }),
+            None => Ok(()),
+        }
     }
 
     /// One write with all that there is, when the last one is done.
@@ -209,6 +223,11 @@ impl Drive {
 
     fn next_event(&self, session: &impl Session) -> Result<Option<Event>, Error> {
         let waiting = self.traffic.reading || self.traffic.writing || session.is_busy();
+        if session.is_done() {
+            // Only the last write is left, and the machine's clock has stopped.
+            let event = self.events.recv_timeout(LINGER).map(Some);
+            return event.map_err(|_| Error::io("the peer does not take the last bytes")(TimedOut.into()));
+        }
         match session.poll_timeout() {
             Some(deadline) => {
                 let wait = deadline.saturating_duration_since(self.clock.now());
@@ -349,12 +368,22 @@ pub trait Driver<M: Machine> {
     fn handle_work(&mut self, now: Instant, machine: &mut M, work: Work) -> Result<(), Error>;
     /// Lets workers go on as far as the machine has room.
     fn pump(&mut self, _machine: &M) {}
+    /// All output that there was has been written.
+    fn drained(&mut self) {}
     /// Whether the next action can be taken. `false` holds up the machine, and with it the peer.
     fn takes_actions(&self) -> bool {
         true
     }
     /// Whether a worker is going to post.
     fn is_busy(&self) -> bool;
+    /// See [`Session::lives_by_output`].
+    fn lives_by_output(&self) -> bool {
+        false
+    }
+    /// Whether the peer waits for us, so that its silence is none: no deadline counts meanwhile.
+    fn excuses_silence(&self) -> bool {
+        false
+    }
 }
 
 /// How a session ended: by what its machine said, which knows best, and by what its loop came to.
@@ -388,7 +417,9 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
+        if !self.driver.excuses_silence() {
+            self.machine.handle_timeout(now);
+        }
     }
 
     fn handle_work(&mut self, now: Instant, work: Work) -> Result<(), Error> {
@@ -404,12 +435,17 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
         Ok(())
     }
 
+    fn drained(&mut self) {
+        self.driver.drained();
+    }
+
     fn poll_transmit(&mut self) -> Option<Transmit> {
         self.machine.poll_transmit()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
+        // The answer that is due starts the deadline anew.
+        self.machine.poll_timeout().filter(|_| !self.driver.excuses_silence())
     }
 
     fn wants_input(&self) -> bool {
@@ -422,5 +458,9 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
 
     fn is_done(&self) -> bool {
         self.machine.has_ended() && !self.driver.is_busy()
+    }
+
+    fn lives_by_output(&self) -> bool {
+        self.driver.lives_by_output()
     }
 }

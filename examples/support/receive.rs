@@ -167,6 +167,14 @@ impl Driver<Server> for ReceiveDriver<'_> {
         self.store.as_ref().is_none_or(PackStore::has_room)
     }
 
+    fn excuses_silence(&self) -> bool {
+        self.updater.is_some() || self.store.as_ref().is_some_and(PackStore::is_behind)
+    }
+
+    fn lives_by_output(&self) -> bool {
+        true
+    }
+
     fn is_busy(&self) -> bool {
         self.updater.is_some() || self.store.as_ref().is_some_and(PackStore::is_running)
     }

@@ -20,7 +20,7 @@ use super::drive::{Mailbox, Work};
 use super::error::Error;
 use super::history;
 use super::hooks::{Call, Hooks};
-use super::process::Git;
+use super::process::{Git, capture};
 use super::quarantine::Quarantine;
 use super::refs::{self, Updates};
 use super::repository::{Repository, os};
@@ -180,9 +180,7 @@ impl Job {
                 return Ok(Err(reason.to_owned()));
             }
         }
-        if command.new.is_null()
-            && git.run(&["rev-parse", "--verify", "-q", &name(command)], Vec::new())?.stdout.is_empty()
-        {
+        if command.new.is_null() && is_gone(git, command)? {
             self.say("warning", "deleting a non-existent ref");
             return Ok(Ok(Verdict::Nothing));
         }
@@ -220,6 +218,18 @@ enum Verdict {
     Move,
     /// It is as asked already.
     Nothing,
+}
+
+/// Whether a deletion is about nothing at all: neither the ref is here nor what the client thinks that it
+/// names.
+fn is_gone(git: &Git, command: &Command) -> Result<bool, Error> {
+    let exists = |name: &[u8]| {
+        let mut asked = git.command(&["rev-parse", "--verify", "-q"]);
+        asked.arg(os(name));
+        capture(asked, Vec::new()).map(|output| output.status.success())
+    };
+    let object = format!("{}^{{object}}", command.old);
+    Ok(!exists(command.name.as_bytes())? && !exists(object.as_bytes())?)
 }
 
 fn refuse_rest(items: &mut [Item<'_>], reason: Reason) {
@@ -326,9 +336,17 @@ impl Policy {
             return Ok(self.check_deletion(&full, is_branch, is_current, say).map(|()| None));
         }
         let moves = is_branch && !command.old.is_null();
-        if self.non_fast_forwards && moves && !history::is_ancestor(git, &command.old, &command.new)? {
-            say("error", &format!("denying non-fast-forward {full} (you should pull first)"));
-            return Ok(Err("non-fast-forward"));
+        if self.non_fast_forwards && moves {
+            match history::is_ancestor(git, &command.old, &command.new) {
+                Ok(true) => {}
+                Ok(false) => {
+                    say("error", &format!("denying non-fast-forward {full} (you should pull first)"));
+                    return Ok(Err("non-fast-forward"));
+                }
+                // One of the two is no commit.
+                Err(Error::Git { .. }) => return Ok(Err("bad ref")),
+                Err(other) => return Err(other),
+            }
         }
         Ok(Ok(follows))
     }
