@@ -1,4 +1,5 @@
 //! The example `git_server` serves fetches to the real `git`: clone, fetch, negotiation, policy, daemon.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
