@@ -306,7 +306,7 @@ fn the_daemon_leaves_its_root_neither_by_words_nor_by_links() {
     let inner = Sandbox::new();
     let mut command = program(example("git_server"));
     command.arg("daemon").arg(sandbox.path("root")).args(["--listen", "127.0.0.1:0"]);
-    let daemon = support_repo::Daemon::start(command);
+    let daemon = Daemon::start(command);
     assert!(inner.ok("", &["ls-remote", &daemon.url("inside.git")]).contains("refs/heads/main"));
     assert!(inner.ok("", &["ls-remote", &daemon.url("/inside")]).contains("refs/heads/main"));
     for path in ["../outside.git", "inside.git/../../outside.git", "link.git", "nothing", "~root/x"] {
