@@ -3,6 +3,7 @@
 //! Objects are commits only; a "pack" is a list of commits behind a length, so a cut or changed one is noticed.
 //! What a real driver must hold, this one asserts: an object is stored only with everything it reaches, and a ref
 //! moves only from its old value and only to an object that is there.
+#![allow(unreachable_pub)]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
