@@ -402,6 +402,14 @@ impl Drive for Client {
     fn failed(error: Error) -> Action {
         Action::Failed(error)
     }
+
+    fn waits_for_driver(&self) -> bool {
+        match &self.state {
+            State::Choice(_) => true,
+            State::Exchange(exchange) => exchange.is_building(),
+            State::Start | State::Reading(_) | State::Over => false,
+        }
+    }
 }
 
 /// What no server could make sense of (PUSH-3).

@@ -3,8 +3,8 @@
 //! ```text
 //! Advertisement ─► Wanting ─► Holding ─► Talking ─► Hearing ─► Closing ─► Pack ─► Finished
 //!      Advertised ──┘want       │held     ▲  commits   │ NAK      ▲ ACK/NAK  │
-//!                     FindHeld ─┘         │LoadCommits │          │          ├─► Fatal: band 3 or ERR
-//!                               │         └────────────┤ ready    │          └─► without a sideband: Raw
+//!                     FindHeld ─┘         │LoadCommits │          │          └─► without a sideband: Raw
+//!                               │         └────────────┤ ready    │
 //!                               │                      ├─ done ───┘
 //!                               └ nothing to fetch:    └─ no-done: Granted ─► Pack
 //!                                 flush, Finished
@@ -42,7 +42,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 pub use self::config::Config;
 use self::pack::Pack;
@@ -168,10 +168,6 @@ enum State {
     Closing(Box<Talk>),
     Pack(Box<Pack>),
     Raw(Box<Pack>),
-    /// Band 3 has begun: its words so far.
-    Fatal(BytesMut),
-    /// A packet that is no sideband packet but may be an `ERR`.
-    Refused,
     Ended,
 }
 
@@ -268,8 +264,6 @@ impl Client {
             | State::Closing(_)
             | State::Pack(_)
             | State::Raw(_)
-            | State::Fatal(_)
-            | State::Refused
             | State::Ended => return Err(Misuse::NotAsked { verb: "commits" }),
         }
         self.answered(now);
@@ -363,8 +357,6 @@ impl Drive for Client {
             State::Closing(talk) => self.hear_last(talk)?,
             State::Pack(pack) => self.read_pack(pack)?,
             State::Raw(pack) => self.read_raw(pack)?,
-            State::Fatal(words) => self.read_fatal(words)?,
-            State::Refused => self.read_refusal()?,
         };
         self.state = state;
         Ok(step)
@@ -375,6 +367,19 @@ impl Drive for Client {
 
     fn failed(error: Error) -> Action {
         Action::Failed(error)
+    }
+
+    fn waits_for_driver(&self) -> bool {
+        match self.state {
+            State::Wanting(_) | State::Holding(_) | State::Talking(_) => true,
+            State::Advertisement(_)
+            | State::Hearing(_)
+            | State::Granted(_)
+            | State::Closing(_)
+            | State::Pack(_)
+            | State::Raw(_)
+            | State::Ended => false,
+        }
     }
 }
 

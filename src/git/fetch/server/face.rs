@@ -48,9 +48,12 @@ pub struct Config {
     pub max_haves: usize,
     /// Rounds of negotiation.
     pub max_rounds: usize,
-    /// How long the peer may be silent, or not take what it is sent, while it is its turn. `None`: for ever.
-    /// Time that the driver takes for an answer does not count.
+    /// How long the peer may be silent while it is its turn. Default `None`: for ever. Time that the driver takes
+    /// does not count; taking output gives the peer the same time again (GIT-13).
     pub idle_timeout: Option<Duration>,
+    /// How long the pack may be silent before an empty packet tells a client with a sideband that work goes on
+    /// (Git's `uploadpack.keepAlive`). `None`: never. Default 5 seconds.
+    pub keep_alive: Option<Duration>,
 }
 
 impl Default for Config {
@@ -66,6 +69,7 @@ impl Default for Config {
             max_haves: limits::HAVES,
             max_rounds: limits::ROUNDS,
             idle_timeout: None,
+            keep_alive: Some(limits::KEEP_ALIVE),
         }
     }
 }
