@@ -31,9 +31,50 @@
 //! read. After the end a transport should go on reading and dropping until the peer closes, so that a client that
 //! is still writing a refused pack gets to read its report.
 //!
-//! Limits: [`Config::max_commands`], [`Config::max_push_options`], [`crate::limits::REPORT`] for all command lines
-//! together, [`crate::limits::SHALLOW`], [`crate::limits::GIT_INPUT`] (one chunk of pack at a time waits for the driver, the rest
-//! counts as input). Rules: `spec/06-push.md`.
+//! ```
+//! use bytes::Bytes;
+//! use portline::Instant;
+//! use portline::git::push::server::{Action, Config, Server};
+//! use portline::git::{Ref, RefName};
+//!
+//! let id = "59718b6e26b96150c7dd3435f053958592fc24f1";
+//! // A client that deletes a branch. A real driver has a socket and a clock.
+//! let line = format!("0072{id} {} refs/heads/old\0report-status0000", "0".repeat(40));
+//! let mut incoming = [Bytes::from(line)].into_iter();
+//! let (now, mut sent) = (Instant::ZERO, Vec::new());
+//! let mut server = Server::new(Config::default(), now);
+//! let outcome = loop {
+//!     while let Some(transmit) = server.poll_transmit() {
+//!         sent.extend_from_slice(&transmit.into_bytes()); // as long as the transport has room
+//!     }
+//!     match server.poll_action() {
+//!         Some(Action::ListRefs) => {
+//!             let old = Ref::new(RefName::new("refs/heads/old")?, id.parse()?);
+//!             server.refs_listed(now, vec![old], Vec::new())?;
+//!         }
+//!         Some(Action::ReceivePack(_) | Action::Pack(_)) => {} // into `git index-pack --stdin --fix-thin`
+//!         Some(Action::PackEnd) => server.pack_stored(now, Ok(()))?, // when that has ended well
+//!         Some(Action::UpdateRefs(update)) => {
+//!             // each compared and swapped, under one lock if `update.atomic`
+//!             server.refs_updated(now, vec![Ok(()); update.commands.len()])?;
+//!         }
+//!         Some(Action::Finished(outcome)) => break outcome,
+//!         Some(Action::Failed(error)) => return Err(error.into()),
+//!         // Nothing to do: read if `wants_input`, wait until `poll_timeout` at the latest.
+//!         None => match incoming.next() {
+//!             Some(bytes) => server.handle_bytes(now, bytes)?,
+//!             None => server.handle_closed(now)?,
+//!         },
+//!     }
+//! };
+//! assert_eq!((outcome.commands, outcome.updated), (1, 1));
+//! assert!(sent.ends_with(b"000eunpack ok\n0016ok refs/heads/old\n0000"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Limits: [`Config::max_commands`], [`Config::max_push_options`], [`REPORT`](crate::limits::REPORT) bytes of command
+//! lines, [`SHALLOW`](crate::limits::SHALLOW) lines, [`GIT_INPUT`](crate::limits::GIT_INPUT) (one chunk of pack at a
+//! time waits for the driver, the rest counts as input). Rules: `spec/06-push.md`.
 
 mod face;
 

@@ -28,6 +28,9 @@ pub(crate) use self::io::Wire;
 use crate::time::{Instant, earliest};
 use crate::{Transmit, limits};
 
+/// The `agent` that is told where the config names no other.
+pub(crate) const AGENT: &[u8] = concat!("portline/", env!("CARGO_PKG_VERSION")).as_bytes();
+
 /// How a machine ended.
 #[derive(Debug)]
 enum Fate<E> {

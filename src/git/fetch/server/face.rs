@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::git::wire::AGENT;
 use crate::git::{CapabilityError, HiddenRefs, ObjectFormat, ObjectId, PackRequest, SessionError, Version};
 use crate::{Blame, limits, pkt};
 
@@ -27,7 +28,7 @@ pub enum WantPolicy {
 }
 
 /// How a server is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The protocol version that the client asked for. 1 announces itself; 2 is answered in version 0 so far.
     pub version: Version,
@@ -61,7 +62,7 @@ impl Default for Config {
         Self {
             version: Version::V0,
             format: ObjectFormat::Sha1,
-            agent: Some(Bytes::from_static(concat!("portline/", env!("CARGO_PKG_VERSION")).as_bytes())),
+            agent: Some(Bytes::from_static(AGENT)),
             hidden: HiddenRefs::none(),
             wants: WantPolicy::Advertised,
             stateless_no_done: false,

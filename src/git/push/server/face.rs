@@ -6,12 +6,13 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Blame;
-use crate::git::push::{AGENT, Command};
+use crate::git::push::Command;
+use crate::git::wire::AGENT;
 use crate::git::{CapabilityError, HiddenRefs, ObjectFormat, ObjectId, SessionError, Version};
 use crate::limits;
 
 /// What to offer and what to take.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The version that the request asked for: 1 is announced by a line, 2 counts as 0. Default 0.
     pub version: Version,
