@@ -175,6 +175,9 @@ machine!(receive::Server, |machine, action, answers, seen| match action {
     }
 });
 
+/// A machine at its start.
+type New = fn() -> Box<dyn Machine>;
+
 /// Polls until nothing comes; whether a question is left open.
 fn drain(machine: &mut dyn Machine, answers: bool, seen: &mut Seen) -> bool {
     let mut asked = false;
@@ -314,7 +317,7 @@ fn git_19_a_fatal_message_is_the_same_in_every_split() {
     let fetched = recorded("upload-pack: clone").remove(0).server;
     let pushed = recorded("receive-pack: proper line (NUL").remove(0).server;
     for end in fatal_ends() {
-        let starts: [(&[u8], fn() -> Box<dyn Machine>); 2] = [
+        let starts: [(&[u8], New); 2] = [
             (opening(&fetched), || Box::new(fetch::Client::new(Default::default(), NOW))),
             (&pushed[..offer(&pushed)], || Box::new(push::Client::new(Default::default(), NOW))),
         ];
