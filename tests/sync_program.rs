@@ -105,7 +105,7 @@ fn an_empty_side_is_filled_from_the_other() {
 #[test]
 fn two_thousand_refs_and_small_blocks() {
     let pair = Pair::equal(2_000);
-    let id = pair.commit(0, "far", "away");
+    let id = pair.commit(0, "main", "further");
     let moved: String = (0..2_000).map(|n| format!("update refs/heads/many/{n:05} {id}\n")).collect();
     pair.sandbox.feed("left.git", &["update-ref", "--stdin"], moved.as_bytes());
     let said = pair.agrees(&["--window", "1000", "--chunk", "200"]);

@@ -123,10 +123,10 @@ impl Pair {
         assert_eq!([self.everything(0), self.everything(1)], before);
     }
 
-    /// The refs that take part.
+    /// The refs that take part; those of a clone's remote only where they are asked for.
     pub fn refs(&self, side: usize) -> Refs {
         let mut refs = self.everything(side);
-        refs.retain(|name, _| !name.starts_with("refs/portline/"));
+        refs.retain(|name, _| !name.starts_with("refs/portline/") && !name.starts_with("refs/remotes/"));
         refs
     }
 

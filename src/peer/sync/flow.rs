@@ -108,6 +108,9 @@ impl TwoWaySync {
             Fetch::LoadCommits(ids) => self.actions.push_back(Action::LoadCommits(ids)),
             Fetch::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Fetch::Pack(bytes) => {
+                if matches!(&self.state, State::Fetching(fetching) if fetching.store == Store::Done) {
+                    return self.fail(Error::AfterPack);
+                }
                 self.open_store();
                 self.actions.push_back(Action::Pack(bytes));
             }
