@@ -31,12 +31,17 @@ struct Lane {
 fn run(left: &mut Left, right: &mut Right, rng: &mut Rng, cut: Option<(usize, Killed)>) -> usize {
     let mut lanes = [Lane::default(), Lane::default()];
     let mut carried = 0;
-    let mut idle = 0;
+    let (mut start, mut idle) = (0, 0);
     while idle < 8 {
-        let turn = (rng.below(8) + idle) % 8;
+        if idle == 0 {
+            start = rng.below(8);
+        }
+        // A part with nothing to do passes the turn on; when all eight in a row have, the run is over.
+        let turn = (start + idle) % 8;
         let lane = turn % 2;
         let moved = match turn {
-            0 | 1 => [left.act(NOW), false][lane] || (lane == 1 && right.act(NOW)),
+            0 => left.act(NOW),
+            1 => right.act(NOW),
             2 | 3 => load(&mut lanes[lane], || match lane {
                 0 => left.machine.poll_transmit(),
                 _ => right.machine.poll_transmit(),
@@ -66,7 +71,6 @@ fn run(left: &mut Left, right: &mut Right, rng: &mut Rng, cut: Option<(usize, Ki
             return carried;
         }
     }
-    // A last look at every part in turn: nothing may be left to do.
     survive(left, right, Killed::Neither);
     carried
 }
