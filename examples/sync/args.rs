@@ -119,7 +119,7 @@ impl Args {
             "--break-after" => self.break_after = Some(u64::from(number().ok_or(positive)?)),
             "--window" => self.window = number().ok_or(positive)?,
             "--chunk" => {
-                self.chunk = number().and_then(|number| usize::try_from(number).ok()).ok_or(positive)?
+                self.chunk = number().and_then(|number| usize::try_from(number).ok()).ok_or(positive)?;
             }
             _ => return Err(format!("there is no option {option}")),
         }

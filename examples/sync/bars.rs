@@ -96,7 +96,7 @@ fn write(text: &str) {
 /// Bytes as people read them.
 fn size(bytes: u64) -> String {
     let tenths = |unit: u64| {
-        let tenths = bytes.saturating_mul(10) / unit;
+        let tenths = bytes.saturating_mul(10).checked_div(unit).unwrap_or(0);
         format!("{}.{}", tenths / 10, tenths % 10)
     };
     match bytes {

@@ -220,7 +220,7 @@ impl TwoWaySync {
     /// An operation is over on both sides.
     fn on_ready(&mut self) {
         match core::mem::replace(&mut self.state, State::Ended) {
-            State::Reported(next) => return self.begin_batch(next),
+            State::Reported(next) => self.begin_batch(next),
             State::Fetching(fetching) => self.state = State::Fetching(Fetching { over: true, ..fetching }),
             other @ (State::Listing
             | State::Planning(_)
