@@ -60,6 +60,8 @@ const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// How long a client that is refused may take to read why, and what it may send meanwhile.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
 const REFUSAL_BYTES: u64 = 1 << 20;
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest request line.
 const REQUEST: usize = 16 << 10;
 
@@ -197,8 +199,11 @@ fn run_daemon(options: Options) -> Result<(), Error> {
     output.flush().map_err(Error::io("standard output"))?;
     let open = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
-        // A client that is gone before it was accepted is no reason to stop.
-        let Ok(stream) = stream else { continue };
+        let Ok(stream) = stream else {
+            // A client that is gone again is nothing; when files or memory run out, asking at once would not help.
+            thread::park_timeout(ACCEPT_PAUSE);
+            continue;
+        };
         let slot = Slot::take(&open);
         if slot.number > options.connections.saturating_mul(2) {
             // Not even the time to say so.

@@ -1,4 +1,5 @@
 //! The example `git_client` fetches from and pushes to the real `git`: over pipes, over `git://`, and against our server.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
 //! The example `git_server` takes pushes from the real `git`: refs, policy, hooks, races, bad packs.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -49,8 +49,12 @@ impl<'a> UploadDriver<'a> {
     /// A driver that has not been asked yet.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Unusable`] for a shallow repository, whose history nobody could complete.
     pub fn new(repository: &'a Repository, mailbox: Mailbox) -> Result<Self, Error> {
+        if !repository.shallow()?.is_empty() {
+            let message = b"a shallow repository cannot be fetched from here".to_vec();
+            return Err(Error::Unusable { message });
+        }
         let objects = repository.object_reader()?;
         Ok(Self { repository, mailbox, objects, coverage: None, builder: None, result: None })
     }
