@@ -27,9 +27,15 @@ fn header(c: &mut Criterion) {
     group.finish();
     let mut group = c.benchmark_group("frame decode, owned");
     group.bench_function("portline", |b| {
-        b.iter(|| drop(black_box(decode_bytes(black_box(&message).clone()))))
+        b.iter(|| {
+            drop(black_box(decode_bytes(black_box(&message).clone())));
+        });
     });
-    group.bench_function(FLOOR, |b| b.iter(|| drop(black_box(black_box(&message).clone()))));
+    group.bench_function(FLOOR, |b| {
+        b.iter(|| {
+            drop(black_box(black_box(&message).clone()));
+        });
+    });
     group.finish();
     let payload = message.slice(..16);
     let mut group = c.benchmark_group("frame encode, 16 bytes owned");
@@ -39,7 +45,11 @@ fn header(c: &mut Criterion) {
             drop(black_box(Frame::new(black_box(FrameType::Data), black_box(7), payload).encode()));
         });
     });
-    group.bench_function(FLOOR, |b| b.iter(|| drop(black_box(black_box(&payload).clone()))));
+    group.bench_function(FLOOR, |b| {
+        b.iter(|| {
+            drop(black_box(black_box(&payload).clone()));
+        });
+    });
     group.finish();
     let mut group = c.benchmark_group("frame encode, static payload");
     group.bench_function("portline", |b| {
