@@ -4,6 +4,8 @@
 //! What a real driver must hold, this one asserts: an object is stored only with everything it reaches, and a ref
 //! moves only from its old value and only to an object that is there.
 
+#![allow(unreachable_pub)]
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
