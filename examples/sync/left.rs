@@ -153,9 +153,6 @@ impl<'a> Left<'a> {
                 (self.store, self.builder) = (None, None);
                 self.end = Some(Err(Box::new(failure)));
             }
-            other => {
-                return Err(Error::Session { message: format!("an action of a newer machine: {other:?}") });
-            }
         }
         Ok(())
     }
