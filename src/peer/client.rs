@@ -186,6 +186,7 @@ impl Client {
 
     fn pump(&mut self) {
         self.link.pump(&mut self.operation);
+        self.link.await_end(&self.operation);
     }
 
     fn sticky(&self) -> Result<(), port::Error> {
