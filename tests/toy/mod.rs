@@ -5,8 +5,6 @@
 //! moves only from its old value and only to an object that is there.
 #![allow(dead_code, unreachable_pub)]
 
-#![allow(unreachable_pub)]
-
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
