@@ -3,6 +3,8 @@
 //! These are the defaults that the configs start from, except where the wire format itself sets the number
 //! ([`crate::pkt::MAX_PACKET`]). Sizes are bytes unless the name says otherwise.
 
+use core::time::Duration;
+
 /// Port: the largest block a receiver takes. Larger ones end the stream with an error.
 pub const BLOCK: usize = 16 << 20;
 /// Port and carrier: the largest message, the five bytes of the frame header included.
@@ -35,6 +37,8 @@ pub const REFS: usize = 4_000_000;
 pub const ADVERTISEMENT: usize = 1 << 30;
 /// Git: capabilities in one list.
 pub const CAPABILITIES: usize = 1024;
+/// Git: bytes of one capability's value that is written: with the longest ref name it fits into a packet.
+pub const CAPABILITY_VALUE: usize = 8192;
 /// Git: bytes of the request line's path, and of its host.
 pub const REQUEST_PATH: usize = 4096;
 /// Git: `want` lines of one fetch, repeated ones included.
@@ -55,6 +59,8 @@ pub const REPORT: usize = 256 << 20;
 pub const ERROR_MESSAGE: usize = 4096;
 /// Git: bytes of a progress line that are put together.
 pub const PROGRESS_LINE: usize = 1000;
+/// Git: silence on a sideband before a server tells that it lives.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Git: parents of one commit.
 pub const PARENTS: usize = 65536;
 

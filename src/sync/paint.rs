@@ -12,7 +12,8 @@
 //! its root; where a clock was wrong, the correction follows later. Each colour of each pair passes each commit
 //! once, so cycles end too.
 
-use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::collections::BinaryHeap;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Ancestry;
@@ -47,33 +48,131 @@ impl Paint {
 /// The pairs that wait for a commit which is not loaded, and the newest time that one may have.
 struct Bounds {
     waiting: u64,
-    times: [i64; PAIRS],
+    time: i64,
 }
 
 impl Bounds {
     fn raise(&mut self, pairs: u64, time: i64) {
-        for pair in bits(pairs) {
-            if let Some(bound) = self.times.get_mut(pair) {
-                *bound = if self.waiting & bit(pair) == 0 { time } else { time.max(*bound) };
-            }
-        }
+        self.time = if self.waiting == 0 { time } else { time.max(self.time) };
         self.waiting |= pairs;
     }
 
     /// Whether some pair need not wait before a commit of this time is expanded.
-    fn allow(&self, pairs: u64, time: i64) -> bool {
-        pairs & !self.waiting != 0
-            || bits(pairs).any(|pair| self.times.get(pair).is_none_or(|bound| time > *bound))
+    const fn allow(&self, pairs: u64, time: i64) -> bool {
+        pairs & !self.waiting != 0 || time > self.time
     }
+}
+
+/// A count for each pair, counted for all pairs of a word at once: the numbers stand upright, a binary digit of all of
+/// them in each word.
+#[derive(Debug, Default)]
+struct Counts {
+    digits: Vec<u64>,
+}
+
+impl Counts {
+    fn add(&mut self, mut pairs: u64) {
+        for digit in &mut self.digits {
+            let carried = *digit & pairs;
+            *digit ^= pairs;
+            pairs = carried;
+            if pairs == 0 {
+                return;
+            }
+        }
+        if pairs != 0 {
+            self.digits.push(pairs);
+        }
+    }
+
+    /// Of counts that are above 0.
+    fn subtract(&mut self, mut pairs: u64) {
+        for digit in &mut self.digits {
+            let borrowed = !*digit & pairs;
+            *digit ^= pairs;
+            pairs = borrowed;
+            if pairs == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The pairs whose count is 0.
+    fn zero(&self) -> u64 {
+        !self.digits.iter().fold(0, |any, digit| any | digit)
+    }
+}
+
+/// The paints of the commits that a group has seen, found by number: an open table, at most half full. The numbers are
+/// our own and follow each other, so no peer can make them collide.
+#[derive(Debug, Default)]
+struct Paints {
+    /// The place in `entries` and one more; 0 is free. Its length is a power of two, or 0.
+    slots: Vec<usize>,
+    entries: Vec<(Node, Paint)>,
+}
+
+impl Paints {
+    fn find(&self, node: Node) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut slot = scatter(node) & mask;
+        loop {
+            let place = self.slots.get(slot)?.checked_sub(1)?;
+            if self.entries.get(place)?.0 == node {
+                return Some(place);
+            }
+            slot = slot.wrapping_add(1) & mask;
+        }
+    }
+
+    fn get(&self, node: Node) -> Option<&Paint> {
+        self.entries.get(self.find(node)?).map(|(_, paint)| paint)
+    }
+
+    fn get_mut(&mut self, node: Node) -> Option<&mut Paint> {
+        let place = self.find(node)?;
+        self.entries.get_mut(place).map(|(_, paint)| paint)
+    }
+
+    fn insert(&mut self, node: Node) {
+        if self.find(node).is_some() {
+            return;
+        }
+        self.entries.push((node, Paint::default()));
+        if self.entries.len().saturating_mul(2) > self.slots.len() {
+            self.slots = vec![0; self.slots.len().saturating_mul(2).max(256)];
+            for (at, (node, _)) in (1..).zip(&self.entries) {
+                occupy(&mut self.slots, *node, at);
+            }
+        } else {
+            occupy(&mut self.slots, node, self.entries.len());
+        }
+    }
+}
+
+/// Takes the first free slot for a number that is not there; there is one.
+fn occupy(slots: &mut [usize], node: Node, at: usize) {
+    let mask = slots.len().saturating_sub(1);
+    let mut slot = scatter(node) & mask;
+    while slots.get(slot).is_some_and(|taken| *taken != 0) {
+        slot = slot.wrapping_add(1) & mask;
+    }
+    if let Some(free) = slots.get_mut(slot) {
+        *free = at;
+    }
+}
+
+fn scatter(node: Node) -> usize {
+    usize::try_from(node.wrapping_mul(0x9e37_79b1) >> 4).unwrap_or(0)
 }
 
 #[derive(Debug)]
 pub(super) struct Group {
-    paints: BTreeMap<Node, Paint>,
+    paints: Paints,
     /// Loaded commits with something to pass on, newest first.
     ready: BinaryHeap<(i64, Node)>,
-    /// Loaded commits that are too old to be expanded before those that wait are loaded.
-    deferred: Vec<(i64, Node)>,
+    /// Loaded commits that are too old to be expanded before those that wait are loaded, with their pairs.
+    deferred: Vec<(i64, Node, u64)>,
     /// Painted commits that are not loaded.
     waiting: Vec<Node>,
     /// Pairs without an answer.
@@ -81,9 +180,7 @@ pub(super) struct Group {
     local_behind: u64,
     remote_behind: u64,
     /// For each pair the commits that are unsettled.
-    frontier: [u32; PAIRS],
-    /// The pairs whose frontier is empty.
-    idle: u64,
+    frontier: Counts,
     pairs: usize,
 }
 
@@ -91,27 +188,30 @@ impl Group {
     /// At most [`PAIRS`] pairs of different commits: local, remote.
     pub(super) fn new(tips: &[(Node, Node)]) -> Self {
         let mut this = Self {
-            paints: BTreeMap::new(),
+            paints: Paints::default(),
             ready: BinaryHeap::new(),
             deferred: Vec::new(),
             waiting: Vec::new(),
             open: 0,
             local_behind: 0,
             remote_behind: 0,
-            frontier: [0; PAIRS],
-            idle: 0,
+            frontier: Counts::default(),
             pairs: tips.len().min(PAIRS),
         };
         for (pair, (local, remote)) in tips.iter().enumerate().take(PAIRS) {
             this.open |= bit(pair);
-            let here = this.paints.entry(*local).or_default();
-            here.local |= bit(pair);
-            here.local_tip |= bit(pair);
-            let there = this.paints.entry(*remote).or_default();
-            there.remote |= bit(pair);
-            there.remote_tip |= bit(pair);
+            this.paints.insert(*local);
+            if let Some(here) = this.paints.get_mut(*local) {
+                here.local |= bit(pair);
+                here.local_tip |= bit(pair);
+            }
+            this.paints.insert(*remote);
+            if let Some(there) = this.paints.get_mut(*remote) {
+                there.remote |= bit(pair);
+                there.remote_tip |= bit(pair);
+            }
         }
-        this.waiting = this.paints.keys().copied().collect();
+        this.waiting = this.paints.entries.iter().map(|(node, _)| *node).collect();
         for node in this.waiting.clone() {
             this.recount(node, true);
         }
@@ -131,13 +231,12 @@ impl Group {
     /// Paints as far as `history` goes and adds to `wanted` what has to be loaded next: nothing at the end.
     pub(super) fn advance(&mut self, history: &History, wanted: &mut Vec<Node>) {
         self.settle(history);
-        self.ready.extend(self.deferred.drain(..));
         loop {
             self.round(history);
             self.waiting.sort_unstable();
             self.waiting.dedup();
             let (open, paints) = (self.open, &self.paints);
-            self.waiting.retain(|node| paints.get(node).is_some_and(|p| (p.local | p.remote) & open != 0));
+            self.waiting.retain(|node| paints.get(*node).is_some_and(|p| (p.local | p.remote) & open != 0));
             if !self.waiting.is_empty() {
                 wanted.extend_from_slice(&self.waiting);
                 return;
@@ -145,8 +244,7 @@ impl Group {
             if self.deferred.is_empty() {
                 return;
             }
-            // What they were deferred for is answered.
-            self.ready.extend(self.deferred.drain(..));
+            // What they were deferred for is answered: the next round takes them.
         }
     }
 
@@ -159,30 +257,38 @@ impl Group {
                 Known::Absent => {
                     self.recount(node, false);
                     // What is no commit has no ancestors and is nobody's.
-                    let tips = self.paints.get(&node).map_or(0, |paint| paint.local_tip | paint.remote_tip);
+                    let tips = self.paints.get(node).map_or(0, |paint| paint.local_tip | paint.remote_tip);
                     self.open &= !tips;
                 }
             }
         }
-        self.open &= !self.idle;
+        self.open &= !self.frontier.zero();
     }
 
     /// Expands what is ready, newest first, as long as no pair overtakes a commit that it waits for.
     fn round(&mut self, history: &History) {
-        let mut bounds = Bounds { waiting: 0, times: [0; PAIRS] };
+        let mut bounds = Bounds { waiting: 0, time: 0 };
         for node in &self.waiting {
-            let pairs = self.paints.get(node).map_or(0, |paint| paint.local | paint.remote);
+            let pairs = self.paints.get(*node).map_or(0, |paint| paint.local | paint.remote);
             bounds.raise(pairs & self.open, i64::MAX);
         }
+        let (ready, open) = (&mut self.ready, self.open);
+        self.deferred.retain(|(time, node, pairs)| {
+            let stays = pairs & open & !bounds.waiting == 0;
+            if !stays {
+                ready.push((*time, *node));
+            }
+            stays && pairs & open != 0
+        });
         while let Some((time, node)) = self.ready.pop() {
-            let Some(paint) = self.paints.get_mut(&node) else { continue };
+            let Some(paint) = self.paints.get_mut(node) else { continue };
             let local = paint.local & self.open & !paint.sent_local;
             let remote = paint.remote & self.open & !paint.sent_remote;
             if local | remote == 0 {
                 continue;
             }
             if !bounds.allow(local | remote, time) {
-                self.deferred.push((time, node));
+                self.deferred.push((time, node, local | remote));
                 continue;
             }
             paint.sent_local |= local;
@@ -191,7 +297,7 @@ impl Group {
             for parent in history.parents(node) {
                 self.pass_on(history, *parent, local, remote, &mut bounds, time);
             }
-            self.open &= !self.idle;
+            self.open &= !self.frontier.zero();
         }
     }
 
@@ -205,7 +311,8 @@ impl Group {
         bounds: &mut Bounds,
         time: i64,
     ) {
-        let paint = self.paints.entry(parent).or_default();
+        self.paints.insert(parent);
+        let Some(paint) = self.paints.get_mut(parent) else { return };
         if local & !paint.local == 0 && remote & !paint.remote == 0 {
             return;
         }
@@ -233,37 +340,15 @@ impl Group {
 
     /// Brings the frontiers up to date with one commit.
     fn recount(&mut self, node: Node, alive: bool) {
-        let Some(paint) = self.paints.get_mut(&node) else { return };
+        let Some(paint) = self.paints.get_mut(node) else { return };
         let now = if alive { paint.unsettled(self.open) } else { 0 };
         let before = core::mem::replace(&mut paint.counted, now);
-        for pair in bits(now & !before) {
-            if let Some(count) = self.frontier.get_mut(pair) {
-                *count = count.saturating_add(1);
-                self.idle &= !bit(pair);
-            }
-        }
-        for pair in bits(before & !now) {
-            if let Some(count) = self.frontier.get_mut(pair) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.idle |= bit(pair);
-                }
-            }
-        }
+        self.frontier.add(now & !before);
+        self.frontier.subtract(before & !now);
     }
 }
 
 /// The word with that bit alone; none beyond the last.
 fn bit(pair: usize) -> u64 {
     u32::try_from(pair).ok().and_then(|pair| 1_u64.checked_shl(pair)).unwrap_or(0)
-}
-
-/// The places of the bits that are set, lowest first.
-fn bits(mut word: u64) -> impl Iterator<Item = usize> {
-    core::iter::from_fn(move || {
-        let place = word.trailing_zeros();
-        // Clears the lowest bit; none at all is the end.
-        word &= word.checked_sub(1)?;
-        usize::try_from(place).ok()
-    })
 }
