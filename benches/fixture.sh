@@ -16,6 +16,7 @@ mark=fixture-4
 [ "$(cat "$folder/complete" 2>/dev/null)" != $mark ] || exit 0
 rm -rf "$folder/server.git" "$folder/client" "$folder/complete"
 mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_TERMINAL_PROMPT=0
 
 # A history for fast-import: a commit a minute, every tenth a merge of a two-commit side branch.

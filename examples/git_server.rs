@@ -29,8 +29,8 @@ mod support;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,6 +57,11 @@ const USAGE: &str = "usage: git_server upload-pack [--strict] [--timeout=N] DIR
 
 /// How long a client of the daemon may take for its first line.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
+/// How long a client that is refused may take to read why, and what it may send meanwhile.
+const REFUSAL_TIME: Duration = Duration::from_secs(2);
+const REFUSAL_BYTES: u64 = 1 << 20;
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The longest request line.
 const REQUEST: usize = 16 << 10;
 
@@ -194,17 +199,23 @@ fn run_daemon(options: Options) -> Result<(), Error> {
     output.flush().map_err(Error::io("standard output"))?;
     let open = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
-        // A client that is gone before it was accepted is no reason to stop.
-        let Ok(stream) = stream else { continue };
+        let Ok(stream) = stream else {
+            // A client that is gone again is nothing; when files or memory run out, asking at once would not help.
+            thread::park_timeout(ACCEPT_PAUSE);
+            continue;
+        };
         let slot = Slot::take(&open);
-        if slot.number > options.connections {
-            refuse(&stream, b"too many connections");
+        if slot.number > options.connections.saturating_mul(2) {
+            // Not even the time to say so.
             continue;
         }
         let options = Arc::clone(&options);
         thread::spawn(move || {
-            let _slot = slot;
-            if let Err(error) = serve_client(stream, &options) {
+            // All of the slot moves in here, not only its number: it is free again when the client has gone.
+            let slot = slot;
+            if slot.number > options.connections {
+                refuse(&stream, b"too many connections");
+            } else if let Err(error) = serve_client(stream, &options) {
                 let _ = writeln!(io::stderr(), "git_server: {error}");
             }
         });
@@ -268,7 +279,7 @@ fn read_request(stream: &TcpStream) -> Result<(Request, Bytes), Error> {
             Some(_) => return Err(Error::session(&portline::git::RequestError::Flush)),
             None => {}
         }
-        let count = io::Read::read(&mut stream, &mut buffer).map_err(failed())?;
+        let count = stream.read(&mut buffer).map_err(failed())?;
         taken = taken.saturating_add(count);
         if count == 0 || taken > REQUEST {
             return Err(failed()(io::ErrorKind::UnexpectedEof.into()));
@@ -294,13 +305,17 @@ fn locate(root: &Path, path: &[u8], lookup: Lookup) -> Option<Repository> {
     repository.git().dir().starts_with(root).then_some(repository)
 }
 
-/// Says no in the protocol's words and lets the client read them.
+/// Says no in the protocol's words and gives the client the time to read them: a socket that is closed with
+/// input unread is reset, and the words could be lost with it.
 fn refuse(mut stream: &TcpStream, message: &[u8]) {
     let mut line = BytesMut::new();
     let cut = message.get(..1000).unwrap_or(message);
-    if pkt::put_packet(&mut line, &[b"ERR ", cut]).is_ok() {
-        // A client that does not listen is not told.
-        let _ = stream.write_all(&line);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
+    if pkt::put_packet(&mut line, &[b"ERR ", cut]).is_err() {
+        return;
+    }
+    // A client that does not listen is not told.
+    let told = stream.write_all(&line).and_then(|()| stream.shutdown(Shutdown::Write));
+    if told.and_then(|()| stream.set_read_timeout(Some(REFUSAL_TIME))).is_ok() {
+        let _ = io::copy(&mut stream.take(REFUSAL_BYTES), &mut io::sink());
     }
 }

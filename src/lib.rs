@@ -53,26 +53,42 @@
 //!
 //! # A first example
 //!
-//! The lowest layer of the Git wing: lines are written as packets, cut anywhere on the way, and read again.
+//! Two machines with nothing between them but a loop: a stream of blocks crosses a port, each acknowledged when its
+//! consumer is done with it. A driver for a socket is the same loop with reads and writes in it.
 //!
 //! ```
-//! use bytes::{Bytes, BytesMut};
-//! use portline::pkt::{self, Packet, Reader};
+//! use bytes::Bytes;
+//! use portline::Instant;
+//! use portline::port::{Config, Receiver, Sender, receiver, sender};
 //!
-//! # fn main() -> Result<(), pkt::Error> {
-//! let mut turn = BytesMut::new();
-//! pkt::put_line(&mut turn, &[b"want ", b"0123456789abcdef0123456789abcdef01234567"])?;
-//! pkt::put_flush(&mut turn);
-//! assert!(turn.starts_with(b"0032want "));
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! let now = Instant::ZERO; // the driver's clock; nothing here reads another one
+//! let config = Config { chunk_size: Some(4), ..Config::default() };
+//! let mut sender = Sender::new(config.clone(), now)?;
+//! let mut receiver = Receiver::new(config, now)?;
 //!
-//! let mut reader = Reader::new();
-//! let mut wire: Bytes = turn.freeze();
-//! reader.handle_bytes(wire.split_to(10)); // one read ended here
-//! assert_eq!(reader.next_packet()?, None); // not yet a packet
-//! reader.handle_bytes(wire); // and the rest came with the next
-//! let Some(Packet::Data(line)) = reader.next_packet()? else { panic!("a line") };
-//! assert!(pkt::trim_lf(&line).starts_with(b"want 01234567"));
-//! assert_eq!(reader.next_packet()?, Some(Packet::Flush));
+//! sender.write(now, Bytes::from_static(b"hello, port"))?;
+//! sender.finish(now);
+//!
+//! let (mut blocks, mut finished) = (Vec::new(), false);
+//! while !finished {
+//!     while let Some(message) = sender.poll_transmit() {
+//!         receiver.handle_message(now, message.into_bytes())?;
+//!     }
+//!     while let Some(action) = receiver.poll_action() {
+//!         if let receiver::Action::Block(block) = action {
+//!             blocks.push(block);
+//!             receiver.accept(now); // only now does the sender go on
+//!         }
+//!     }
+//!     while let Some(acknowledgement) = receiver.poll_transmit() {
+//!         sender.handle_message(now, acknowledgement.into_bytes())?;
+//!     }
+//!     while let Some(action) = sender.poll_action() {
+//!         finished = action == sender::Action::Finished;
+//!     }
+//! }
+//! assert_eq!(blocks, ["hell", "o, p", "ort"]);
 //! # Ok(())
 //! # }
 //! ```

@@ -3,6 +3,8 @@
 //! These are the defaults that the configs start from, except where the wire format itself sets the number
 //! ([`crate::pkt::MAX_PACKET`]). Sizes are bytes unless the name says otherwise.
 
+use core::time::Duration;
+
 /// Port: the largest block a receiver takes. Larger ones end the stream with an error.
 pub const BLOCK: usize = 16 << 20;
 /// Port and carrier: the largest message, the five bytes of the frame header included.
@@ -55,6 +57,8 @@ pub const REPORT: usize = 256 << 20;
 pub const ERROR_MESSAGE: usize = 4096;
 /// Git: bytes of a progress line that are put together.
 pub const PROGRESS_LINE: usize = 1000;
+/// Git: silence on a sideband before a server tells that it lives.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Git: parents of one commit.
 pub const PARENTS: usize = 65536;
 

@@ -21,6 +21,7 @@ pub struct Transmit {
 
 impl Transmit {
     /// A transmit of `payload` alone.
+    #[inline]
     #[must_use]
     pub const fn new(payload: Bytes) -> Self {
         Self { header: [0; INLINE], start: 0, end: 0, payload }
@@ -28,6 +29,7 @@ impl Transmit {
 
     /// A transmit of at most 18 header bytes in front of `payload`. Header bytes past that are refused by the
     /// type: the caller passes an array.
+    #[inline]
     #[must_use]
     pub fn with_header<const N: usize>(header: [u8; N], payload: Bytes) -> Self {
         const { assert!(N <= INLINE) };
@@ -42,39 +44,48 @@ impl Transmit {
 
     /// `prefix` in front of what is there: a frame header before a packet, a carrier's length before a frame. The
     /// payload is not copied; a header that has no room for the prefix joins the payload by one copy.
+    #[inline]
     #[must_use]
     pub fn prefixed<const N: usize>(self, prefix: [u8; N]) -> Self {
         if N.saturating_add(self.head().len()) > INLINE {
             return Self::with_header(prefix, self.into_bytes());
         }
         let mut header = [0; INLINE];
-        let mut end: u8 = 0;
-        for (to, from) in header.iter_mut().zip(prefix.iter().chain(self.head())) {
-            *to = *from;
-            end = end.saturating_add(1);
+        if let Some((first, rest)) = header.split_first_chunk_mut::<N>() {
+            *first = prefix;
+            // All of the room at once, what lies behind the header included: its length is known to the compiler.
+            match self.start {
+                0 => rest.iter_mut().zip(self.header).for_each(|(to, from)| *to = from),
+                _ => rest.iter_mut().zip(self.head()).for_each(|(to, from)| *to = *from),
+            }
         }
+        let end = Self::small(N.saturating_add(self.head().len()));
         Self { header, start: 0, end, payload: self.payload }
     }
 
     /// The header bytes not yet written.
+    #[inline]
     #[must_use]
     pub fn head(&self) -> &[u8] {
         self.header.get(usize::from(self.start)..usize::from(self.end)).unwrap_or(&[])
     }
 
     /// The payload not yet written.
+    #[inline]
     #[must_use]
     pub const fn payload(&self) -> &Bytes {
         &self.payload
     }
 
     /// Bytes not yet written, header and payload together.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.head().len().saturating_add(self.payload.len())
     }
 
     /// Whether nothing is left to write.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -82,6 +93,7 @@ impl Transmit {
 
     /// Everything in one buffer. Without a header the payload is handed over as it is; otherwise both are
     /// copied once, which is what a transport without vectored writes costs.
+    #[inline]
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         if self.head().is_empty() {
@@ -98,21 +110,25 @@ impl Transmit {
         Self::new(self.payload.split_to(count.min(self.payload.len())))
     }
 
+    #[inline]
     fn small(n: usize) -> u8 {
         u8::try_from(n).unwrap_or(u8::MAX)
     }
 }
 
 impl Buf for Transmit {
+    #[inline]
     fn remaining(&self) -> usize {
         self.len()
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
         if self.head().is_empty() { &self.payload } else { self.head() }
     }
 
     /// Marks `count` bytes as written. More than is left empties the transmit.
+    #[inline]
     fn advance(&mut self, count: usize) {
         let from_head = count.min(self.head().len());
         self.start = self.start.saturating_add(Self::small(from_head));

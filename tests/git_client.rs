@@ -1,4 +1,5 @@
 //! The example `git_client` fetches from and pushes to the real `git`: over pipes, over `git://`, and against our server.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Output, Stdio};
 use std::thread;
 
-use support_repo::{Sandbox, example, program, run, text};
+use support_repo::{Sandbox, example, pkt, program, run, text};
 
 /// Our client with these arguments, standing in the sandbox.
 fn client(sandbox: &Sandbox, arguments: &[&str]) -> Output {
@@ -77,9 +78,7 @@ fn ls_remote_shows_what_git_shows() {
 fn a_mirror_has_every_ref_and_object_and_is_then_up_to_date() {
     let sandbox = Sandbox::new();
     sandbox.rich("origin.git", 2000);
-    let (git, ours) = (real_daemon(&sandbox), sandbox.daemon(&[]).url("origin.git"));
-    let daemon = sandbox.daemon(&[]);
-    drop(ours);
+    let (git, daemon) = (real_daemon(&sandbox), sandbox.daemon(&[]));
     for (n, url) in [format!("{git}/origin.git"), daemon.url("origin.git")].iter().enumerate() {
         let copy = format!("copy{n}.git");
         sandbox.init(&copy, true);
@@ -141,25 +140,42 @@ fn refspecs_force_and_what_is_refused_without_it() {
     );
 }
 
+/// The server is a recording of the real one that ends or changes somewhere.
 #[test]
 fn a_cut_or_lying_server_moves_no_ref() {
     let sandbox = Sandbox::new();
     sandbox.rich("origin.git", 0);
     sandbox.init("copy.git", true);
-    let full = "git upload-pack origin.git";
-    // The pack is cut; a byte of it is changed; there is no pack at all.
-    for script in [
-        format!("{full} | head -c 4000"),
-        format!("{full} | tr 'x' 'y'"),
-        "true".to_owned(),
-        "echo 000dERR sorry".to_owned(),
-    ] {
-        let output = client(&sandbox, &["fetch", "copy.git", "--mirror", "--", "sh", "-c", &script]);
-        assert_eq!(output.status.code(), Some(2), "{script}: {}", text(&output.stdout));
+    let wants = sandbox.refs("origin.git");
+    let wants = wants.lines().enumerate().map(|(n, line)| {
+        let agreed = if n == 0 { " side-band-64k ofs-delta" } else { "" };
+        pkt(format!("want {}{agreed}\n", &line[..40]))
+    });
+    let asked = [wants.collect::<Vec<_>>().concat(), b"0000".to_vec(), pkt("done\n")].concat();
+    let recorded = sandbox.feed("", &["upload-pack", "origin.git"], &asked);
+    let pack = recorded.windows(5).position(|window| window == b"\x01PACK").unwrap();
+    let mut answers: Vec<Vec<u8>> =
+        [0, 3, 100, pack - 4, pack, pack + 9, pack + 200, recorded.len() - 30, recorded.len() - 1]
+            .into_iter()
+            .map(|cut| recorded[..cut].to_vec())
+            .collect();
+    for place in [pack + 1, pack + 12, pack + 300] {
+        let mut changed = recorded.clone();
+        changed[place] ^= 0x10;
+        answers.push(changed);
+    }
+    answers.push(pkt("ERR sorry"));
+    for (n, answer) in answers.iter().enumerate() {
+        std::fs::write(sandbox.path("answer"), answer).unwrap();
+        let output = client(&sandbox, &["fetch", "copy.git", "--mirror", "--", "cat", "answer"]);
+        assert_eq!(output.status.code(), Some(2), "answer {n}: {}", text(&output.stderr));
         assert!(text(&output.stderr).contains("fatal: "), "{}", text(&output.stderr));
         assert_eq!(sandbox.refs("copy.git"), "");
         sandbox.check("copy.git");
     }
+    std::fs::write(sandbox.path("answer"), &recorded).unwrap();
+    ends(&sandbox, 0, &["fetch", "copy.git", "--mirror", "--", "cat", "answer"]);
+    assert_eq!(sandbox.refs("copy.git"), sandbox.refs("origin.git"));
 }
 
 /// T18: what the server says cannot act on the terminal.
@@ -259,14 +275,41 @@ fn a_server_that_refuses_the_pack_early_is_heard() {
         .collect();
     sandbox.commit("work.git", "main", &noise);
     sandbox.set("origin.git", "receive.maxInputSize", "10000");
-    let ours = sandbox.daemon(&["--enable-push"]);
-    for url in [format!("{}/origin.git", real_daemon(&sandbox)), ours.url("origin.git")] {
-        let output = client(&sandbox, &["push", "work.git", &url, "main"]);
-        assert_ne!(output.status.code(), Some(0));
+    let daemon = sandbox.daemon(&["--enable-push"]);
+    let url = daemon.url("origin.git");
+    for server in [&["main", "--", "git", "receive-pack", "origin.git"][..], &[&url, "main"]] {
+        let output = client(&sandbox, &[&["push", "work.git"], server].concat());
         let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
-        assert!(said.contains("exceeds maximum allowed size") || said.contains("unpack"), "{said}");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("remote: fatal: pack exceeds maximum allowed size"), "{said}");
+        assert!(said.contains("(unpacker error)"), "{said}");
         sandbox.check("origin.git");
     }
+}
+
+/// T21: a report that comes before the pack was sent is no success.
+#[test]
+fn a_server_that_confirms_what_it_cannot_have_is_not_believed() {
+    let sandbox = Sandbox::new();
+    sandbox.rich("origin.git", 0);
+    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let report = [pkt("unpack ok\n"), pkt("ok refs/heads/new\n"), b"0000".to_vec()].concat();
+    let lie = |report: &[u8]| {
+        let id = sandbox.id("origin.git", "island");
+        let shown = pkt(format!("{id} refs/heads/island\0report-status\n"));
+        std::fs::write(sandbox.path("answer"), [&shown, &b"0000"[..], report].concat()).unwrap();
+        // It answers at once and then listens, or not even that.
+        for server in ["cat answer; cat >/dev/null", "cat answer"] {
+            let output = client(
+                &sandbox,
+                &["push", "work.git", "main~1:new", "--timeout=1", "--", "sh", "-c", server],
+            );
+            assert_ne!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        }
+    };
+    lie(&report);
+    lie(&report[..20]);
+    lie(&[pkt("unpack ok\n"), pkt("ok refs/heads/other\n"), b"0000".to_vec()].concat());
 }
 
 #[test]

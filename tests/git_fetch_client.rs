@@ -439,13 +439,19 @@ fn fetch_26_the_idle_deadline_counts_from_the_last_activity() {
     assert_eq!(client.poll_timeout(), Some(second(30)));
     client.handle_timeout(second(29));
     client.handle_bytes(second(20), advertise("").into()).unwrap();
-    assert_eq!(client.poll_timeout(), Some(second(50)));
+    assert_eq!(client.poll_timeout(), None);
     assert!(matches!(client.poll_action(), Some(Action::Advertised(_))));
-    client.handle_timeout(second(50));
+    client.handle_timeout(second(1000));
+    assert!(!client.has_ended(), "the driver chooses");
+    client.want(second(1000), vec![tip()], vec![]).unwrap();
+    assert!(matches!(client.poll_action(), Some(Action::FindHeld(_))));
+    client.held(second(1020), vec![]).unwrap();
+    assert_eq!(client.poll_timeout(), Some(second(1050)));
+    client.handle_timeout(second(1050));
     let Some(Action::Failed(error)) = client.poll_action() else { panic!() };
     let after = Duration::from_secs(30);
     assert_eq!(error, Error::Session(SessionError::TimedOut { after }));
     assert_eq!(client.poll_timeout(), None);
-    assert_eq!(client.handle_bytes(second(60), "0000".into()), Err(error));
-    assert_eq!(client.want(second(60), vec![], vec![]), Err(Misuse::Ended { verb: "want" }));
+    assert_eq!(client.handle_bytes(second(1090), "0000".into()), Err(error));
+    assert_eq!(client.want(second(1090), vec![], vec![]), Err(Misuse::Ended { verb: "want" }));
 }

@@ -2,44 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
 #![allow(missing_docs)]
 
+mod real_git;
+
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use bytes::Bytes;
 use portline::git::fetch::client::{Action, Client, Config, Outcome};
 use portline::git::fetch::negotiator::Algorithm;
 use portline::git::{Commit, ObjectId};
 use portline::{Instant, Transmit};
-
-fn git(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new("git");
-    command.current_dir(dir).args(args);
-    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-    for who in ["AUTHOR", "COMMITTER"] {
-        command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@b");
-        command.env(format!("GIT_{who}_DATE"), "1700000000 +0000");
-    }
-    command
-}
-
-/// Runs git with `input`, and returns its output.
-fn run(dir: &Path, args: &[&str], input: &[u8]) -> String {
-    let mut command = git(dir, args);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    let _ = writer.join().unwrap();
-    assert!(status.success(), "git {args:?}: {}", String::from_utf8_lossy(&stderr));
-    String::from_utf8(stdout).unwrap()
-}
-
-fn has_git() -> bool {
-    Command::new("git").arg("--version").output().is_ok_and(|output| output.status.success())
-}
+use real_git::{git, has_git, run_git};
 
 /// `count` commits on `branch` for fast-import, each with its own file, at rising times.
 fn commits(branch: &str, from: Option<&str>, start: usize, count: usize) -> String {
@@ -58,11 +33,14 @@ fn commits(branch: &str, from: Option<&str>, start: usize, count: usize) -> Stri
 }
 
 fn id(dir: &Path, name: &str) -> ObjectId {
-    run(dir, &["rev-parse", name], b"").trim().parse().unwrap()
+    run_git(dir, &["rev-parse", name], b"").parse().unwrap()
 }
 
 fn tips(dir: &Path) -> Vec<ObjectId> {
-    run(dir, &["for-each-ref", "--format=%(objectname)"], b"").lines().map(|id| id.parse().unwrap()).collect()
+    run_git(dir, &["for-each-ref", "--format=%(objectname)"], b"")
+        .lines()
+        .map(|id| id.parse().unwrap())
+        .collect()
 }
 
 fn list(ids: &[ObjectId]) -> Vec<u8> {
@@ -71,7 +49,7 @@ fn list(ids: &[ObjectId]) -> Vec<u8> {
 
 /// The repository's answer to `FindHeld`.
 fn held(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
-    let known = run(dir, &["cat-file", "--batch-check=%(objectname) %(objecttype)"], &list(ids));
+    let known = run_git(dir, &["cat-file", "--batch-check=%(objectname) %(objecttype)"], &list(ids));
     let present = known.lines().filter(|line| !line.ends_with("missing"));
     present.map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect()
 }
@@ -84,15 +62,15 @@ fn history(dir: &Path) -> Vec<Commit> {
         let mut ids = words.map(|id| id.parse().unwrap());
         Commit { id: ids.next().unwrap(), parents: ids.collect(), time }
     };
-    let all = run(dir, &["log", "--all", "--format=%ct %H %P"], b"");
+    let all = run_git(dir, &["log", "--all", "--format=%ct %H %P"], b"");
     all.lines().map(|line| read(line.trim_end())).collect()
 }
 
 /// Fetches `branch` of `server` into `dir` and returns the pack and what the session says of itself.
 fn fetch(server: &Path, dir: &Path, branch: &str, config: Config) -> (Vec<u8>, Outcome) {
     let now = Instant::from_micros(0);
-    let mut command = git(server, &["upload-pack", "."]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut command = git(server);
+    command.args(["upload-pack", "."]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let (mut client, mut pack, mut end) = (Client::new(config, now), Vec::new(), None);
@@ -134,18 +112,18 @@ fn fetch(server: &Path, dir: &Path, branch: &str, config: Config) -> (Vec<u8>, O
 fn pair(root: &Path, format: &str, base: usize, behind: usize, ahead: usize) {
     for name in ["server", "client"] {
         let format = format!("--object-format={format}");
-        run(root, &["init", "-q", "--bare", "-b", "main", &format, name], b"");
+        run_git(root, &["init", "-q", "--bare", "-b", "main", &format, name], b"");
         let stream = commits("main", None, 0, base);
-        run(&root.join(name), &["fast-import", "--quiet"], stream.as_bytes());
+        run_git(&root.join(name), &["fast-import", "--quiet"], stream.as_bytes());
     }
     let server = commits("main", Some("refs/heads/main^0"), base, behind);
-    run(&root.join("server"), &["fast-import", "--quiet"], server.as_bytes());
+    run_git(&root.join("server"), &["fast-import", "--quiet"], server.as_bytes());
     let client = commits("topic", Some("refs/heads/main^0"), base, ahead);
-    run(&root.join("client"), &["fast-import", "--quiet"], client.as_bytes());
+    run_git(&root.join("client"), &["fast-import", "--quiet"], client.as_bytes());
 }
 
 fn count(dir: &Path, range: &str) -> usize {
-    run(dir, &["rev-list", "--objects", "--count", range], b"").trim().parse().unwrap()
+    run_git(dir, &["rev-list", "--objects", "--count", range], b"").parse().unwrap()
 }
 
 /// FETCH-7, FETCH-10, FETCH-14, FETCH-17, FETCH-19, FETCH-20: every way to agree, with real objects.
@@ -175,10 +153,10 @@ fn fetch_17_the_real_upload_pack_sends_the_smallest_pack_after_one_round() {
         if config.algorithm == Algorithm::Skipping {
             assert!(outcome.rounds == 1 && outcome.haves <= 16, "{outcome:?}");
         }
-        run(&client, &["index-pack", "--fix-thin", "--stdin"], &pack);
+        run_git(&client, &["index-pack", "--fix-thin", "--stdin"], &pack);
         let tip = id(&server, "main").to_string();
-        run(&client, &["update-ref", "refs/heads/main", &tip, &fork], b"");
-        run(&client, &["fsck", "--strict"], b"");
+        run_git(&client, &["update-ref", "refs/heads/main", &tip, &fork], b"");
+        run_git(&client, &["fsck", "--strict"], b"");
         let (pack, again) = fetch(&server, &client, "main", config);
         assert_eq!((pack, again), (vec![], Outcome::default()));
     }
@@ -191,11 +169,11 @@ fn fetch_8_a_clone_from_the_real_upload_pack() {
     }
     let root = tempfile::tempdir().unwrap();
     pair(root.path(), "sha1", 30, 1, 1);
-    run(root.path(), &["init", "-q", "--bare", "empty"], b"");
+    run_git(root.path(), &["init", "-q", "--bare", "empty"], b"");
     let (server, empty) = (root.path().join("server"), root.path().join("empty"));
     let (pack, outcome) = fetch(&server, &empty, "main", Config::default());
     assert_eq!((outcome.rounds, outcome.haves), (0, 0));
-    run(&empty, &["index-pack", "--stdin"], &pack);
-    run(&empty, &["update-ref", "refs/heads/main", &id(&server, "main").to_string()], b"");
-    run(&empty, &["fsck", "--strict"], b"");
+    run_git(&empty, &["index-pack", "--stdin"], &pack);
+    run_git(&empty, &["update-ref", "refs/heads/main", &id(&server, "main").to_string()], b"");
+    run_git(&empty, &["fsck", "--strict"], b"");
 }

@@ -383,11 +383,13 @@ fn push_20_answers_to_nothing_are_misuse_and_end_nothing() {
 fn push_18_silence_ends_a_session_that_has_a_deadline() {
     let after = Duration::from_secs(3);
     let mut server = Server::new(Config { idle_timeout: Some(after), ..Config::default() }, NOW);
+    assert_eq!(server.poll_action(), Some(Action::ListRefs));
+    assert_eq!(server.poll_timeout(), None, "the driver lists refs");
+    server.refs_listed(NOW, vec![], vec![]).unwrap();
     server.handle_timeout(Instant::from_millis(2999));
     assert!(!server.has_ended());
     assert_eq!(server.poll_timeout(), Some(Instant::from_millis(3000)));
     server.handle_timeout(Instant::from_millis(3000));
-    assert_eq!(server.poll_action(), Some(Action::ListRefs));
     let error = Error::Session(SessionError::TimedOut { after });
     assert_eq!(server.poll_action(), Some(Action::Failed(error)));
     assert_eq!((server.poll_action(), server.poll_timeout()), (None, None));

@@ -1,4 +1,5 @@
 //! The example `git_server` takes pushes from the real `git`: refs, policy, hooks, races, bad packs.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -381,13 +382,28 @@ fn settings_limit_and_check_what_is_received() {
 }
 
 #[test]
-fn an_unknown_ref_is_deleted_with_a_warning() {
+fn a_ref_that_is_gone_is_deleted_with_a_warning_only_if_its_object_is_gone_too() {
     let sandbox = pair();
-    let id = sandbox.id("origin.git", "main");
-    let zero = "0".repeat(40);
-    let input =
-        [&pkt(format!("{id} {zero} refs/heads/nothing\0report-status side-band-64k")), &b"0000"[..]].concat();
-    let output = receive(&sandbox, &input);
-    assert_eq!(count(&output.stdout, b"warning: deleting a non-existent ref"), 1, "{}", text(&output.stdout));
-    assert_eq!(count(&output.stdout, b"ok refs/heads/nothing\n"), 1);
+    let delete = |id: &str| {
+        let line = format!("{id} {} refs/heads/nothing\0report-status side-band-64k", "0".repeat(40));
+        receive(&sandbox, &[&pkt(line), &b"0000"[..]].concat()).stdout
+    };
+    let answer = delete(&"1".repeat(40));
+    assert_eq!(count(&answer, b"warning: deleting a non-existent ref"), 1, "{}", text(&answer));
+    assert_eq!(count(&answer, b"ok refs/heads/nothing\n"), 1);
+    let answer = delete(&sandbox.id("origin.git", "main"));
+    assert_eq!(count(&answer, b"ng refs/heads/nothing failed to update ref\n"), 1, "{}", text(&answer));
+}
+
+/// The time that a hook takes is not the client's silence.
+#[test]
+fn a_hook_may_take_longer_than_the_timeout() {
+    let sandbox = pair();
+    // Waits for a second and a half on a file that does not grow.
+    sandbox.hook("origin.git", "pre-receive", "timeout 1.5 tail -f /dev/null; exit 0");
+    sandbox.commit("work.git", "main", "new");
+    let command = format!("--receive-pack={}", server("receive-pack --timeout=1"));
+    let url = sandbox.path("origin.git");
+    sandbox.ok("work.git", &["push", "-q", &command, url.to_str().unwrap(), "main"]);
+    assert_eq!(sandbox.id("origin.git", "main"), sandbox.id("work.git", "main"));
 }

@@ -1,4 +1,5 @@
 //! The example `git_server` serves fetches to the real `git`: clone, fetch, negotiation, policy, daemon.
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +15,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use support_repo::{Sandbox, count, example, pkt, program, run, server, text};
+use support_repo::{Daemon, Sandbox, count, example, pkt, program, run, server, text};
 
 const VERSIONS: [&str; 3] = ["protocol.version=0", "protocol.version=1", "protocol.version=2"];
 
@@ -159,6 +160,29 @@ fn a_directory_is_found_as_git_finds_it() {
     assert!(text(&serve(&[]).stderr).starts_with("fatal: usage:"));
 }
 
+/// Git's protection against repositories of other users holds for our server as for Git's own.
+#[test]
+fn a_repository_of_another_user_is_not_served_unless_it_is_trusted() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.rich("origin.git", 0);
+    let serve = |trusted: bool| {
+        let mut command = program(example("git_server"));
+        command.args(["upload-pack", "origin.git"]).current_dir(sandbox.path(""));
+        command.env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+        if trusted {
+            let settings = sandbox.path("settings");
+            fs::write(&settings, format!("[safe]\n\tdirectory = {}\n", path.display())).unwrap();
+            command.env("GIT_CONFIG_GLOBAL", settings);
+        }
+        run(command, b"0000")
+    };
+    let output = serve(false);
+    assert_eq!(output.status.code(), Some(128));
+    assert!(text(&output.stderr).starts_with("fatal: detected dubious ownership in repository at"));
+    let output = serve(true);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
 /// The caller's own repository and settings do not leak into the one that is served.
 #[test]
 fn the_callers_repository_is_not_the_servers() {
@@ -229,6 +253,18 @@ fn what_is_reachable_or_just_there_is_served_when_the_settings_allow_it() {
 }
 
 #[test]
+fn a_shallow_repository_is_refused_rather_than_served_in_part() {
+    let sandbox = Sandbox::new();
+    let origin = sandbox.rich("origin.git", 0);
+    sandbox
+        .ok("", &["clone", "-q", "--bare", "--depth=2", &format!("file://{}", origin.display()), "cut.git"]);
+    let command = format!("--upload-pack={}", server("upload-pack"));
+    let said =
+        sandbox.fails("", &["clone", "-q", &command, sandbox.path("cut.git").to_str().unwrap(), "copy"]);
+    assert!(said.contains("fatal: a shallow repository cannot be fetched from here"), "{said}");
+}
+
+#[test]
 fn a_sha256_repository_is_served() {
     let sandbox = Sandbox::new();
     sandbox.ok("", &["init", "-q", "--bare", "--object-format=sha256", "-b", "main", "origin.git"]);
@@ -270,7 +306,7 @@ fn the_daemon_leaves_its_root_neither_by_words_nor_by_links() {
     let inner = Sandbox::new();
     let mut command = program(example("git_server"));
     command.arg("daemon").arg(sandbox.path("root")).args(["--listen", "127.0.0.1:0"]);
-    let daemon = support_repo::Daemon::start(command);
+    let daemon = Daemon::start(command);
     assert!(inner.ok("", &["ls-remote", &daemon.url("inside.git")]).contains("refs/heads/main"));
     assert!(inner.ok("", &["ls-remote", &daemon.url("/inside")]).contains("refs/heads/main"));
     for path in ["../outside.git", "inside.git/../../outside.git", "link.git", "nothing", "~root/x"] {
@@ -292,8 +328,7 @@ fn the_daemon_leaves_its_root_neither_by_words_nor_by_links() {
 fn the_daemon_answers_bad_requests_and_too_many_clients_with_err() {
     let sandbox = Sandbox::new();
     sandbox.rich("origin.git", 0);
-    let daemon = sandbox.daemon(&["--max-connections=1"]);
-    let ask = |bytes: &[u8]| {
+    let ask = |daemon: &Daemon, bytes: &[u8]| {
         let mut stream = TcpStream::connect(daemon.address()).unwrap();
         stream.write_all(bytes).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
@@ -301,14 +336,18 @@ fn the_daemon_answers_bad_requests_and_too_many_clients_with_err() {
         stream.read_to_end(&mut answer).unwrap();
         text(&answer)
     };
-    assert!(ask(b"0000")[4..].starts_with("ERR "));
-    assert!(ask(b"00zz")[4..].starts_with("ERR "));
-    assert!(ask(&pkt("git-upload-archive /origin.git\0host=x\0"))[4..].starts_with("ERR "));
+    let daemon = sandbox.daemon(&[]);
+    for bad in [&b"0000"[..], b"00zz", &pkt("git-upload-archive /origin.git\0host=x\0"), b"0030git-up"] {
+        let answer = ask(&daemon, bad);
+        assert!(answer[4..].starts_with("ERR "), "{answer}");
+    }
     // One that has been served the refs stays; the next one is told.
+    let daemon = sandbox.daemon(&["--max-connections=1"]);
     let mut first = TcpStream::connect(daemon.address()).unwrap();
     first.write_all(&pkt("git-upload-pack /origin.git\0host=x\0")).unwrap();
     first.read_exact(&mut [0; 100]).unwrap();
-    assert_eq!(ask(b""), text(&pkt("ERR too many connections")));
+    assert_eq!(ask(&daemon, b""), text(&pkt("ERR too many connections")));
+    drop(first);
 }
 
 /// T14, T10: what is malformed ends the session and names why; nothing hangs.

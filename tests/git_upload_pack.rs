@@ -14,6 +14,7 @@
 mod hostile;
 #[path = "git_upload_pack/live.rs"]
 mod live;
+mod real_git;
 #[path = "git_upload_pack/support.rs"]
 mod support;
 

@@ -155,7 +155,7 @@ fn peer_1_the_first_block_is_the_request() {
     let (mut client, _) = pair();
     client.begin_fetch(NOW, fetch_config()).unwrap();
     let first = client.poll_transmit().unwrap().into_bytes();
-    assert_eq!(first, &b"\0\0\0\0\00028git-upload-pack /repo.git\0host=peer\0"[..]);
+    assert_eq!(first, &b"\0\0\0\0\x000028git-upload-pack /repo.git\0host=peer\0"[..]);
     assert_eq!(client.poll_transmit(), None);
 }
 
@@ -163,7 +163,7 @@ fn served(server: &mut Server, first: &'static [u8]) -> (Option<server::Action>,
     let message = [&[0, 0, 0, 0, 0], first].concat();
     server.handle_message(NOW, message.into()).unwrap();
     let action = server.poll_action();
-    (action, core::iter::from_fn(|| server.poll_transmit()).map(|one| one.into_bytes()).collect())
+    (action, core::iter::from_fn(|| server.poll_transmit()).map(portline::Transmit::into_bytes).collect())
 }
 
 /// PEER-4: a bad first packet is named, answered with ERR and END, and the server goes on.
@@ -220,7 +220,8 @@ fn peer_8_what_comes_after_the_end_is_refused_at_once() {
     served(&mut server, b"0000");
     server.handle_message(NOW, Bytes::from_static(&[1, 0, 0, 0, 0, 1])).unwrap();
     server.handle_message(NOW, Bytes::from_static(b"\0\0\0\0\x01more")).unwrap();
-    let sent: Vec<_> = core::iter::from_fn(|| server.poll_transmit()).map(|one| one.into_bytes()).collect();
+    let sent: Vec<_> =
+        core::iter::from_fn(|| server.poll_transmit()).map(portline::Transmit::into_bytes).collect();
     assert_eq!(sent, [&b"\x02\0\0\0\x01"[..], b"\x01\0\0\0\x01\0"]);
 }
 

@@ -4,60 +4,15 @@
 
 mod toy;
 
-use portline::git::{ObjectId, RefName};
+use portline::git::RefName;
 use portline::peer::sync::{Config, Error, RefFailure, RefResult};
 use portline::sync::{Step, Strategy};
 use portline::{peer, port};
-use toy::{Killed, Left, Repo, Right, id, name, run};
-
-/// One ref for each row of the decision table, and two for deletions.
-fn diverged() -> (Repo, Repo, Vec<(RefName, ObjectId)>) {
-    let mut base = Repo::default();
-    base.commit(1, &[]);
-    for number in 2..=6 {
-        base.commit(number, &[number - 1]);
-    }
-    let (mut left, mut right) = (base.clone(), base);
-    left.commit(10, &[6]);
-    left.commit(11, &[10]);
-    right.commit(20, &[6]);
-    right.commit(21, &[20]);
-    right.commit(22, &[21]);
-    left.commit(30, &[3]);
-    right.commit(40, &[4]);
-    for repo in [&mut left, &mut right] {
-        repo.set("equal", 6);
-        repo.set("left-ahead", 6);
-        repo.set("right-ahead", 6);
-    }
-    left.set("left-ahead", 11);
-    right.set("right-ahead", 22);
-    left.set("left-only", 10);
-    right.set("right-only", 21);
-    left.set("both-changed", 30);
-    right.set("both-changed", 40);
-    left.set("gone-on-right", 5);
-    right.set("gone-on-left", 4);
-    let base = vec![(name("gone-on-right"), id(5)), (name("gone-on-left"), id(4)), (name("equal"), id(6))];
-    (left, right, base)
-}
-
-fn config(strategy: Strategy, base: Vec<(RefName, ObjectId)>) -> Config {
-    let mut config = Config { base: Some(base), ..Config::default() };
-    config.sync.strategy = strategy;
-    config.peer.chunk = 64;
-    config
-}
+use toy::{Killed, Left, Repo, Right, config, diverged, id, name, run, visible};
 
 fn sides(strategy: Strategy) -> (Left, Right) {
     let (left, right, base) = diverged();
     (Left::new(left, config(strategy, base)), Right::new(right, &peer::Config::default()))
-}
-
-/// Refs without the backups.
-fn visible(repo: &Repo) -> Vec<(RefName, ObjectId)> {
-    let refs = repo.refs.iter().filter(|(name, _)| !name.as_bytes().starts_with(b"refs/portline/"));
-    refs.map(|(name, id)| (name.clone(), *id)).collect()
 }
 
 /// SYNC-40, SYNC-44, SYNC-50: each row of the table is carried out; a conflict does not block the other refs.

@@ -11,6 +11,7 @@
 //! output only when the last write is done. The loop itself blocks nowhere but in `recv`, so no circle of
 //! full pipes can close.
 
+use std::io::ErrorKind::TimedOut;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time;
 
@@ -20,11 +21,14 @@ use portline::{Instant, Transmit};
 use super::connection::{Connection, Streams};
 use super::error::Error;
 
+#[allow(unused_imports, reason = "each example uses its own part")]
+pub use super::session::{Driver, GitSession, Machine, ended};
+
 /// Events that may wait. Every producer has a permit for what it posts, except messages for the user.
 const EVENTS: usize = 64;
 /// Bytes gathered into one write.
 const WRITE: usize = 256 << 10;
-/// How long to wait for the peer's close after our own last byte.
+/// How long to wait for our last bytes to be taken, and then for the peer's close.
 const LINGER: time::Duration = time::Duration::from_secs(5);
 /// What a peer may still send in that time.
 const LINGER_BYTES: usize = 16 << 20;
@@ -94,6 +98,8 @@ pub trait Session {
     /// # Errors
     /// As [`Session::handle_work`].
     fn advance(&mut self, now: Instant) -> Result<(), Error>;
+    /// All output that there was has been written.
+    fn drained(&mut self) {}
     /// The next bytes to send.
     fn poll_transmit(&mut self) -> Option<Transmit>;
     /// When [`Session::handle_timeout`] is due.
@@ -104,6 +110,11 @@ pub trait Session {
     fn is_busy(&self) -> bool;
     /// Whether all is over but for what `poll_transmit` still holds.
     fn is_done(&self) -> bool;
+    /// Whether there is no point in going on when the peer takes nothing any more: so it is with a server. A
+    /// client whose words are not taken may have its answer all the same.
+    fn lives_by_output(&self) -> bool {
+        false
+    }
 }
 
 /// The caller's clock for the machines: microseconds since it was made.
@@ -163,7 +174,7 @@ impl Drive {
     /// Runs `session` to its end, then closes the connection.
     ///
     /// # Errors
-    /// What the session's driver failed with, [`Error::Io`] when the peer went away before the end,
+    /// What the session's driver failed with, [`Error::Io`] when a server's peer went away before the end,
     /// [`Error::Stalled`]. How the machine itself ended is for the session to tell.
     pub fn run(mut self, session: &mut impl Session) -> Result<(), Error> {
         loop {
@@ -172,8 +183,11 @@ impl Drive {
             if session.is_done() && !self.traffic.writing {
                 break;
             }
-            if self.traffic.input_ended && self.traffic.broken.is_some() {
+            if self.traffic.input_ended && self.traffic.broken.is_some() && session.lives_by_output() {
                 break;
+            }
+            if !self.traffic.writing {
+                session.drained();
             }
             self.read(session);
             let event = self.next_event(session)?;
@@ -181,7 +195,10 @@ impl Drive {
         }
         let broken = self.traffic.broken.take();
         self.close();
-        broken.map_or(Ok(()), |source| Err(Error::Io { what: "the peer went away", source }))
+        match broken.filter(|_| session.lives_by_output()) {
+            Some(source) => Err(Error::Io { what: "the peer went away", source }),
+            None => Ok(()),
+        }
     }
 
     /// One write with all that there is, when the last one is done.
@@ -209,6 +226,11 @@ impl Drive {
 
     fn next_event(&self, session: &impl Session) -> Result<Option<Event>, Error> {
         let waiting = self.traffic.reading || self.traffic.writing || session.is_busy();
+        if session.is_done() {
+            // Only the last write is left, and the machine's clock has stopped.
+            let event = self.events.recv_timeout(LINGER).map(Some);
+            return event.map_err(|_| Error::io("the peer does not take the last bytes")(TimedOut.into()));
+        }
         match session.poll_timeout() {
             Some(deadline) => {
                 let wait = deadline.saturating_duration_since(self.clock.now());
@@ -269,158 +291,5 @@ impl Drive {
         if self.traffic.input_ended {
             self.streams.wait();
         }
-    }
-}
-
-/// The face that the four Git machines share, for generic drivers. The methods are the machines' own.
-pub trait Machine {
-    /// What it asks of its driver.
-    type Action;
-
-    /// See the machine.
-    fn handle_bytes(&mut self, now: Instant, bytes: Bytes);
-    /// See the machine.
-    fn handle_closed(&mut self, now: Instant);
-    /// See the machine.
-    fn handle_timeout(&mut self, now: Instant);
-    /// See the machine.
-    fn poll_transmit(&mut self) -> Option<Transmit>;
-    /// See the machine.
-    fn poll_action(&mut self) -> Option<Self::Action>;
-    /// See the machine.
-    fn poll_timeout(&self) -> Option<Instant>;
-    /// See the machine.
-    fn wants_input(&self) -> bool;
-    /// See the machine.
-    fn has_ended(&self) -> bool;
-}
-
-/// Implements [`Machine`]. An error that an input ends the machine with comes back as its terminal action, so
-/// it is not looked at twice.
-macro_rules! machine {
-    ($machine:ty, $action:ty) => {
-        impl Machine for $machine {
-            type Action = $action;
-
-            fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
-                let _ = <$machine>::handle_bytes(self, now, bytes);
-            }
-            fn handle_closed(&mut self, now: Instant) {
-                let _ = <$machine>::handle_closed(self, now);
-            }
-            fn handle_timeout(&mut self, now: Instant) {
-                <$machine>::handle_timeout(self, now);
-            }
-            fn poll_transmit(&mut self) -> Option<Transmit> {
-                <$machine>::poll_transmit(self)
-            }
-            fn poll_action(&mut self) -> Option<$action> {
-                <$machine>::poll_action(self)
-            }
-            fn poll_timeout(&self) -> Option<Instant> {
-                <$machine>::poll_timeout(self)
-            }
-            fn wants_input(&self) -> bool {
-                <$machine>::wants_input(self)
-            }
-            fn has_ended(&self) -> bool {
-                <$machine>::has_ended(self)
-            }
-        }
-    };
-}
-
-machine!(portline::git::fetch::client::Client, portline::git::fetch::client::Action);
-machine!(portline::git::fetch::server::Server, portline::git::fetch::server::Action);
-machine!(portline::git::push::client::Client, portline::git::push::client::Action);
-machine!(portline::git::push::server::Server, portline::git::push::server::Action);
-
-/// Answers one machine's actions.
-pub trait Driver<M: Machine> {
-    /// Does what the machine asks.
-    ///
-    /// # Errors
-    /// What makes going on impossible.
-    fn act(&mut self, now: Instant, machine: &mut M, action: M::Action) -> Result<(), Error>;
-    /// Hands on what a worker has done.
-    ///
-    /// # Errors
-    /// As [`Driver::act`].
-    fn handle_work(&mut self, now: Instant, machine: &mut M, work: Work) -> Result<(), Error>;
-    /// Lets workers go on as far as the machine has room.
-    fn pump(&mut self, _machine: &M) {}
-    /// Whether the next action can be taken. `false` holds up the machine, and with it the peer.
-    fn takes_actions(&self) -> bool {
-        true
-    }
-    /// Whether a worker is going to post.
-    fn is_busy(&self) -> bool;
-}
-
-/// How a session ended: by what its machine said, which knows best, and by what its loop came to.
-///
-/// # Errors
-/// Whichever failed, the machine first.
-pub fn ended<T>(said: Option<Result<T, Error>>, ran: Result<(), Error>) -> Result<T, Error> {
-    match (said, ran) {
-        (Some(Err(error)), _) | (_, Err(error)) => Err(error),
-        (Some(Ok(done)), Ok(())) => Ok(done),
-        (None, Ok(())) => Err(Error::Stalled),
-    }
-}
-
-/// A machine and its driver: a [`Session`] over a byte transport.
-#[derive(Debug)]
-pub struct GitSession<'a, M, D> {
-    /// The machine.
-    pub machine: M,
-    /// Who answers it.
-    pub driver: &'a mut D,
-}
-
-impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
-    fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
-        self.machine.handle_bytes(now, bytes);
-    }
-
-    fn handle_closed(&mut self, now: Instant) {
-        self.machine.handle_closed(now);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
-    }
-
-    fn handle_work(&mut self, now: Instant, work: Work) -> Result<(), Error> {
-        self.driver.handle_work(now, &mut self.machine, work)
-    }
-
-    fn advance(&mut self, now: Instant) -> Result<(), Error> {
-        while self.driver.takes_actions() {
-            let Some(action) = self.machine.poll_action() else { break };
-            self.driver.act(now, &mut self.machine, action)?;
-        }
-        self.driver.pump(&self.machine);
-        Ok(())
-    }
-
-    fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.machine.poll_transmit()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.machine.wants_input()
-    }
-
-    fn is_busy(&self) -> bool {
-        self.driver.is_busy()
-    }
-
-    fn is_done(&self) -> bool {
-        self.machine.has_ended() && !self.driver.is_busy()
     }
 }

@@ -3,8 +3,9 @@
 //! ```text
 //!   connection   stdin/stdout, a TCP stream or a child process, as a reader and a writer thread
 //!   drive        the event loop: one thread owns the machine, everything else posts events to it
+//!   session      a Git machine with its driver, for that loop
 //!   upload, receive, fetch, push      the four drivers: a machine's actions, answered from a repository
-//!   update       what happens to the refs of a push: policy, hooks, transactions
+//!   update, policy      what happens to the refs of a push: settings, hooks, transactions
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
 //!   objects, history                  which objects are there, commits, reachability
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
@@ -13,8 +14,8 @@
 //! ```
 //!
 //! All of it is blocking `std`: threads, `std::process`, `std::net`. Object and ref work is done by Git's
-//! plumbing in child processes, never through a shell; nothing that a peer sends becomes an argument of one,
-//! except in the environment and arguments that Git's hooks are defined to see.
+//! plumbing in child processes, never through a shell. Of what a peer sends, only validated ids and ref names
+//! become arguments of one; its push options reach the hooks in their environment, as Git defines it.
 
 // Each example uses its own part of this tree.
 #![allow(dead_code, unreachable_pub)]
@@ -28,6 +29,7 @@ pub mod history;
 pub mod hooks;
 pub mod objects;
 pub mod pack;
+pub mod policy;
 pub mod process;
 pub mod push;
 pub mod quarantine;
@@ -35,6 +37,7 @@ pub mod receive;
 pub mod refs;
 pub mod refspec;
 pub mod repository;
+pub mod session;
 pub mod terminal;
 pub mod update;
 pub mod upload;

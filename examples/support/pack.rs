@@ -203,10 +203,11 @@ pub enum StoreError {
 /// A pack being stored. Dropping it before [`PackStore::finish`] leaves nothing behind.
 #[derive(Debug)]
 pub struct PackStore {
+    /// Before the quarantine, and so dropped before it: a program that still ran would go on writing there.
+    state: Storing,
     quarantine: Quarantine,
     options: StoreOptions,
     mailbox: Mailbox,
-    state: Storing,
 }
 
 #[derive(Debug)]
@@ -278,6 +279,11 @@ impl PackStore {
             Storing::Running { waiting, .. } => *waiting < WAITING,
             Storing::Header(_) | Storing::Refused(_) => true,
         }
+    }
+
+    /// Whether the program that stores it has pieces to take.
+    pub const fn is_behind(&self) -> bool {
+        matches!(self.state, Storing::Running { waiting: 1.., .. })
     }
 
     /// A piece has been written.

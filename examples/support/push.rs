@@ -104,10 +104,12 @@ impl Driver<Client> for PushDriver<'_> {
             }
             Work::PackEnded => {
                 let whole = builder.finish()?;
-                return Ok(match whole {
-                    true => machine.pack_finished(now)?,
-                    false => machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))?,
-                });
+                let told = if whole {
+                    machine.pack_finished(now)
+                } else {
+                    machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))
+                };
+                return told.map_err(Error::from);
             }
             Work::PieceTaken | Work::StoreEnded | Work::RefsUpdated(_) => {}
         }
@@ -120,6 +122,14 @@ impl Driver<Client> for PushDriver<'_> {
             if machine.wants_pack() {
                 builder.allow();
             }
+        }
+    }
+
+    /// A machine that has room for the pack and does not want it has been answered too early; the next piece lets it
+    /// say so.
+    fn drained(&mut self) {
+        if let Some(builder) = &mut self.builder {
+            builder.allow();
         }
     }
 

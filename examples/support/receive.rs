@@ -35,7 +35,6 @@ pub fn config(repository: &Repository, version: Version, idle_timeout: Option<Du
 pub struct ReceiveDriver<'a> {
     repository: &'a Repository,
     mailbox: Mailbox,
-    options: bool,
     /// The pack being stored.
     store: Option<PackStore>,
     /// The pack that was stored.
@@ -48,8 +47,7 @@ pub struct ReceiveDriver<'a> {
 impl<'a> ReceiveDriver<'a> {
     /// A driver that has not been asked yet.
     pub fn new(repository: &'a Repository, mailbox: Mailbox) -> Self {
-        let options = repository.config().truth("receive.advertisepushoptions").unwrap_or(false);
-        Self { repository, mailbox, options, store: None, quarantine: None, updater: None, result: None }
+        Self { repository, mailbox, store: None, quarantine: None, updater: None, result: None }
     }
 
     /// How the session ended.
@@ -95,8 +93,9 @@ impl<'a> ReceiveDriver<'a> {
         let job = Job {
             repository: self.repository.clone(),
             quarantine: self.quarantine.take(),
+            // Git's clients agree on push options only when they have some.
+            options: !update.push_options.is_empty(),
             update,
-            options: self.options,
             mailbox: self.mailbox.clone(),
         };
         let mailbox = self.mailbox.clone();
@@ -165,6 +164,14 @@ impl Driver<Server> for ReceiveDriver<'_> {
 
     fn takes_actions(&self) -> bool {
         self.store.as_ref().is_none_or(PackStore::has_room)
+    }
+
+    fn excuses_silence(&self) -> bool {
+        self.updater.is_some() || self.store.as_ref().is_some_and(PackStore::is_behind)
+    }
+
+    fn lives_by_output(&self) -> bool {
+        true
     }
 
     fn is_busy(&self) -> bool {

@@ -49,8 +49,12 @@ impl<'a> UploadDriver<'a> {
     /// A driver that has not been asked yet.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::Unusable`] for a shallow repository, whose history nobody could complete.
     pub fn new(repository: &'a Repository, mailbox: Mailbox) -> Result<Self, Error> {
+        if !repository.shallow()?.is_empty() {
+            let message = b"a shallow repository cannot be fetched from here".to_vec();
+            return Err(Error::Unusable { message });
+        }
         let objects = repository.object_reader()?;
         Ok(Self { repository, mailbox, objects, coverage: None, builder: None, result: None })
     }
@@ -87,9 +91,6 @@ impl Driver<Server> for UploadDriver<'_> {
             }
             Action::Finished(outcome) => self.end(Ok(outcome)),
             Action::Failed(error) => self.end(Err(Error::session(&error))),
-            other => {
-                return Err(Error::Session { message: format!("an action of a newer machine: {other:?}") });
-            }
         }
         Ok(())
     }
@@ -105,10 +106,12 @@ impl Driver<Server> for UploadDriver<'_> {
             Work::Message(bytes) => machine.progress(now, bytes)?,
             Work::PackEnded => {
                 let whole = builder.finish()?;
-                return Ok(match whole {
-                    true => machine.pack_finished(now)?,
-                    false => machine.pack_failed(now, Bytes::from_static(ABORTED))?,
-                });
+                let told = if whole {
+                    machine.pack_finished(now)
+                } else {
+                    machine.pack_failed(now, Bytes::from_static(ABORTED))
+                };
+                return told.map_err(Error::from);
             }
             Work::PieceTaken | Work::StoreEnded | Work::RefsUpdated(_) => {}
         }
@@ -122,6 +125,10 @@ impl Driver<Server> for UploadDriver<'_> {
                 builder.allow();
             }
         }
+    }
+
+    fn lives_by_output(&self) -> bool {
+        true
     }
 
     fn is_busy(&self) -> bool {

@@ -31,6 +31,9 @@ const OF_ONE_CLONE: [&str; 6] = [
     "refs/prefetch/*",
 ];
 
+/// Options that are followed by a value, or joined to it by `=`.
+const WITH_VALUE: [&str; 5] = ["--on-conflict", "--exclude", "--window", "--chunk", "--break-after"];
+
 /// What was asked for.
 #[derive(Debug)]
 pub struct Args {
@@ -61,7 +64,7 @@ impl Args {
         let (mut paths, mut all_refs) = (Vec::new(), false);
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
-            let Some(text) = argument.to_str().filter(|text| text.starts_with("--")) else {
+            let Some(text) = argument.to_str().filter(|text| text.starts_with('-')) else {
                 paths.push(PathBuf::from(argument));
                 continue;
             };
@@ -73,6 +76,7 @@ impl Args {
                 "--help" => return Ok(None),
                 "--dry-run" => args.dry_run = true,
                 "--all-refs" => all_refs = true,
+                _ if !WITH_VALUE.contains(&option) => return Err(format!("there is no option {option}")),
                 _ => {
                     let next = || arguments.next().and_then(|value| value.into_string().ok());
                     let value = inline.or_else(next).ok_or(format!("{option} needs a value"))?;
@@ -115,7 +119,7 @@ impl Args {
             "--break-after" => self.break_after = Some(u64::from(number().ok_or(positive)?)),
             "--window" => self.window = number().ok_or(positive)?,
             "--chunk" => {
-                self.chunk = number().and_then(|number| usize::try_from(number).ok()).ok_or(positive)?
+                self.chunk = number().and_then(|number| usize::try_from(number).ok()).ok_or(positive)?;
             }
             _ => return Err(format!("there is no option {option}")),
         }

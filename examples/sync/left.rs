@@ -7,11 +7,11 @@ use portline::git::push::Command;
 use portline::git::push::server::Update;
 use portline::git::{Misuse, ObjectId};
 use portline::peer::TwoWaySync;
-use portline::peer::sync::{Action, Config, Failure, Outcome};
+use portline::peer::sync::{self, Action, Config, Failure, Outcome};
 use portline::{Instant, Transmit};
 
 use super::bars::Bars;
-use super::pipe::Pipe;
+use super::pipe::{Input, Pipe};
 use super::table;
 use crate::support::drive::{Mailbox, Session, Work};
 use crate::support::history::{self, Loader};
@@ -77,17 +77,27 @@ impl<'a> Left<'a> {
         })
     }
 
-    /// How it ended; `ran` is what the event loop says.
-    pub fn into_result(mut self, ran: Result<(), Error>) -> Result<Outcome, Error> {
+    /// How it ended, with what was done until then; `ran` is what the event loop says.
+    pub fn into_result(mut self, ran: Result<(), Error>) -> (Outcome, Result<(), Error>) {
         self.join();
+        self.bars.traffic(self.pipe.traffic);
         match self.end.take() {
-            Some(Ok(outcome)) => Ok(outcome),
-            Some(Err(failure)) => {
-                table::results(&failure.outcome);
-                Err(Error::session(&failure.error))
-            }
-            None => ran.and(Err(Error::Stalled)),
+            Some(Ok(outcome)) => (outcome, Ok(())),
+            Some(Err(failure)) => (failure.outcome, Err(self.explain(&failure.error))),
+            None => (Outcome::default(), ran.and(Err(Error::Stalled))),
         }
+    }
+
+    /// The error, and what to do about it.
+    fn explain(&self, error: &sync::Error) -> Error {
+        let Error::Session { mut message } = Error::session(error) else { return Error::Stalled };
+        if self.pipe.is_broken() {
+            message = "the connection was broken, as --break-after asked".to_owned();
+        }
+        if matches!(error, sync::Error::Port(_)) {
+            message += "; nothing is lost, and running sync again goes on from here";
+        }
+        Error::Session { message }
     }
 
     /// Git as it sees the objects of a dry run.
@@ -96,6 +106,19 @@ impl<'a> Left<'a> {
             Some(quarantine) => self.repository.git().with(quarantine.environment()),
             None => self.repository.git().clone(),
         }
+    }
+
+    /// One message, if one has come and the machine has room. What ends the sync comes as an action, too.
+    fn take_input(&mut self, now: Instant) -> bool {
+        if !self.machine.wants_input() {
+            return false;
+        }
+        match self.pipe.next_input() {
+            None => return false,
+            Some(Input::Message(message)) => drop(self.machine.handle_message(now, message)),
+            Some(Input::Closed) => drop(self.machine.handle_closed(now)),
+        }
+        true
     }
 
     fn act(&mut self, now: Instant, action: Action) -> Result<(), Error> {
@@ -113,6 +136,7 @@ impl<'a> Left<'a> {
             Action::Progress(text) => self.bars.remote(&text),
             Action::Pack(bytes) => self.take(now, bytes)?,
             Action::PackEnd => {
+                self.bars.moved();
                 if !self.store.as_mut().is_some_and(PackStore::end) {
                     self.stored(now)?;
                 }
@@ -129,14 +153,12 @@ impl<'a> Left<'a> {
                 (self.store, self.builder) = (None, None);
                 self.end = Some(Err(Box::new(failure)));
             }
-            other => {
-                return Err(Error::Session { message: format!("an action of a newer machine: {other:?}") });
-            }
         }
         Ok(())
     }
 
     fn take(&mut self, now: Instant, bytes: Bytes) -> Result<(), Error> {
+        self.bars.fetched(bytes.len());
         let store = match &mut self.store {
             Some(store) => store,
             none => {
@@ -196,26 +218,26 @@ impl<'a> Left<'a> {
         match work {
             Work::PackChunk(bytes) => {
                 builder.came();
+                self.bars.pushed(bytes.len());
                 self.builder = Some(builder);
                 told(self.machine.pack_chunk(now, bytes))
             }
-            _ if builder.finish()? => told(self.machine.pack_finished(now)),
+            _ if builder.finish()? => {
+                self.bars.moved();
+                told(self.machine.pack_finished(now))
+            }
             _ => told(self.machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))),
         }
     }
 }
 
 impl Session for Left<'_> {
-    fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
+    fn handle_bytes(&mut self, _now: Instant, bytes: Bytes) {
         self.pipe.handle_bytes(bytes);
-        while let Some(message) = self.pipe.next_message() {
-            // What ends the sync comes as an action, too.
-            let _ = self.machine.handle_message(now, message);
-        }
     }
 
-    fn handle_closed(&mut self, now: Instant) {
-        let _ = self.machine.handle_closed(now);
+    fn handle_closed(&mut self, _now: Instant) {
+        self.pipe.handle_closed();
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -242,16 +264,16 @@ impl Session for Left<'_> {
     }
 
     fn advance(&mut self, now: Instant) -> Result<(), Error> {
+        loop {
+            while self.store.as_ref().is_none_or(PackStore::has_room) {
+                let Some(action) = self.machine.poll_action() else { break };
+                self.act(now, action)?;
+            }
+            if !self.take_input(now) {
+                break;
+            }
+        }
         self.pipe.check()?;
-        if self.pipe.is_broken() && !self.machine.has_ended() {
-            return Err(Error::Session {
-                message: "the connection was broken, as --break-after asked".to_owned(),
-            });
-        }
-        while self.store.as_ref().is_none_or(PackStore::has_room) {
-            let Some(action) = self.machine.poll_action() else { break };
-            self.act(now, action)?;
-        }
         if let Some(builder) = &mut self.builder {
             if self.machine.wants_pack() {
                 builder.allow();

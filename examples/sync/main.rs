@@ -101,17 +101,20 @@ fn sync(args: &Args, left: &Path, right: &Path, strategy: Strategy) -> Result<bo
     let peer = config.peer.clone();
     let outcome = thread::scope(|scope| {
         let server = scope.spawn(|| serve(&right, &listener, &peer));
-        let pipe = Pipe::breaking_after(args.break_after);
+        let pipe = Pipe::new(args.break_after);
         let driver = scope.spawn(|| drive(&left, address, config, pipe));
         let outcome = join(driver);
         let served = join(server);
         // The driving side's word counts; the other's explains what it cannot.
-        outcome.and_then(|outcome| served.map(|()| outcome))
-    })?;
-    if !args.dry_run {
-        base::save(left.common_dir(), &right_path, &base::text(&outcome.base))?;
+        outcome.map(|(outcome, ended)| (outcome, ended.and(served)))
+    });
+    let (outcome, ended) = outcome?;
+    // What was done counts, whatever came after it.
+    if !args.dry_run && !outcome.refs.is_empty() {
         table::results(&outcome);
+        base::save(left.common_dir(), &right_path, &base::text(&outcome.base))?;
     }
+    ended?;
     summarise(args, &outcome);
     Ok(outcome.agrees() || (args.dry_run && outcome.conflicts().next().is_none()))
 }
@@ -133,12 +136,15 @@ fn config(args: &Args, strategy: Strategy, base: Option<Vec<base::Entry>>) -> Co
     config
 }
 
-fn drive(repository: &Repository, address: SocketAddr, config: Config, pipe: Pipe) -> Result<Outcome, Error> {
+/// What was done, and how it ended.
+type Ended = (Outcome, Result<(), Error>);
+
+fn drive(repository: &Repository, address: SocketAddr, config: Config, pipe: Pipe) -> Result<Ended, Error> {
     let stream = TcpStream::connect(address).map_err(Error::io("the other side cannot be reached"))?;
     let drive = Drive::new(Connection::tcp(stream, Bytes::new())?);
     let mut session = Left::new(repository, drive.mailbox(), config, pipe, drive.now())?;
     let ran = drive.run(&mut session);
-    session.into_result(ran)
+    Ok(session.into_result(ran))
 }
 
 fn serve(repository: &Repository, listener: &TcpListener, config: &peer::Config) -> Result<(), Error> {

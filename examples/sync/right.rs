@@ -6,7 +6,7 @@ use portline::peer::server::Action;
 use portline::peer::{Config, Server};
 use portline::{Instant, Transmit, git};
 
-use super::pipe::Pipe;
+use super::pipe::{Input, Pipe};
 use crate::support::drive::{Driver, Mailbox, Session, Work};
 use crate::support::receive::{self, ReceiveDriver};
 use crate::support::upload::{self, UploadDriver};
@@ -45,7 +45,7 @@ impl<'a> Right<'a> {
             repository,
             mailbox,
             machine,
-            pipe: Pipe::new(),
+            pipe: Pipe::new(None),
             operation: Operation::None,
             closed: false,
         })
@@ -87,6 +87,19 @@ impl<'a> Right<'a> {
         Ok(())
     }
 
+    /// One message, if one has come and the machine has room. What ends the port comes as an action, too.
+    fn take_input(&mut self, now: Instant) -> bool {
+        if !self.machine.wants_input() {
+            return false;
+        }
+        match self.pipe.next_input() {
+            None => return false,
+            Some(Input::Message(message)) => drop(self.machine.handle_message(now, message)),
+            Some(Input::Closed) => drop(self.machine.handle_closed(now)),
+        }
+        true
+    }
+
     fn takes_actions(&self) -> bool {
         match &self.operation {
             Operation::None => true,
@@ -97,16 +110,12 @@ impl<'a> Right<'a> {
 }
 
 impl Session for Right<'_> {
-    fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
+    fn handle_bytes(&mut self, _now: Instant, bytes: Bytes) {
         self.pipe.handle_bytes(bytes);
-        while let Some(message) = self.pipe.next_message() {
-            // What ends the port comes as an action, too.
-            let _ = self.machine.handle_message(now, message);
-        }
     }
 
-    fn handle_closed(&mut self, now: Instant) {
-        let _ = self.machine.handle_closed(now);
+    fn handle_closed(&mut self, _now: Instant) {
+        self.pipe.handle_closed();
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -131,11 +140,16 @@ impl Session for Right<'_> {
     }
 
     fn advance(&mut self, now: Instant) -> Result<(), Error> {
-        self.pipe.check()?;
-        while self.takes_actions() {
-            let Some(action) = self.machine.poll_action() else { break };
-            self.act(now, action)?;
+        loop {
+            while self.takes_actions() {
+                let Some(action) = self.machine.poll_action() else { break };
+                self.act(now, action)?;
+            }
+            if !self.take_input(now) {
+                break;
+            }
         }
+        self.pipe.check()?;
         if let (Operation::Fetch(driver), Some(machine)) = (&mut self.operation, self.machine.fetch(now)) {
             driver.pump(machine);
         }

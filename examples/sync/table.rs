@@ -1,7 +1,7 @@
 //! The plan and its results as tables on standard output.
 
 use portline::Printable;
-use portline::git::{ObjectId, RefName};
+use portline::git::ObjectId;
 use portline::peer::sync::{Outcome, RefFailure, RefResult};
 use portline::sync::{Plan, RefPlan, Step};
 
@@ -81,15 +81,6 @@ fn result(entry: &RefPlan, result: &RefResult) -> String {
         RefResult::Pending => "·  not done".to_owned(),
         RefResult::Failed(failure) => format!("✗  {}", failed(failure)),
         _ => String::new(),
-    }
-}
-
-/// A backup's name, its id cut as a person would type it.
-fn short(backup: &RefName) -> String {
-    let full = Printable(backup.as_bytes()).to_string();
-    match full.rsplit_once('/') {
-        Some((path, id)) => format!("{path}/{}…", id.chars().take(8).collect::<String>()),
-        None => full,
     }
 }
 

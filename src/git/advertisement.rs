@@ -135,7 +135,11 @@ impl AdvertisementParser {
         packet: Packet<Bytes>,
     ) -> Result<Option<Advertisement>, AdvertisementError> {
         let line = match packet {
-            Packet::Flush => return Ok(Some(self.finish())),
+            Packet::Flush => {
+                let seen = self.finish();
+                let fits = seen.shallow.iter().all(|id| id.format() == seen.format);
+                return if fits { Ok(Some(seen)) } else { Err(AdvertisementError::Format) };
+            }
             Packet::Delim | Packet::ResponseEnd => return Err(AdvertisementError::UnexpectedPacket),
             Packet::Data(line) => line,
         };
@@ -176,7 +180,9 @@ impl AdvertisementParser {
         if let Some(list) = list {
             let capabilities = Capabilities::parse(list)?;
             let seen = self.seen_mut();
-            if seen.capabilities.is_empty() {
+            // The first line's count, as in Git: a later list would turn the format under the ids before it.
+            let is_first = seen.refs.is_empty() && seen.haves.is_empty() && seen.skipped == 0;
+            if is_first && seen.capabilities.is_empty() {
                 seen.format = match capabilities.value("object-format") {
                     Some(named) => ObjectFormat::from_name(named).ok_or(AdvertisementError::Format)?,
                     None => ObjectFormat::Sha1,

@@ -20,7 +20,6 @@ use crate::{Transmit, port};
 
 /// What happened, or what the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Action {
     /// An action of the running fetch; answer it through [`Client::fetch`].
     Fetch(fetch::client::Action),
@@ -187,6 +186,7 @@ impl Client {
 
     fn pump(&mut self) {
         self.link.pump(&mut self.operation);
+        self.link.await_end(&self.operation);
     }
 
     fn sticky(&self) -> Result<(), port::Error> {

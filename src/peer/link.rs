@@ -9,6 +9,8 @@
 //! a machine that waits for its driver stops the peer; and the machine is asked for output only while the port
 //! can take it, so a peer that does not acknowledge stops the machine.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 
 use crate::port::{self, Duplex};
@@ -93,6 +95,10 @@ pub(crate) struct Link {
     chunk: usize,
     incoming: Side,
     outgoing: Side,
+    /// How long the peer may leave its stream open when all is said.
+    patience: Duration,
+    /// When that is over: the machine and our stream have ended, the peer's stream has not.
+    until: Option<Instant>,
     /// What ended the port.
     fault: Option<port::Error>,
     /// What ended one of the operation's streams early.
@@ -100,13 +106,15 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(port: Duplex, chunk: usize, now: Instant) -> Self {
+    pub(crate) fn new(port: Duplex, chunk: usize, patience: Duration, now: Instant) -> Self {
         Self {
             port,
             now,
             block: None,
             rest: Bytes::new(),
-            chunk: chunk.max(1),
+            chunk,
+            patience,
+            until: None,
             incoming: Side::Open,
             outgoing: Side::Open,
             fault: None,
@@ -138,6 +146,21 @@ impl Link {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.at(now);
         self.port.handle_timeout(now);
+        if self.until.is_some_and(|until| until <= now) {
+            self.until = None;
+            self.fault.get_or_insert(port::Error::EndTimeout);
+        }
+    }
+
+    /// The next operation waits for the end of the peer's stream. A peer that never ends it does not hold us for
+    /// ever: the wait begins when nothing else is waited for (PEER-12).
+    pub(crate) fn await_end(&mut self, machine: &impl Carried) {
+        let waits = machine.has_ended() && self.outgoing == Side::Ended && !self.is_over();
+        self.until = match self.until {
+            _ if !waits => None,
+            None => self.now.checked_add(self.patience),
+            until => until,
+        };
     }
 
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -145,7 +168,7 @@ impl Link {
     }
 
     pub(crate) fn poll_timeout(&self, machine: Option<Instant>) -> Option<Instant> {
-        earliest(self.port.poll_timeout(), machine)
+        earliest(earliest(self.port.poll_timeout(), machine), self.until)
     }
 
     pub(crate) fn wants_input(&self) -> bool {

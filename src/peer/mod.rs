@@ -34,7 +34,7 @@ pub struct Config {
     /// The port. `sequence` and `chunk_size` are set by the session: operations follow each other, and
     /// `chunk` below bounds the blocks.
     pub port: port::Config,
-    /// The largest block, in bytes, at least 1. Default 64 KiB (PEER-2).
+    /// The largest block, in bytes: at least 1, at most `port.max_block`. Default 64 KiB (PEER-2).
     pub chunk: usize,
 }
 
@@ -47,7 +47,14 @@ impl Default for Config {
 impl Config {
     /// The port this config describes.
     fn open(&self, now: crate::Instant) -> Result<link::Link, port::ConfigError> {
+        let (chunk, max_block) = (self.chunk, self.port.max_block);
+        if chunk == 0 {
+            return Err(port::ConfigError::Zero { field: "chunk" });
+        }
+        if chunk > max_block {
+            return Err(port::ConfigError::ChunkTooLarge { chunk_size: chunk, max_block });
+        }
         let config = port::Config { sequence: true, chunk_size: None, ..self.port.clone() };
-        Ok(link::Link::new(port::Duplex::new(config, now)?, self.chunk, now))
+        Ok(link::Link::new(port::Duplex::new(config, now)?, chunk, self.port.ack_timeout, now))
     }
 }

@@ -22,7 +22,6 @@ use crate::{Transmit, port};
 
 /// What happened, or what the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Action {
     /// The peer asks for a service; answer with [`Server::accept_fetch`], [`Server::accept_push`] or
     /// [`Server::refuse`].

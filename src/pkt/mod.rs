@@ -22,6 +22,8 @@ pub use codec::{put_delim, put_flush, put_line, put_packet, put_response_end};
 pub use reader::Reader;
 pub use sideband::{Band, Fragment, Sideband};
 
+use crate::error::Blame;
+
 /// The most bytes in one packet, its four length digits included (PKT-4).
 pub const MAX_PACKET: usize = 65520;
 /// The most bytes of data in one packet.
@@ -68,4 +70,12 @@ pub enum Error {
         /// [`crate::limits::EMPTY_PACKETS`].
         limit: u32,
     },
+}
+
+impl Error {
+    /// Whose fault this is: always the peer's.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        Blame::Peer
+    }
 }

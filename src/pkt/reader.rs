@@ -92,7 +92,27 @@ impl Reader {
     ///
     /// # Errors
     /// As [`decode`]; also [`Error::TooManyEmpty`] for a flood of `0004`.
+    #[inline]
     pub fn next_packet(&mut self) -> Result<Option<Packet<Bytes>>, Error> {
+        if let Some(length) = self.whole_line() {
+            self.empty = 0;
+            self.head.advance(4);
+            return Ok(Some(Packet::Data(self.head.split_to(length))));
+        }
+        self.next_packet_slow()
+    }
+
+    /// The length of nearly every packet: a line that lies whole in the chunk being read, with something in it.
+    #[inline]
+    fn whole_line(&self) -> Option<usize> {
+        let (digits, rest) = self.head.split_first_chunk()?;
+        let Ok(Header::Data(length @ 1..)) = decode_header(*digits) else { return None };
+        let length = usize::from(length);
+        (length <= rest.len() && self.gather.is_empty()).then_some(length)
+    }
+
+    /// The packets that [`Self::whole_line`] leaves: special, empty, split across chunks, malformed.
+    fn next_packet_slow(&mut self) -> Result<Option<Packet<Bytes>>, Error> {
         loop {
             if !self.gather.is_empty() {
                 if !self.fill_gather()? {

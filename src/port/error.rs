@@ -98,6 +98,10 @@ pub enum Error {
         /// The peer's words.
         reason: Reason,
     },
+    /// The peer said all there was to say and did not end its stream in time: a session on top waits for the end
+    /// before the next operation.
+    #[error("the peer did not end its stream")]
+    EndTimeout,
     /// The port closed before the stream was complete.
     #[error("the port closed before the stream was complete")]
     Closed,
@@ -125,7 +129,7 @@ impl Error {
             | Self::TooManyIgnored { .. }
             | Self::TooManyEmpty { .. }
             | Self::Remote { .. } => Blame::Peer,
-            Self::AckTimeout { .. } | Self::Closed => Blame::Transport,
+            Self::AckTimeout { .. } | Self::EndTimeout | Self::Closed => Blame::Transport,
             Self::IdsExhausted | Self::Overrun { .. } | Self::Cancelled | Self::Aborted => Blame::Caller,
         }
     }

@@ -47,23 +47,58 @@ impl Paint {
 /// The pairs that wait for a commit which is not loaded, and the newest time that one may have.
 struct Bounds {
     waiting: u64,
-    times: [i64; PAIRS],
+    time: i64,
 }
 
 impl Bounds {
     fn raise(&mut self, pairs: u64, time: i64) {
-        for pair in bits(pairs) {
-            if let Some(bound) = self.times.get_mut(pair) {
-                *bound = if self.waiting & bit(pair) == 0 { time } else { time.max(*bound) };
-            }
-        }
+        self.time = if self.waiting == 0 { time } else { time.max(self.time) };
         self.waiting |= pairs;
     }
 
     /// Whether some pair need not wait before a commit of this time is expanded.
-    fn allow(&self, pairs: u64, time: i64) -> bool {
-        pairs & !self.waiting != 0
-            || bits(pairs).any(|pair| self.times.get(pair).is_none_or(|bound| time > *bound))
+    const fn allow(&self, pairs: u64, time: i64) -> bool {
+        pairs & !self.waiting != 0 || time > self.time
+    }
+}
+
+/// A count for each pair, counted for all pairs of a word at once: the numbers stand upright, a binary digit of all of
+/// them in each word.
+#[derive(Debug, Default)]
+struct Counts {
+    digits: Vec<u64>,
+}
+
+impl Counts {
+    fn add(&mut self, mut pairs: u64) {
+        for digit in &mut self.digits {
+            let carried = *digit & pairs;
+            *digit ^= pairs;
+            pairs = carried;
+            if pairs == 0 {
+                return;
+            }
+        }
+        if pairs != 0 {
+            self.digits.push(pairs);
+        }
+    }
+
+    /// Of counts that are above 0.
+    fn subtract(&mut self, mut pairs: u64) {
+        for digit in &mut self.digits {
+            let borrowed = !*digit & pairs;
+            *digit ^= pairs;
+            pairs = borrowed;
+            if pairs == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The pairs whose count is 0.
+    fn zero(&self) -> u64 {
+        !self.digits.iter().fold(0, |any, digit| any | digit)
     }
 }
 
@@ -72,8 +107,8 @@ pub(super) struct Group {
     paints: BTreeMap<Node, Paint>,
     /// Loaded commits with something to pass on, newest first.
     ready: BinaryHeap<(i64, Node)>,
-    /// Loaded commits that are too old to be expanded before those that wait are loaded.
-    deferred: Vec<(i64, Node)>,
+    /// Loaded commits that are too old to be expanded before those that wait are loaded, with their pairs.
+    deferred: Vec<(i64, Node, u64)>,
     /// Painted commits that are not loaded.
     waiting: Vec<Node>,
     /// Pairs without an answer.
@@ -81,9 +116,7 @@ pub(super) struct Group {
     local_behind: u64,
     remote_behind: u64,
     /// For each pair the commits that are unsettled.
-    frontier: [u32; PAIRS],
-    /// The pairs whose frontier is empty.
-    idle: u64,
+    frontier: Counts,
     pairs: usize,
 }
 
@@ -98,8 +131,7 @@ impl Group {
             open: 0,
             local_behind: 0,
             remote_behind: 0,
-            frontier: [0; PAIRS],
-            idle: 0,
+            frontier: Counts::default(),
             pairs: tips.len().min(PAIRS),
         };
         for (pair, (local, remote)) in tips.iter().enumerate().take(PAIRS) {
@@ -131,7 +163,6 @@ impl Group {
     /// Paints as far as `history` goes and adds to `wanted` what has to be loaded next: nothing at the end.
     pub(super) fn advance(&mut self, history: &History, wanted: &mut Vec<Node>) {
         self.settle(history);
-        self.ready.extend(self.deferred.drain(..));
         loop {
             self.round(history);
             self.waiting.sort_unstable();
@@ -145,8 +176,7 @@ impl Group {
             if self.deferred.is_empty() {
                 return;
             }
-            // What they were deferred for is answered.
-            self.ready.extend(self.deferred.drain(..));
+            // What they were deferred for is answered: the next round takes them.
         }
     }
 
@@ -164,16 +194,24 @@ impl Group {
                 }
             }
         }
-        self.open &= !self.idle;
+        self.open &= !self.frontier.zero();
     }
 
     /// Expands what is ready, newest first, as long as no pair overtakes a commit that it waits for.
     fn round(&mut self, history: &History) {
-        let mut bounds = Bounds { waiting: 0, times: [0; PAIRS] };
+        let mut bounds = Bounds { waiting: 0, time: 0 };
         for node in &self.waiting {
             let pairs = self.paints.get(node).map_or(0, |paint| paint.local | paint.remote);
             bounds.raise(pairs & self.open, i64::MAX);
         }
+        let (ready, open) = (&mut self.ready, self.open);
+        self.deferred.retain(|(time, node, pairs)| {
+            let stays = pairs & open & !bounds.waiting == 0;
+            if !stays {
+                ready.push((*time, *node));
+            }
+            stays && pairs & open != 0
+        });
         while let Some((time, node)) = self.ready.pop() {
             let Some(paint) = self.paints.get_mut(&node) else { continue };
             let local = paint.local & self.open & !paint.sent_local;
@@ -182,7 +220,7 @@ impl Group {
                 continue;
             }
             if !bounds.allow(local | remote, time) {
-                self.deferred.push((time, node));
+                self.deferred.push((time, node, local | remote));
                 continue;
             }
             paint.sent_local |= local;
@@ -191,7 +229,7 @@ impl Group {
             for parent in history.parents(node) {
                 self.pass_on(history, *parent, local, remote, &mut bounds, time);
             }
-            self.open &= !self.idle;
+            self.open &= !self.frontier.zero();
         }
     }
 
@@ -236,34 +274,12 @@ impl Group {
         let Some(paint) = self.paints.get_mut(&node) else { return };
         let now = if alive { paint.unsettled(self.open) } else { 0 };
         let before = core::mem::replace(&mut paint.counted, now);
-        for pair in bits(now & !before) {
-            if let Some(count) = self.frontier.get_mut(pair) {
-                *count = count.saturating_add(1);
-                self.idle &= !bit(pair);
-            }
-        }
-        for pair in bits(before & !now) {
-            if let Some(count) = self.frontier.get_mut(pair) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.idle |= bit(pair);
-                }
-            }
-        }
+        self.frontier.add(now & !before);
+        self.frontier.subtract(before & !now);
     }
 }
 
 /// The word with that bit alone; none beyond the last.
 fn bit(pair: usize) -> u64 {
     u32::try_from(pair).ok().and_then(|pair| 1_u64.checked_shl(pair)).unwrap_or(0)
-}
-
-/// The places of the bits that are set, lowest first.
-fn bits(mut word: u64) -> impl Iterator<Item = usize> {
-    core::iter::from_fn(move || {
-        let place = word.trailing_zeros();
-        // Clears the lowest bit; none at all is the end.
-        word &= word.checked_sub(1)?;
-        usize::try_from(place).ok()
-    })
 }

@@ -1,75 +1,20 @@
 //! The recorded server, the driver and its repository for the fetch client's tests.
 
+#[path = "../recorded/mod.rs"]
+mod recorded;
+
 use bytes::Bytes;
 use portline::Instant;
 use portline::git::fetch::client::{Action, Client, Config, Error, Outcome};
 use portline::git::{Commit, ObjectId};
 
-pub(crate) const VECTORS: &str = include_str!("../../spec/vectors/git-conversations.txt");
 pub(crate) const TIP: &str = "59718b6e26b96150c7dd3435f053958592fc24f1";
 pub(crate) const ZERO: Instant = Instant::from_micros(0);
 
-/// The bytes a recorded server sent, and what the client had sent.
+/// What the client had sent in the recorded conversation, and what the server sent.
 pub(crate) fn recorded(name: &str) -> (Vec<u8>, Vec<u8>) {
-    let (mut client, mut server, mut inside) = (Vec::new(), Vec::new(), false);
-    for line in VECTORS.lines() {
-        if let Some(title) = line.strip_prefix("## ") {
-            inside = title.starts_with(name);
-        }
-        let line = line.trim_start();
-        let Some((direction, body)) = line.split_once(' ').filter(|_| inside) else { continue };
-        let to = match direction {
-            "C>S" => &mut client,
-            "S>C" => &mut server,
-            _ => continue,
-        };
-        if let Some((length, hex)) = body.strip_prefix("RAW[").and_then(|raw| raw.split_once("] ")) {
-            let byte = |at: usize| hex.get(at..at + 2).map(|byte| u8::from_str_radix(byte, 16).unwrap());
-            let bytes = (0..hex.len()).step_by(2).filter_map(byte).collect();
-            to.extend(complete(bytes, length.parse().unwrap()));
-            continue;
-        }
-        to.extend_from_slice(&body.as_bytes()[..4]);
-        let length = usize::from_str_radix(&body[..4], 16).unwrap();
-        to.extend(complete(unescape(body.get(5..).unwrap_or("")), length.saturating_sub(4)));
-    }
-    assert!(!server.is_empty(), "{name}");
-    (client, server)
-}
-
-/// The recorder cut long lines; their length is known. The capabilities are completed as they were, a pack and
-/// progress with dots.
-pub(crate) fn complete(mut line: Vec<u8>, length: usize) -> Vec<u8> {
-    if line.ends_with(b" object-f") {
-        line.extend_from_slice(b"ormat=sha1 agent=git/2.47.3\n");
-        assert_eq!(line.len(), length);
-    }
-    assert!(line.len() <= length);
-    line.resize(length, b'.');
-    line
-}
-
-/// The escapes of the recorder: `\n`, `\r`, `\t`, `\\`, `\'`, `\xNN`.
-pub(crate) fn unescape(text: &str) -> Vec<u8> {
-    let (mut out, mut rest) = (Vec::new(), text.bytes());
-    while let Some(byte) = rest.next() {
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
-        let Some(escape) = rest.next() else { break };
-        match escape {
-            b'n' => out.push(b'\n'),
-            b'r' => out.push(b'\r'),
-            b't' => out.push(b'\t'),
-            b'x' => {
-                let digits = [rest.next().unwrap(), rest.next().unwrap()];
-                out.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
-            }
-            other => out.push(other),
-        }
-    }
-    out
+    let one = recorded::recorded(name).remove(0);
+    (one.client, one.server)
 }
 
 pub(crate) fn line(text: &str) -> String {

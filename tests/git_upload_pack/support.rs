@@ -1,9 +1,7 @@
 //! A repository to serve, the real server, and ours with a driver that answers from Git's plumbing.
 
 use std::cell::RefCell;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use bytes::{Buf, Bytes};
 use portline::Instant;
@@ -11,44 +9,10 @@ use portline::git::fetch::server::{Action, Config, Server};
 use portline::git::{ObjectId, PackRequest, Ref, RefName};
 use tempfile::TempDir;
 
+pub(crate) use crate::real_git::{git_output as git, try_git};
+
 pub(crate) const NOW: Instant = Instant::ZERO;
 pub(crate) const ABSENT: &str = "1111111111111111111111111111111111111111";
-
-/// Runs git with nothing of this machine's configuration; what it said, and whether it was content.
-pub(crate) fn try_git(dir: &Path, args: &[&str], input: &[u8]) -> (Vec<u8>, bool) {
-    let mut child = Command::new("git")
-        .current_dir(dir)
-        .args(args)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("HOME", dir)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .envs([
-            ("GIT_AUTHOR_NAME", "A"),
-            ("GIT_AUTHOR_EMAIL", "a@x"),
-            ("GIT_AUTHOR_DATE", "1000000000 +0000"),
-        ])
-        .envs([("GIT_COMMITTER_NAME", "A"), ("GIT_COMMITTER_EMAIL", "a@x")])
-        .env("GIT_COMMITTER_DATE", "1000000000 +0000")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
-    // Written beside reading, so that neither pipe can fill up; a server that has left does not mind.
-    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    (output.stdout, output.status.success())
-}
-
-pub(crate) fn git(dir: &Path, args: &[&str], input: &[u8]) -> Vec<u8> {
-    let (output, fine) = try_git(dir, args, input);
-    assert!(fine, "git {args:?}");
-    output
-}
 
 pub(crate) fn text(output: Vec<u8>) -> String {
     String::from_utf8(output).unwrap().trim_end().to_owned()
@@ -134,7 +98,7 @@ pub(crate) fn client(dir: &Path, script: &str) -> Vec<u8> {
 pub(crate) fn upload_pack(dir: &Path, settings: &[&str], input: &[u8]) -> Vec<u8> {
     let mut args: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
     args.extend(["upload-pack", "--strict", "."]);
-    try_git(dir, &args, input).0
+    try_git(dir, &args, input).1
 }
 
 /// A finished session of ours.
@@ -271,12 +235,12 @@ fn existing(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
 fn commits(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
     let peel =
         |id: &ObjectId| try_git(dir, &["rev-parse", "-q", "--verify", &format!("{id}^{{commit}}")], b"");
-    ids.iter().map(peel).filter(|(_, fine)| *fine).map(|(id, _)| text(id).parse().unwrap()).collect()
+    ids.iter().map(peel).filter(|(fine, _)| *fine).map(|(_, id)| text(id).parse().unwrap()).collect()
 }
 
 pub(crate) fn refs(dir: &Path) -> Vec<Ref> {
     let mut refs = Vec::new();
-    if let (id, true) = try_git(dir, &["rev-parse", "-q", "--verify", "HEAD"], b"") {
+    if let (true, id) = try_git(dir, &["rev-parse", "-q", "--verify", "HEAD"], b"") {
         let mut head = Ref::new(RefName::head(), text(id).parse().unwrap());
         head.target = RefName::new(text(git(dir, &["symbolic-ref", "HEAD"], b""))).ok();
         refs.push(head);

@@ -3,6 +3,8 @@
 //! Objects are commits only; a "pack" is a list of commits behind a length, so a cut or changed one is noticed.
 //! What a real driver must hold, this one asserts: an object is stored only with everything it reaches, and a ref
 //! moves only from its old value and only to an object that is there.
+#![allow(dead_code, unreachable_pub)]
+#![allow(unreachable_pub)]
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,12 +127,15 @@ impl Repo {
         }
         let mut taken = BTreeMap::new();
         while !body.is_empty() {
+            if body.len() < 32 {
+                return Err(refuse("a commit goes past the end"));
+            }
             let id = ObjectId::from_raw(&body[..20]).unwrap();
             let time = i64::from_be_bytes(body[20..28].try_into().unwrap());
             let count = u32::from_be_bytes(body[28..32].try_into().unwrap()) as usize;
             let parents = body[32..].chunks_exact(20).take(count).map(|raw| ObjectId::from_raw(raw).unwrap());
             taken.insert(id, Commit { id, parents: parents.collect(), time });
-            body = &body[32 + 20 * count..];
+            body = body.get(32 + 20 * count..).ok_or_else(|| refuse("a commit goes past the end"))?;
         }
         let there = |id: &ObjectId| taken.contains_key(id) || self.commits.contains_key(id);
         if !taken.values().all(|commit| commit.parents.iter().all(there)) {
@@ -188,6 +193,12 @@ impl Left {
     /// Handles one action; `false` when there is none.
     pub fn act(&mut self, now: Instant) -> bool {
         let Some(action) = self.machine.poll_action() else { return false };
+        self.answer(now, action);
+        true
+    }
+
+    /// Does what the machine asks.
+    pub fn answer(&mut self, now: Instant, action: sync::Action) {
         let machine = &mut self.machine;
         match action {
             sync::Action::ListRefs => told(machine.refs_listed(now, self.repo.listed())),
@@ -214,7 +225,6 @@ impl Left {
             sync::Action::Failed(failure) => assert!(self.end.replace(Err(failure)).is_none()),
             _ => {}
         }
-        true
     }
 }
 
@@ -379,7 +389,7 @@ pub enum Killed {
     Neither,
 }
 
-fn survive(left: &mut Left, right: &mut Right, killed: Killed) {
+pub fn survive(left: &mut Left, right: &mut Right, killed: Killed) {
     let now = Instant::ZERO;
     if killed != Killed::Left {
         let _ = left.machine.handle_closed(now);
@@ -391,4 +401,49 @@ fn survive(left: &mut Left, right: &mut Right, killed: Killed) {
         while right.act(now) {}
         assert!(right.closed, "the serving side has an end");
     }
+}
+
+/// One ref for each row of the decision table, and two for deletions.
+pub fn diverged() -> (Repo, Repo, Vec<(RefName, ObjectId)>) {
+    let mut base = Repo::default();
+    base.commit(1, &[]);
+    for number in 2..=6 {
+        base.commit(number, &[number - 1]);
+    }
+    let (mut left, mut right) = (base.clone(), base);
+    left.commit(10, &[6]);
+    left.commit(11, &[10]);
+    right.commit(20, &[6]);
+    right.commit(21, &[20]);
+    right.commit(22, &[21]);
+    left.commit(30, &[3]);
+    right.commit(40, &[4]);
+    for repo in [&mut left, &mut right] {
+        repo.set("equal", 6);
+        repo.set("left-ahead", 6);
+        repo.set("right-ahead", 6);
+    }
+    left.set("left-ahead", 11);
+    right.set("right-ahead", 22);
+    left.set("left-only", 10);
+    right.set("right-only", 21);
+    left.set("both-changed", 30);
+    right.set("both-changed", 40);
+    left.set("gone-on-right", 5);
+    right.set("gone-on-left", 4);
+    let base = vec![(name("gone-on-right"), id(5)), (name("gone-on-left"), id(4)), (name("equal"), id(6))];
+    (left, right, base)
+}
+
+pub fn config(strategy: portline::sync::Strategy, base: Vec<(RefName, ObjectId)>) -> sync::Config {
+    let mut config = sync::Config { base: Some(base), ..sync::Config::default() };
+    config.sync.strategy = strategy;
+    config.peer.chunk = 64;
+    config
+}
+
+/// Refs without the backups.
+pub fn visible(repo: &Repo) -> Vec<(RefName, ObjectId)> {
+    let refs = repo.refs.iter().filter(|(name, _)| !name.as_bytes().starts_with(b"refs/portline/"));
+    refs.map(|(name, id)| (name.clone(), *id)).collect()
 }

@@ -18,6 +18,7 @@
 //! | have lines, flush | Haves | [`Action::FindObjects`], [`Action::CheckCovered`]; then ACK and NAK |
 //! | `done` | Haves | the final ACK or NAK, [`Action::BuildPack`] |
 //! | `pack_chunk`, `progress` | Packing | sideband packets, or the pack as it is |
+//! | silence of the driver | Packing | a keep-alive each [`Config::keep_alive`], in a sideband |
 //! | `pack_finished` | Packing | flush; [`Action::Finished`] |
 //! | anything wrong | any | `ERR` or band 3, [`Action::Failed`] |
 //!
@@ -95,7 +96,7 @@ impl Server {
     /// A server at the start of a session.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
-        let mut core = Core::new(config.idle_timeout, now);
+        let mut core = Core::new(config.idle_timeout, now).with_keep_alive(config.keep_alive);
         core.push(Action::ListRefs);
         Self {
             core,
@@ -380,21 +381,6 @@ impl Server {
         }
         Ok(Step::Again)
     }
-
-    /// Whether the peer did nothing wrong by being silent: the next move is the driver's, or the peer was busy
-    /// taking what it is sent.
-    fn excuses_silence(&mut self) -> bool {
-        match &mut self.state {
-            State::Listing
-            | State::Reaching(_)
-            | State::Checking(_)
-            | State::Finding(_)
-            | State::Weighing(..) => true,
-            State::Packing(_) => self.core.wire.has_room(),
-            State::Advertising(lines) => lines.take_progress(),
-            State::Wanting | State::Haves | State::Ended => false,
-        }
-    }
 }
 
 impl Drive for Server {
@@ -451,14 +437,19 @@ impl Drive for Server {
         Action::Failed(error)
     }
 
-    /// Only the peer's silence counts: where there is an excuse for it the deadline starts anew.
-    fn on_timeout(&mut self, now: Instant) {
-        let due = self.core.poll_timeout().is_some_and(|deadline| now >= deadline);
-        let Some(after) = self.config.idle_timeout.filter(|_| due) else { return };
-        if self.excuses_silence() {
-            self.answered(now);
-        } else {
-            self.fail(SessionError::TimedOut { after }.into());
+    fn waits_for_driver(&self) -> bool {
+        match self.state {
+            State::Listing
+            | State::Reaching(_)
+            | State::Checking(_)
+            | State::Finding(_)
+            | State::Weighing(..)
+            | State::Packing(_) => true,
+            State::Advertising(_) | State::Wanting | State::Haves | State::Ended => false,
         }
+    }
+
+    fn keeps_alive(&self) -> bool {
+        matches!(self.state, State::Packing(Packing::Banded { .. }))
     }
 }

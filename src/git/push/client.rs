@@ -32,7 +32,7 @@ use super::exchange::{Exchange, Offer};
 use super::report::{Report, ReportError};
 use super::{Change, Command};
 use crate::error::Blame;
-use crate::git::wire::{Core, Drive, Step, machine_face};
+use crate::git::wire::{AGENT, Core, Drive, Step, machine_face};
 use crate::git::{
     Advertisement, AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, Misuse,
     ObjectFormat, ObjectId, PackRequest, RefName, Request, RequestError, Service, SessionError, Version,
@@ -40,7 +40,7 @@ use crate::git::{
 use crate::{Instant, limits, pkt};
 
 /// How to push. Only what the server advertises is ever requested.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Sent first, on `git://` and on a port; `None` when the transport has named service and repository. The
     /// service is always receive-pack here, and version 2 is asked for as version 0: it has no push.
@@ -68,7 +68,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             request: None,
-            agent: Some(Bytes::from_static(super::AGENT)),
+            agent: Some(Bytes::from_static(AGENT)),
             atomic: false,
             quiet: false,
             sideband: true,
@@ -401,6 +401,14 @@ impl Drive for Client {
 
     fn failed(error: Error) -> Action {
         Action::Failed(error)
+    }
+
+    fn waits_for_driver(&self) -> bool {
+        match &self.state {
+            State::Choice(_) => true,
+            State::Exchange(exchange) => exchange.is_building(),
+            State::Start | State::Reading(_) | State::Over => false,
+        }
     }
 }
 

@@ -11,14 +11,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::Command;
 use super::client::{Action, Config, Error};
 use super::report::{Report, ReportError, ReportParser};
 use crate::git::wire::{Core, Step};
 use crate::git::{Capabilities, ObjectFormat, ObjectId, PackRequest, SessionError};
-use crate::limits;
 use crate::pkt::{self, Band, Fragment, Packet, Reader};
 
 /// What the advertisement leaves behind for the push.
@@ -60,8 +59,6 @@ pub(super) struct Exchange {
     answer: Answer,
     /// With a sideband: the packets inside band 1.
     inner: Option<Reader>,
-    /// The message on band 3, which may come in pieces.
-    fatal: BytesMut,
 }
 
 impl Exchange {
@@ -93,7 +90,6 @@ impl Exchange {
             output: Output::Commands(0),
             answer: Answer::Open(parser),
             inner,
-            fatal: BytesMut::new(),
         }
     }
 
@@ -154,7 +150,9 @@ impl Exchange {
         let fragment = match core.wire.fragment(EXPECTED) {
             Ok(Some(fragment)) => fragment,
             Ok(None) => return Ok(Step::Wait),
-            Err(error) => return self.sideband_failed(core, error),
+            // A closed connection after a complete report is as good as the flush.
+            Err(SessionError::Ended { .. }) if matches!(self.answer, Answer::Reported(_)) => Fragment::Flush,
+            Err(error) => return Err(error.into()),
         };
         match fragment {
             Fragment::Data { band: Band::Data, bytes } => {
@@ -163,42 +161,13 @@ impl Exchange {
                 }
             }
             Fragment::Data { band: Band::Progress, bytes } => core.push(Action::Progress(bytes)),
-            Fragment::Data { band: Band::Fatal, bytes } => {
-                let room = limits::ERROR_MESSAGE.saturating_sub(self.fatal.len());
-                self.fatal.extend_from_slice(bytes.get(..room).unwrap_or(&bytes));
-                if core.wire.input.missing().map_err(session)? == 0 {
-                    return Err(SessionError::remote(&self.fatal).into());
-                }
-            }
+            // The wire makes the error of it.
+            Fragment::Data { band: Band::Fatal, bytes } => return Err(SessionError::remote(&bytes).into()),
             Fragment::Flush => self.sideband_over()?,
             Fragment::Delim => return Err(unexpected(&Packet::Delim)),
             Fragment::ResponseEnd => return Err(unexpected(&Packet::ResponseEnd)),
         }
         Ok(Step::Again)
-    }
-
-    /// Servers that fail before they look at the commands answer with a plain `ERR` packet. A closed connection
-    /// after a complete report is as good as the flush.
-    fn sideband_failed(
-        &mut self,
-        core: &mut Core<Action, Error>,
-        error: SessionError,
-    ) -> Result<Step, Error> {
-        match (&error, &self.answer) {
-            (SessionError::Pkt(pkt::Error::UnknownBand { band: b'E' }), _) => {
-                let Some(packet) = core.wire.packet(EXPECTED)? else { return Ok(Step::Wait) };
-                match remote(&packet) {
-                    Some(said) => Err(said),
-                    None => Err(error.into()),
-                }
-            }
-            (SessionError::Ended { .. }, Answer::Reported(_)) => {
-                self.sideband_over()?;
-                Ok(Step::Again)
-            }
-            (_, _) if !self.fatal.is_empty() => Err(SessionError::remote(&self.fatal).into()),
-            (_, _) => Err(error.into()),
-        }
     }
 
     fn sideband_over(&mut self) -> Result<(), Error> {

@@ -26,6 +26,3 @@ pub mod server;
 mod status;
 
 pub use command::{Change, Command};
-
-/// The default of the `agent` capability.
-const AGENT: &[u8] = concat!("portline/", env!("CARGO_PKG_VERSION")).as_bytes();

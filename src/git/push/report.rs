@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::error::Blame;
 use crate::git::advertisement::excerpt;
 use crate::git::{ObjectId, RefName};
 use crate::limits;
@@ -112,6 +113,14 @@ pub enum ReportError {
         /// [`limits::REPORT`].
         limit: usize,
     },
+}
+
+impl ReportError {
+    /// Whose fault this is: always the peer's.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        Blame::Peer
+    }
 }
 
 /// Reads a report, one packet at a time.

@@ -16,9 +16,11 @@
 //! | `refs_listed` | Listing | the advertisement |
 //! | command lines, flush | Commands | `ReceivePack`, or `UpdateRefs` when only deletions are asked |
 //! | pack bytes, end of input | Storing | `Pack`, `PackEnd` |
+//! | `pack_complete` | Storing | the peer is no longer waited for; keep-alives |
 //! | `pack_stored` | Storing | `UpdateRefs` |
 //! | `refs_updated` | Updating | the report, `Finished` |
 //! | `progress` | Storing, Updating | sideband 2 |
+//! | silence of the driver | Complete, Updating | a keep-alive each [`Config::keep_alive`], in a sideband |
 //!
 //! The machine refuses by itself what needs no repository: names that are none, hidden refs, deletions where they
 //! are not allowed, a ref that is named twice, and all of an atomic push if one command is refused. Everything
@@ -29,168 +31,71 @@
 //! read. After the end a transport should go on reading and dropping until the peer closes, so that a client that
 //! is still writing a refused pack gets to read its report.
 //!
-//! Limits: [`Config::max_commands`], [`Config::max_push_options`], [`limits::REPORT`] for all command lines
-//! together, [`limits::SHALLOW`], [`limits::GIT_INPUT`] (one chunk of pack at a time waits for the driver, the rest
-//! counts as input). Rules: `spec/06-push.md`.
+//! ```
+//! use bytes::Bytes;
+//! use portline::Instant;
+//! use portline::git::push::server::{Action, Config, Server};
+//! use portline::git::{Ref, RefName};
+//!
+//! let id = "59718b6e26b96150c7dd3435f053958592fc24f1";
+//! // A client that deletes a branch. A real driver has a socket and a clock.
+//! let line = format!("0072{id} {} refs/heads/old\0report-status0000", "0".repeat(40));
+//! let mut incoming = [Bytes::from(line)].into_iter();
+//! let (now, mut sent) = (Instant::ZERO, Vec::new());
+//! let mut server = Server::new(Config::default(), now);
+//! let outcome = loop {
+//!     while let Some(transmit) = server.poll_transmit() {
+//!         sent.extend_from_slice(&transmit.into_bytes()); // as long as the transport has room
+//!     }
+//!     match server.poll_action() {
+//!         Some(Action::ListRefs) => {
+//!             let old = Ref::new(RefName::new("refs/heads/old")?, id.parse()?);
+//!             server.refs_listed(now, vec![old], Vec::new())?;
+//!         }
+//!         Some(Action::ReceivePack(_) | Action::Pack(_)) => {} // into `git index-pack --stdin --fix-thin`
+//!         Some(Action::PackEnd) => server.pack_stored(now, Ok(()))?, // when that has ended well
+//!         Some(Action::UpdateRefs(update)) => {
+//!             // each compared and swapped, under one lock if `update.atomic`
+//!             server.refs_updated(now, vec![Ok(()); update.commands.len()])?;
+//!         }
+//!         Some(Action::Finished(outcome)) => break outcome,
+//!         Some(Action::Failed(error)) => return Err(error.into()),
+//!         // Nothing to do: read if `wants_input`, wait until `poll_timeout` at the latest.
+//!         None => match incoming.next() {
+//!             Some(bytes) => server.handle_bytes(now, bytes)?,
+//!             None => server.handle_closed(now)?,
+//!         },
+//!     }
+//! };
+//! assert_eq!((outcome.commands, outcome.updated), (1, 1));
+//! assert!(sent.ends_with(b"000eunpack ok\n0016ok refs/heads/old\n0000"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Limits: [`Config::max_commands`], [`Config::max_push_options`], [`REPORT`](crate::limits::REPORT) bytes of command
+//! lines, [`SHALLOW`](crate::limits::SHALLOW) lines, [`GIT_INPUT`](crate::limits::GIT_INPUT) (one chunk of pack at a
+//! time waits for the driver, the rest counts as input). Rules: `spec/06-push.md`.
+
+mod face;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::{self, Vec};
 use core::mem;
-use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::Command;
+pub use face::{Action, Config, Error, Outcome, Update};
+
 use super::received::{Agreed, Batch};
 use super::status::StatusWriter;
+use crate::Instant;
 use crate::error::Blame;
 use crate::git::advertisement::{put_no_refs, put_ref};
 use crate::git::wire::{Core, Drive, Step, machine_face};
-use crate::git::{
-    Capabilities, CapabilityError, HiddenRefs, Misuse, ObjectFormat, ObjectId, Ref, SessionError, Version,
-};
+use crate::git::{Capabilities, CapabilityError, Misuse, ObjectId, Ref, SessionError, Version};
 use crate::pkt::{Band, MAX_BAND_DATA, Packet};
-use crate::{Instant, limits};
-
-/// What to offer and what to take.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The version that the request asked for: 1 is announced by a line, 2 counts as 0. Default 0.
-    pub version: Version,
-    /// The repository's object format. Default SHA-1.
-    pub format: ObjectFormat,
-    /// The `agent` capability. Default `portline/<version>`.
-    pub agent: Option<Bytes>,
-    /// Refs that are neither shown nor touched. Default none.
-    pub hidden: HiddenRefs,
-    /// Offer `atomic`. Default on.
-    pub atomic: bool,
-    /// Offer `push-options`. Default off.
-    pub push_options: bool,
-    /// Offer `delete-refs`; without it every deletion is refused. Default on.
-    pub delete_refs: bool,
-    /// Offer `ofs-delta`. Default on.
-    pub ofs_delta: bool,
-    /// Commands in one push. Default [`limits::COMMANDS`].
-    pub max_commands: usize,
-    /// Push options in one push. Default [`limits::PUSH_OPTIONS`].
-    pub max_push_options: usize,
-    /// Give up when nothing happens for so long. Default never.
-    pub idle_timeout: Option<Duration>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            version: Version::V0,
-            format: ObjectFormat::Sha1,
-            agent: Some(Bytes::from_static(super::AGENT)),
-            hidden: HiddenRefs::none(),
-            atomic: true,
-            push_options: false,
-            delete_refs: true,
-            ofs_delta: true,
-            max_commands: limits::COMMANDS,
-            max_push_options: limits::PUSH_OPTIONS,
-            idle_timeout: None,
-        }
-    }
-}
-
-/// What a push wants done: the commands that the machine has not refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Update {
-    /// Each ref moves only if it still has the old value (T22); a null old value means that it must not exist.
-    /// No name occurs twice. Empty when every command was refused: the pack that follows is of no use then.
-    pub commands: Vec<Command>,
-    /// All commands or none.
-    pub atomic: bool,
-    /// The client wants less progress.
-    pub quiet: bool,
-    /// For hooks: opaque bytes without NUL, CR, LF. Never part of a shell line (T17).
-    pub push_options: Vec<Bytes>,
-    /// Commits whose parents the client does not have (it pushes from a shallow clone).
-    pub shallow: Vec<ObjectId>,
-}
-
-/// What happened, or what the driver must do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// List the refs and the tips of alternates. Answer: [`Server::refs_listed`].
-    ListRefs,
-    /// A pack follows: get ready to store it. Answer, as soon as its end is seen or it is refused:
-    /// [`Server::pack_stored`].
-    ReceivePack(Update),
-    /// Bytes of the pack, as they came.
-    Pack(Bytes),
-    /// The peer has closed its direction: no more of the pack will come. Not every client does that.
-    PackEnd,
-    /// The pack is stored (if there was one): move the refs. Answer: [`Server::refs_updated`].
-    UpdateRefs(Update),
-    /// The session ended as the protocol wants it. Terminal.
-    Finished(Outcome),
-    /// The session has failed. Terminal.
-    Failed(Error),
-}
-
-/// What a session came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Commands that the client sent.
-    pub commands: usize,
-    /// Commands that were carried out.
-    pub updated: usize,
-    /// Whether a pack came and was stored.
-    pub pack: bool,
-    /// Whether the client was told (it had asked for a report).
-    pub reported: bool,
-}
-
-/// What ends a session before its report.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The session itself: a malformed packet, an early end, a limit.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The client's capability list, or the configured agent.
-    #[error(transparent)]
-    Capability(#[from] CapabilityError),
-    /// Not a command.
-    #[error("protocol error: expected old/new/ref, got '{}'", .line.escape_ascii())]
-    Command {
-        /// Its first bytes.
-        line: Bytes,
-    },
-    /// The client names objects by another hash function.
-    #[error("unsupported object format '{}'", .named.escape_ascii())]
-    Format {
-        /// The format's name.
-        named: Bytes,
-    },
-    /// A push option with a byte that would break it out of its line (T17).
-    #[error("push option '{}' holds NUL, CR or LF", .option.escape_ascii())]
-    PushOption {
-        /// Its first bytes.
-        option: Bytes,
-    },
-}
-
-impl Error {
-    /// Whose fault this is.
-    #[must_use]
-    pub const fn blame(&self) -> Blame {
-        match self {
-            Self::Session(error) => error.blame(),
-            Self::Capability(CapabilityError::Byte) => Blame::Caller,
-            Self::Capability(_) | Self::Command { .. } | Self::Format { .. } | Self::PushOption { .. } => {
-                Blame::Peer
-            }
-        }
-    }
-}
 
 /// The advertisement that is being written.
 #[derive(Debug)]
@@ -209,8 +114,8 @@ enum State {
     Commands(Box<Batch>),
     Options(Box<Batch>),
     Storing(Box<Batch>),
-    /// As `Storing`, and the peer has closed its direction.
-    Stored(Box<Batch>),
+    /// As `Storing`, and the whole pack has come: its trailer was seen, or the peer has closed its direction.
+    Complete(Box<Batch>),
     /// So many results are due.
     Updating(Box<Batch>, usize),
     Reporting(Box<Batch>, StatusWriter),
@@ -233,7 +138,7 @@ impl Server {
     /// A server at the start of a session; its request line, if any, has been read.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
-        let core = Core::new(config.idle_timeout, now);
+        let core = Core::new(config.idle_timeout, now).with_keep_alive(config.keep_alive);
         let mut this = Self { core, config, state: State::Start, agreed: Agreed::default() };
         this.advance();
         this
@@ -283,13 +188,33 @@ impl Server {
         const VERB: &str = "pack_stored";
         self.core.running(VERB)?;
         match mem::replace(&mut self.state, State::Over) {
-            State::Storing(mut batch) | State::Stored(mut batch) => match result {
+            State::Storing(mut batch) | State::Complete(mut batch) => match result {
                 Ok(()) => self.state = self.ask_update(batch),
                 Err(reason) => {
                     batch.unpack_failed(&reason);
                     self.state = State::Reporting(batch, StatusWriter::default());
                 }
             },
+            other => {
+                self.state = other;
+                return Err(Misuse::NotAsked { verb: VERB });
+            }
+        }
+        self.answered(now);
+        Ok(())
+    }
+
+    /// The driver has seen the trailer of the pack and works on it (`index-pack --report-end-of-input` tells): from
+    /// here on nothing is awaited of the peer, which is told by keep-alives that work goes on. The end of the input
+    /// says the same by itself ([`Action::PackEnd`]).
+    ///
+    /// # Errors
+    /// [`Misuse`] when no pack is being received.
+    pub fn pack_complete(&mut self, now: Instant) -> Result<(), Misuse> {
+        const VERB: &str = "pack_complete";
+        self.core.running(VERB)?;
+        match mem::replace(&mut self.state, State::Over) {
+            State::Storing(batch) | State::Complete(batch) => self.state = State::Complete(batch),
             other => {
                 self.state = other;
                 return Err(Misuse::NotAsked { verb: VERB });
@@ -334,7 +259,9 @@ impl Server {
     pub fn progress(&mut self, now: Instant, bytes: Bytes) -> Result<(), Misuse> {
         self.core.running("progress")?;
         let has_place = match &self.state {
-            State::Storing(batch) | State::Stored(batch) | State::Updating(batch, _) => batch.agreed.sideband,
+            State::Storing(batch) | State::Complete(batch) | State::Updating(batch, _) => {
+                batch.agreed.sideband
+            }
             State::Start
             | State::Listing
             | State::Showing(_)
@@ -450,7 +377,7 @@ impl Server {
             }
             None if self.core.wire.is_closed() => {
                 self.core.push(Action::PackEnd);
-                (State::Stored(batch), Step::Again)
+                (State::Complete(batch), Step::Again)
             }
             None => (State::Storing(batch), Step::Wait),
         }
@@ -490,7 +417,7 @@ impl Drive for Server {
             State::Options(batch) => self.read_option(batch)?,
             State::Storing(batch) => self.store(batch),
             State::Reporting(batch, writer) => self.report(batch, writer)?,
-            waits @ (State::Listing | State::Stored(_) | State::Updating(..) | State::Over) => {
+            waits @ (State::Listing | State::Complete(_) | State::Updating(..) | State::Over) => {
                 (waits, Step::Wait)
             }
         };
@@ -515,6 +442,33 @@ impl Drive for Server {
 
     fn failed(error: Error) -> Action {
         Action::Failed(error)
+    }
+
+    fn waits_for_driver(&self) -> bool {
+        match self.state {
+            State::Listing | State::Complete(_) | State::Updating(..) => true,
+            State::Start
+            | State::Showing(_)
+            | State::Commands(_)
+            | State::Options(_)
+            | State::Storing(_)
+            | State::Reporting(..)
+            | State::Over => false,
+        }
+    }
+
+    fn keeps_alive(&self) -> bool {
+        match &self.state {
+            State::Complete(batch) | State::Updating(batch, _) => batch.agreed.sideband,
+            State::Start
+            | State::Listing
+            | State::Showing(_)
+            | State::Commands(_)
+            | State::Options(_)
+            | State::Storing(_)
+            | State::Reporting(..)
+            | State::Over => false,
+        }
     }
 }
 

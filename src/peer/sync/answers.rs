@@ -72,8 +72,12 @@ impl TwoWaySync {
         match result {
             Ok(()) => {
                 if let Some(fetch) = self.client.fetch(now).filter(|fetch| !fetch.has_ended()) {
-                    // Outside the sideband only the driver, which reads the trailer, knows the pack's end.
-                    fetch.pack_complete(now)?;
+                    // Outside the sideband only the driver, which reads the trailer, knows the pack's end. Inside it
+                    // the protocol tells, a little later than the driver may have seen it: then nobody asked.
+                    match fetch.pack_complete(now) {
+                        Ok(()) | Err(Misuse::NotAsked { .. }) => {}
+                        Err(misuse) => return Err(misuse),
+                    }
                 }
             }
             Err(reason) => self.fail(Error::Store { reason }),

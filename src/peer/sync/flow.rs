@@ -46,8 +46,8 @@ pub(super) enum State {
     UpdatingLocal(Batch),
     /// A push moves refs of the peer.
     UpdatingRemote(Batch),
-    /// That push has its report; its operation ends.
-    Reported,
+    /// That push has its report; its operation ends, then comes this batch.
+    Reported(Batch),
     Ended,
 }
 
@@ -60,6 +60,11 @@ impl TwoWaySync {
     fn step(&mut self) -> bool {
         if self.step_plan() {
             return true;
+        }
+        // Local refs are moving: what the port does meanwhile is seen when the driver has told what became of them,
+        // so that the outcome is true (SYNC-52).
+        if matches!(self.state, State::UpdatingLocal(_)) {
+            return false;
         }
         let Some(action) = self.client.poll_action() else { return false };
         match action {
@@ -103,6 +108,9 @@ impl TwoWaySync {
             Fetch::LoadCommits(ids) => self.actions.push_back(Action::LoadCommits(ids)),
             Fetch::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Fetch::Pack(bytes) => {
+                if matches!(&self.state, State::Fetching(fetching) if fetching.store == Store::Done) {
+                    return self.fail(Error::AfterPack);
+                }
                 self.open_store();
                 self.actions.push_back(Action::Pack(bytes));
             }
@@ -152,7 +160,13 @@ impl TwoWaySync {
 
     /// Starts the next batch that has something to do, or finishes.
     pub(super) fn next_batch(&mut self) {
-        let Some(batch) = self.work.next_batch() else { return self.finish() };
+        match self.work.next_batch() {
+            Some(batch) => self.begin_batch(batch),
+            None => self.finish(),
+        }
+    }
+
+    fn begin_batch(&mut self, batch: Batch) {
         match batch.side() {
             Side::Local => {
                 let commands: Vec<_> = batch.commands().cloned().collect();
@@ -179,7 +193,11 @@ impl TwoWaySync {
             Push::Finished(report) => {
                 if let State::UpdatingRemote(batch) = &self.state {
                     self.work.record_report(batch, &report);
-                    self.state = State::Reported;
+                    // After the last report there is nothing to wait for: a port that ends now takes nothing away.
+                    match self.work.next_batch() {
+                        None => self.finish(),
+                        Some(next) => self.state = State::Reported(next),
+                    }
                 }
             }
             Push::Failed(error) => self.fail_with(Error::Push(error)),
@@ -201,14 +219,14 @@ impl TwoWaySync {
 
     /// An operation is over on both sides.
     fn on_ready(&mut self) {
-        match &mut self.state {
-            State::Fetching(fetching) => fetching.over = true,
-            State::Reported => self.next_batch(),
-            State::Listing
+        match core::mem::replace(&mut self.state, State::Ended) {
+            State::Reported(next) => self.begin_batch(next),
+            State::Fetching(fetching) => self.state = State::Fetching(Fetching { over: true, ..fetching }),
+            other @ (State::Listing
             | State::Planning(_)
             | State::UpdatingLocal(_)
             | State::UpdatingRemote(_)
-            | State::Ended => {}
+            | State::Ended) => self.state = other,
         }
     }
 

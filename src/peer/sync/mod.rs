@@ -79,7 +79,6 @@ impl Default for Config {
 
 /// What the driver must do in its own repository, or what happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Action {
     /// List the local refs. Answer: [`TwoWaySync::refs_listed`].
     ListRefs,

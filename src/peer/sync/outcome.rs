@@ -25,6 +25,9 @@ pub enum Error {
     /// The plan could not be made.
     #[error("the sync could not be planned: {0}")]
     Plan(#[source] planner::Error),
+    /// More came where the pack had been complete.
+    #[error("the peer sent more than the pack")]
+    AfterPack,
     /// The driver could not store the pack.
     #[error("the fetched pack could not be stored: {}", .reason.escape_ascii())]
     Store {
@@ -45,6 +48,7 @@ impl Error {
             Self::Fetch(error) => error.blame(),
             Self::Push(error) => error.blame(),
             Self::Plan(error) => error.blame(),
+            Self::AfterPack => Blame::Peer,
             Self::Store { .. } | Self::Misuse(_) => Blame::Caller,
         }
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::git::Request;
 use crate::git::fetch::negotiator::Algorithm;
+use crate::git::wire::AGENT;
 use crate::limits;
 
 /// What a fetch asks for. Of the capabilities only those that the server offers are requested.
@@ -43,7 +44,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             request: None,
-            agent: Some(Bytes::from_static(concat!("portline/", env!("CARGO_PKG_VERSION")).as_bytes())),
+            agent: Some(Bytes::from_static(AGENT)),
             sideband: true,
             thin_pack: true,
             ofs_delta: true,

@@ -3,8 +3,8 @@
 //! ```text
 //! Advertisement ─► Wanting ─► Holding ─► Talking ─► Hearing ─► Closing ─► Pack ─► Finished
 //!      Advertised ──┘want       │held     ▲  commits   │ NAK      ▲ ACK/NAK  │
-//!                     FindHeld ─┘         │LoadCommits │          │          ├─► Fatal: band 3 or ERR
-//!                               │         └────────────┤ ready    │          └─► without a sideband: Raw
+//!                     FindHeld ─┘         │LoadCommits │          │          └─► without a sideband: Raw
+//!                               │         └────────────┤ ready    │
 //!                               │                      ├─ done ───┘
 //!                               └ nothing to fetch:    └─ no-done: Granted ─► Pack
 //!                                 flush, Finished
@@ -28,6 +28,41 @@
 //! Version 2 has other states between Advertisement and Pack; until they are here a server that answers in it
 //! is refused.
 //!
+//! ```
+//! use bytes::Bytes;
+//! use portline::Instant;
+//! use portline::git::fetch::client::{Action, Client, Config};
+//!
+//! // What the server says, in any split. A real driver has a socket and a clock.
+//! let mut incoming = [&b"004b59718b6e26b96150c7dd3435f053958592fc24f1 refs/heads/ma"[..], b"in\0side-band-64k\n0000"].into_iter();
+//! let (now, mut sent) = (Instant::ZERO, Vec::new());
+//! let mut client = Client::new(Config::default(), now);
+//! let outcome = loop {
+//!     while let Some(transmit) = client.poll_transmit() {
+//!         sent.extend_from_slice(&transmit.into_bytes()); // as long as the transport has room
+//!     }
+//!     match client.poll_action() {
+//!         Some(Action::Advertised(seen)) => {
+//!             let wants = seen.refs.iter().map(|one| one.id).collect();
+//!             client.want(now, wants, Vec::new())?;
+//!         }
+//!         Some(Action::FindHeld(ids)) => client.held(now, ids)?, // here, all of them are there already
+//!         Some(Action::LoadCommits(_)) => client.commits(now, Vec::new())?, // out of the object database
+//!         Some(Action::Progress(text)) => print!("{}", portline::Printable(&text)),
+//!         Some(Action::Pack(_)) => {} // into `git index-pack --stdin --fix-thin`
+//!         Some(Action::Finished(outcome)) => break outcome,
+//!         Some(Action::Failed(error)) => return Err(error.into()),
+//!         // Nothing to do: read if `wants_input`, wait until `poll_timeout` at the latest.
+//!         None => match incoming.next() {
+//!             Some(bytes) => client.handle_bytes(now, Bytes::from_static(bytes))?,
+//!             None => client.handle_closed(now)?,
+//!         },
+//!     }
+//! };
+//! assert!(!outcome.pack && sent == b"0000");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Limits: [`Config::max_haves`], [`Config::max_rounds`], those of the advertisement, one answer line for each
 //! have. Rules: `spec/05-fetch.md`.
 
@@ -42,7 +77,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 pub use self::config::Config;
 use self::pack::Pack;
@@ -168,10 +203,6 @@ enum State {
     Closing(Box<Talk>),
     Pack(Box<Pack>),
     Raw(Box<Pack>),
-    /// Band 3 has begun: its words so far.
-    Fatal(BytesMut),
-    /// A packet that is no sideband packet but may be an `ERR`.
-    Refused,
     Ended,
 }
 
@@ -268,8 +299,6 @@ impl Client {
             | State::Closing(_)
             | State::Pack(_)
             | State::Raw(_)
-            | State::Fatal(_)
-            | State::Refused
             | State::Ended => return Err(Misuse::NotAsked { verb: "commits" }),
         }
         self.answered(now);
@@ -363,8 +392,6 @@ impl Drive for Client {
             State::Closing(talk) => self.hear_last(talk)?,
             State::Pack(pack) => self.read_pack(pack)?,
             State::Raw(pack) => self.read_raw(pack)?,
-            State::Fatal(words) => self.read_fatal(words)?,
-            State::Refused => self.read_refusal()?,
         };
         self.state = state;
         Ok(step)
@@ -375,6 +402,19 @@ impl Drive for Client {
 
     fn failed(error: Error) -> Action {
         Action::Failed(error)
+    }
+
+    fn waits_for_driver(&self) -> bool {
+        match self.state {
+            State::Wanting(_) | State::Holding(_) | State::Talking(_) => true,
+            State::Advertisement(_)
+            | State::Hearing(_)
+            | State::Granted(_)
+            | State::Closing(_)
+            | State::Pack(_)
+            | State::Raw(_)
+            | State::Ended => false,
+        }
     }
 }
 

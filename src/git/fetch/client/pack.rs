@@ -2,13 +2,10 @@
 
 use alloc::boxed::Box;
 
-use bytes::BytesMut;
-
 use super::{Action, Client, Error, Outcome, State};
 use crate::git::SessionError;
 use crate::git::wire::Step;
-use crate::limits;
-use crate::pkt::{self, Band, Fragment, Packet};
+use crate::pkt::{Band, Fragment, Packet};
 
 const PACK: &str = "the pack";
 const REST: &str = "the rest of the pack";
@@ -30,14 +27,7 @@ impl Pack {
 impl Client {
     /// Pack: bands up to the flush.
     pub(super) fn read_pack(&mut self, mut pack: Box<Pack>) -> Result<(State, Step), Error> {
-        let fragment = match self.core.wire.fragment(pack.expected()) {
-            // An ERR packet has no band: what looks like band 69 is its first letter.
-            Err(SessionError::Pkt(pkt::Error::UnknownBand { band: b'E' })) => {
-                return Ok((State::Refused, Step::Again));
-            }
-            other => other?,
-        };
-        let special = match fragment {
+        let special = match self.core.wire.fragment(pack.expected())? {
             None => return Ok((State::Pack(pack), Step::Wait)),
             Some(Fragment::Data { band: Band::Data, bytes }) => {
                 pack.is_begun = true;
@@ -48,8 +38,9 @@ impl Client {
                 self.core.push(Action::Progress(bytes));
                 return Ok((State::Pack(pack), Step::Again));
             }
+            // The wire makes the error of it.
             Some(Fragment::Data { band: Band::Fatal, bytes }) => {
-                return Ok((State::Fatal(BytesMut::from(&bytes[..])), Step::Again));
+                return Err(SessionError::remote(&bytes).into());
             }
             Some(Fragment::Flush) if pack.is_begun => {
                 self.core.finish(Action::Finished(pack.outcome));
@@ -60,36 +51,6 @@ impl Client {
             Some(Fragment::ResponseEnd) => Packet::ResponseEnd,
         };
         Err(SessionError::unexpected(pack.expected(), &special).into())
-    }
-
-    /// Fatal: the rest of the packet that tells why, as far as it comes.
-    pub(super) fn read_fatal(&mut self, mut words: BytesMut) -> Result<(State, Step), Error> {
-        let wire = &mut self.core.wire;
-        let is_whole = wire.input.missing() == Ok(0) || words.len() >= limits::ERROR_MESSAGE;
-        if !is_whole {
-            match wire.input.next_fragment() {
-                Ok(Some(Fragment::Data { bytes, .. })) => {
-                    words.extend_from_slice(&bytes);
-                    return Ok((State::Fatal(words), Step::Again));
-                }
-                Ok(None) if !wire.is_closed() => return Ok((State::Fatal(words), Step::Wait)),
-                Ok(None | Some(Fragment::Flush | Fragment::Delim | Fragment::ResponseEnd)) | Err(_) => {}
-            }
-        }
-        Err(SessionError::remote(&words).into())
-    }
-
-    /// Refused: an `ERR` packet instead of a sideband packet.
-    pub(super) fn read_refusal(&mut self) -> Result<(State, Step), Error> {
-        let Some(packet) = self.core.wire.packet(PACK)? else { return Ok((State::Refused, Step::Wait)) };
-        match &packet {
-            Packet::Data(line) if line.starts_with(b"ERR ") => {
-                Err(SessionError::remote(line.get(4..).unwrap_or(&[])).into())
-            }
-            Packet::Data(_) | Packet::Flush | Packet::Delim | Packet::ResponseEnd => {
-                Err(pkt::Error::UnknownBand { band: b'E' }.into())
-            }
-        }
     }
 
     /// Raw: bytes up to the end that the driver sees, or to the end of the input.

@@ -2,7 +2,6 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::mem;
 
 use super::{Config, Error, WantPolicy};
 use crate::git::advertisement::{put_no_refs, put_ref};
@@ -17,8 +16,6 @@ pub(super) struct Advertising {
     version: Option<&'static [u8]>,
     /// The capabilities, until the first ref carries them.
     capabilities: Option<Capabilities>,
-    /// Whether room was found since [`Self::take_progress`] was asked: the peer takes what it is sent.
-    progress: bool,
 }
 
 impl Advertising {
@@ -47,7 +44,7 @@ impl Advertising {
             Version::V2 => None,
         };
         let capabilities = Some(capabilities(config, refs.first()));
-        (Self { refs: refs.into_iter(), version, capabilities, progress: false }, tips)
+        (Self { refs: refs.into_iter(), version, capabilities }, tips)
     }
 
     /// Writes on while there is room; `true` when the closing flush is written.
@@ -56,7 +53,6 @@ impl Advertising {
             wire.line(&[version])?;
         }
         while wire.has_room() {
-            self.progress = true;
             let list = self.capabilities.take();
             match (self.refs.next(), list) {
                 (Some(one), list) => put_ref(wire.turn(), &one, list.as_ref()).map_err(Error::pkt)?,
@@ -68,11 +64,6 @@ impl Advertising {
             }
         }
         Ok(false)
-    }
-
-    /// Whether lines were written since the last call.
-    pub(super) fn take_progress(&mut self) -> bool {
-        mem::take(&mut self.progress)
     }
 }
 

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::git::wire::AGENT;
 use crate::git::{CapabilityError, HiddenRefs, ObjectFormat, ObjectId, PackRequest, SessionError, Version};
 use crate::{Blame, limits, pkt};
 
@@ -27,7 +28,7 @@ pub enum WantPolicy {
 }
 
 /// How a server is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The protocol version that the client asked for. 1 announces itself; 2 is answered in version 0 so far.
     pub version: Version,
@@ -48,9 +49,12 @@ pub struct Config {
     pub max_haves: usize,
     /// Rounds of negotiation.
     pub max_rounds: usize,
-    /// How long the peer may be silent, or not take what it is sent, while it is its turn. `None`: for ever.
-    /// Time that the driver takes for an answer does not count.
+    /// How long the peer may be silent while it is its turn. Default `None`: for ever. Time that the driver takes
+    /// does not count; taking output gives the peer the same time again (GIT-13).
     pub idle_timeout: Option<Duration>,
+    /// How long the pack may be silent before an empty packet tells a client with a sideband that work goes on
+    /// (Git's `uploadpack.keepAlive`). `None`: never. Default 5 seconds.
+    pub keep_alive: Option<Duration>,
 }
 
 impl Default for Config {
@@ -58,7 +62,7 @@ impl Default for Config {
         Self {
             version: Version::V0,
             format: ObjectFormat::Sha1,
-            agent: Some(Bytes::from_static(concat!("portline/", env!("CARGO_PKG_VERSION")).as_bytes())),
+            agent: Some(Bytes::from_static(AGENT)),
             hidden: HiddenRefs::none(),
             wants: WantPolicy::Advertised,
             stateless_no_done: false,
@@ -66,6 +70,7 @@ impl Default for Config {
             max_haves: limits::HAVES,
             max_rounds: limits::ROUNDS,
             idle_timeout: None,
+            keep_alive: Some(limits::KEEP_ALIVE),
         }
     }
 }

@@ -1,0 +1,102 @@
+//! A push client against any server and any driver; success only with a complete report.
+#![no_main]
+
+mod common;
+
+use std::time::Duration;
+
+use arbitrary::Arbitrary;
+use bytes::Bytes;
+use common::{Event, Session, face, id, name};
+use libfuzzer_sys::fuzz_target;
+use portline::Instant;
+use portline::git::push::Command;
+use portline::git::push::client::{Action, Client, Config, Error};
+
+face!(Client, Action, Error);
+
+const LINES: &[&str] = &[
+    "@ $\0report-status delete-refs side-band-64k ofs-delta atomic push-options",
+    "@ $\0report-status-v2 delete-refs side-band-64k quiet object-format=sha1 agent=x",
+    "@ $\0report-status",
+    "@ $",
+    "@ .have",
+    "version 1",
+    "unpack ok\n",
+    "unpack no space",
+    "ok $\n",
+    "ok $",
+    "ng $ stale info\n",
+    "option refname $",
+    "option old-oid @",
+    "option forced-update",
+    "ERR no\x1b[2J",
+    "\x02remote: hello\r",
+    "\x03fatal",
+];
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    setup: [bool; 4],
+    events: Vec<Do>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Do {
+    Event(Event),
+    Push(Vec<(u8, u8, u8)>),
+    Chunk(u16),
+    PackFinished,
+    PackFailed(Vec<u8>),
+}
+
+fn answer(client: &mut Client, now: Instant, action: Action) {
+    let _ = match action {
+        Action::Advertised(_) => {
+            client.push(now, vec![Command::create(name(0), id(1)), Command::create(name(1), id(2))])
+        }
+        Action::BuildPack(request) => {
+            assert!(request.wants.iter().all(|want| !want.is_null()));
+            let _ = client.pack_chunk(now, Bytes::from_static(b"PACK"));
+            client.pack_finished(now)
+        }
+        _ => Ok(()),
+    };
+}
+
+fuzz_target!(|input: Input| {
+    let [sideband, atomic, options, idle] = input.setup;
+    let config = Config {
+        sideband,
+        atomic,
+        push_options: if options {
+            vec![Bytes::from_static(b"a"), Bytes::from_static(b"b=c")]
+        } else {
+            vec![]
+        },
+        idle_timeout: idle.then_some(Duration::from_millis(10)),
+        ..Config::default()
+    };
+    let mut session = Session::new(Client::new(config, Instant::ZERO), Instant::ZERO);
+    for event in input.events {
+        let now = session.now;
+        let _ = match event {
+            Do::Event(event) => {
+                session.event(event, LINES, answer);
+                continue;
+            }
+            Do::Push(commands) => {
+                let of =
+                    |(of, old, new): &(u8, u8, u8)| Command { name: name(*of), old: id(*old), new: id(*new) };
+                session.machine.push(now, commands.iter().map(of).collect())
+            }
+            Do::Chunk(size) if session.machine.wants_pack() => {
+                session.machine.pack_chunk(now, vec![b'P'; usize::from(size)].into())
+            }
+            Do::Chunk(_) => Ok(()),
+            Do::PackFinished => session.machine.pack_finished(now),
+            Do::PackFailed(reason) => session.machine.pack_failed(now, reason.into()),
+        };
+    }
+    session.finish(answer);
+});

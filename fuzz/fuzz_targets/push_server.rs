@@ -1,0 +1,112 @@
+//! A push server against any client and any driver.
+#![no_main]
+
+mod common;
+
+use std::time::Duration;
+
+use arbitrary::Arbitrary;
+use bytes::Bytes;
+use common::{Event, Session, face, ids, refs};
+use libfuzzer_sys::fuzz_target;
+use portline::Instant;
+use portline::git::HiddenRefs;
+use portline::git::push::server::{Action, Config, Error, Server, Update};
+
+face!(Server, Action, Error);
+
+const LINES: &[&str] = &[
+    "@ # $\0report-status side-band-64k\n",
+    "@ # $\0 report-status-v2 atomic push-options agent=x",
+    "@ # $\0report-status",
+    "@ # $\0",
+    "@ # $\n",
+    "@ # $",
+    "0000000000000000000000000000000000000000 # $",
+    "@ 0000000000000000000000000000000000000000 $",
+    "@ # refs/heads/../../config",
+    "@ # refs/heads/x y\x1b",
+    "@ # HEAD",
+    "shallow @",
+    "push-cert\0",
+    "key=value\n",
+    "a\rb",
+    "ERR no",
+];
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    setup: [bool; 5],
+    events: Vec<Do>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Do {
+    Event(Event),
+    Refs(Vec<(u8, u8)>, Vec<u8>),
+    Stored(Result<(), Vec<u8>>),
+    Updated(Vec<Result<(), Vec<u8>>>),
+    Progress(Vec<u8>),
+}
+
+/// What a driver is promised.
+fn check(update: &Update) {
+    let mut names: Vec<_> = update.commands.iter().map(|command| &command.name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), update.commands.len(), "a name twice");
+    for command in &update.commands {
+        assert!(!command.name.is_head() && !command.name.as_bytes().starts_with(b"refs/hide"));
+        assert!(!(command.old.is_null() && command.new.is_null()));
+    }
+    assert!(!update.push_options.iter().flatten().any(|byte| matches!(byte, 0 | b'\r' | b'\n')));
+}
+
+fn answer(server: &mut Server, now: Instant, action: Action) {
+    let _ = match action {
+        Action::ListRefs => server.refs_listed(now, refs(&[(0, 1), (1, 2), (3, 7)]), ids(&[5])),
+        Action::ReceivePack(update) => {
+            check(&update);
+            Ok(())
+        }
+        Action::PackEnd => server.pack_stored(now, Ok(())),
+        Action::UpdateRefs(update) => {
+            check(&update);
+            assert!(!update.commands.is_empty());
+            server.refs_updated(now, vec![Ok(()); update.commands.len()])
+        }
+        _ => Ok(()),
+    };
+}
+
+fuzz_target!(|input: Input| {
+    let [idle, atomic, push_options, delete_refs, small] = input.setup;
+    let config = Config {
+        hidden: ["refs/hide"].into_iter().collect::<HiddenRefs>(),
+        atomic,
+        push_options,
+        delete_refs,
+        max_commands: if small { 2 } else { 20 },
+        max_push_options: 2,
+        idle_timeout: idle.then_some(Duration::from_millis(10)),
+        ..Config::default()
+    };
+    let mut session = Session::new(Server::new(config, Instant::ZERO), Instant::ZERO);
+    for event in input.events {
+        let now = session.now;
+        let result = |result: Result<(), Vec<u8>>| result.map_err(Bytes::from);
+        let _ = match event {
+            Do::Event(event) => {
+                session.event(event, LINES, answer);
+                continue;
+            }
+            Do::Refs(list, haves) => session.machine.refs_listed(now, refs(&list), ids(&haves)),
+            Do::Stored(stored) => session.machine.pack_stored(now, result(stored)),
+            Do::Updated(results) => {
+                session.machine.refs_updated(now, results.into_iter().map(result).collect())
+            }
+            Do::Progress(text) => session.machine.progress(now, text.into()),
+        };
+    }
+    session.finish(answer);
+});

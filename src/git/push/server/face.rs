@@ -1,0 +1,155 @@
+//! What a server is set up with, what it asks, and what it comes to.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::error::Blame;
+use crate::git::push::Command;
+use crate::git::wire::AGENT;
+use crate::git::{CapabilityError, HiddenRefs, ObjectFormat, ObjectId, SessionError, Version};
+use crate::limits;
+
+/// What to offer and what to take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The version that the request asked for: 1 is announced by a line, 2 counts as 0. Default 0.
+    pub version: Version,
+    /// The repository's object format. Default SHA-1.
+    pub format: ObjectFormat,
+    /// The `agent` capability. Default `portline/<version>`.
+    pub agent: Option<Bytes>,
+    /// Refs that are neither shown nor touched. Default none.
+    pub hidden: HiddenRefs,
+    /// Offer `atomic`. Default on.
+    pub atomic: bool,
+    /// Offer `push-options`. Default off.
+    pub push_options: bool,
+    /// Offer `delete-refs`; without it every deletion is refused. Default on.
+    pub delete_refs: bool,
+    /// Offer `ofs-delta`. Default on.
+    pub ofs_delta: bool,
+    /// Commands in one push. Default [`limits::COMMANDS`].
+    pub max_commands: usize,
+    /// Push options in one push. Default [`limits::PUSH_OPTIONS`].
+    pub max_push_options: usize,
+    /// How long the peer may be silent while it is its turn. Default `None`: for ever. Time that the driver takes
+    /// does not count, from [`pack_complete`](super::Server::pack_complete) on; taking output gives the peer the same time again (GIT-13).
+    pub idle_timeout: Option<Duration>,
+    /// How long the driver may be silent, once the pack has come, before an empty packet tells a client with a
+    /// sideband that work goes on (Git's `receive.keepAlive`). `None`: never. Default 5 seconds.
+    pub keep_alive: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            version: Version::V0,
+            format: ObjectFormat::Sha1,
+            agent: Some(Bytes::from_static(AGENT)),
+            hidden: HiddenRefs::none(),
+            atomic: true,
+            push_options: false,
+            delete_refs: true,
+            ofs_delta: true,
+            max_commands: limits::COMMANDS,
+            max_push_options: limits::PUSH_OPTIONS,
+            idle_timeout: None,
+            keep_alive: Some(limits::KEEP_ALIVE),
+        }
+    }
+}
+
+/// What a push wants done: the commands that the machine has not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// Each ref moves only if it still has the old value (T22); a null old value means that it must not exist.
+    /// No name occurs twice. Empty when every command was refused: the pack that follows is of no use then.
+    pub commands: Vec<Command>,
+    /// All commands or none.
+    pub atomic: bool,
+    /// The client wants less progress.
+    pub quiet: bool,
+    /// For hooks: opaque bytes without NUL, CR, LF. Never part of a shell line (T17).
+    pub push_options: Vec<Bytes>,
+    /// Commits whose parents the client does not have (it pushes from a shallow clone).
+    pub shallow: Vec<ObjectId>,
+}
+
+/// What happened, or what the driver must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// List the refs and the tips of alternates. Answer: [`refs_listed`](super::Server::refs_listed).
+    ListRefs,
+    /// A pack follows: get ready to store it. Answer, as soon as its end is seen or it is refused:
+    /// [`pack_stored`](super::Server::pack_stored).
+    ReceivePack(Update),
+    /// Bytes of the pack, as they came.
+    Pack(Bytes),
+    /// The peer has closed its direction: no more of the pack will come. Not every client does that.
+    PackEnd,
+    /// The pack is stored (if there was one): move the refs. Answer: [`refs_updated`](super::Server::refs_updated).
+    UpdateRefs(Update),
+    /// The session ended as the protocol wants it. Terminal.
+    Finished(Outcome),
+    /// The session has failed. Terminal.
+    Failed(Error),
+}
+
+/// What a session came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Commands that the client sent.
+    pub commands: usize,
+    /// Commands that were carried out.
+    pub updated: usize,
+    /// Whether a pack came and was stored.
+    pub pack: bool,
+    /// Whether the client was told (it had asked for a report).
+    pub reported: bool,
+}
+
+/// What ends a session before its report.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The session itself: a malformed packet, an early end, a limit.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The client's capability list, or the configured agent.
+    #[error(transparent)]
+    Capability(#[from] CapabilityError),
+    /// Not a command.
+    #[error("protocol error: expected old/new/ref, got '{}'", .line.escape_ascii())]
+    Command {
+        /// Its first bytes.
+        line: Bytes,
+    },
+    /// The client names objects by another hash function.
+    #[error("unsupported object format '{}'", .named.escape_ascii())]
+    Format {
+        /// The format's name.
+        named: Bytes,
+    },
+    /// A push option with a byte that would break it out of its line (T17).
+    #[error("push option '{}' holds NUL, CR or LF", .option.escape_ascii())]
+    PushOption {
+        /// Its first bytes.
+        option: Bytes,
+    },
+}
+
+impl Error {
+    /// Whose fault this is.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Session(error) => error.blame(),
+            Self::Capability(CapabilityError::Byte) => Blame::Caller,
+            Self::Capability(_) | Self::Command { .. } | Self::Format { .. } | Self::PushOption { .. } => {
+                Blame::Peer
+            }
+        }
+    }
+}
