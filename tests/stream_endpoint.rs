@@ -474,5 +474,4 @@ fn stream_15_16_an_end_before_the_channel_is_told_when_it_comes() {
 #[test]
 fn stream_26_an_idle_stream_is_small() {
     assert!(size_of::<Core>() <= 96, "{}", size_of::<Core>());
-    println!("Core: {} bytes, Endpoint: {} bytes", size_of::<Core>(), size_of::<Endpoint>());
 }

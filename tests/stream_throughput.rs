@@ -1,5 +1,11 @@
 //! A stream over a simulated link of 1 Gbit/s and 100 ms round trip: the throughput by window, beside stop-and-wait.
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::panic, clippy::cast_precision_loss)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_precision_loss
+)]
 #![allow(clippy::cast_possible_truncation, missing_docs)]
 
 use std::collections::VecDeque;
