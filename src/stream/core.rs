@@ -1,7 +1,7 @@
 //! One end of a stream without its limits and its clock: what a program with a million of them keeps for each.
 //!
 //! The same machine as [`super::Endpoint`], with the [`Limits`] that many streams share, and the time, given to each
-//! call. An idle one takes [`size_of`](core::mem::size_of)`::<Core>()` bytes, at most 104, and nothing on the heap.
+//! call. An idle one takes [`size_of`](core::mem::size_of)`::<Core>()` bytes, at most 96, and nothing on the heap.
 
 use alloc::boxed::Box;
 

@@ -175,6 +175,17 @@ impl Endpoint {
         &self.core
     }
 
+    /// The limits it was given.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Gives back the memory of queues that are empty. A stream that goes on moving would only take it again.
+    pub fn shrink(&mut self) {
+        self.core.shrink();
+    }
+
     fn tell(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
