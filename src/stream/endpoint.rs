@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use super::action::Action;
 use super::config::{Config, ConfigError, Limits};
-use super::core::{Action, Core};
+use super::core::Core;
 use super::error::{Error, WriteError};
 use super::lifecycle::State;
 use crate::Transmit;
