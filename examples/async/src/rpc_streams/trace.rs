@@ -1,0 +1,126 @@
+//! `--trace`: every frame on a line, seen from the side that prints.
+
+use portline::Transmit;
+use portline::frame::{self, FrameType};
+use portline::rpc::Role;
+use portline::rpc::control::{self, Message};
+use portline::rpc::mux::CONTROL;
+use portline::stream::{Direction, Sizing};
+
+/// Where the lines go.
+#[derive(Clone, Copy)]
+pub(crate) enum Trace {
+    Off,
+    /// To standard output: nothing else that matters goes there.
+    Output,
+    /// To standard error: standard output has the results.
+    Error,
+}
+
+/// Bytes of a payload that are shown.
+const SHOWN: usize = 40;
+
+/// A message that can be looked at in one piece.
+pub(crate) trait Whole {
+    fn whole(&self) -> bytes::Bytes;
+}
+
+impl Whole for bytes::Bytes {
+    fn whole(&self) -> bytes::Bytes {
+        self.clone()
+    }
+}
+
+impl Whole for Transmit {
+    fn whole(&self) -> bytes::Bytes {
+        self.clone().into_bytes()
+    }
+}
+
+impl Trace {
+    /// One message of `sender` on a channel.
+    pub(crate) fn frame(self, sender: Role, channel: u32, message: &impl Whole) {
+        let line = || {
+            let sender = match sender {
+                Role::Initiator => "client -> server",
+                Role::Acceptor => "server -> client",
+            };
+            if channel == CONTROL {
+                format!("{sender}  control    {}", told(&message.whole()))
+            } else {
+                format!("{sender}  stream {channel:<3} {}", moved(&message.whole()))
+            }
+        };
+        self.line(line);
+    }
+
+    /// A line of the program's own between the frames.
+    #[expect(clippy::print_stdout, reason = "a program that shows what passes")]
+    pub(crate) fn line(self, line: impl FnOnce() -> String) {
+        match self {
+            Self::Off => {}
+            Self::Output => println!("{}", line()),
+            Self::Error => eprintln!("{}", line()),
+        }
+    }
+}
+
+/// A message of the control channel.
+fn told(message: &[u8]) -> String {
+    match control::decode(message) {
+        Ok(Message::Ready { version, capabilities }) => {
+            format!("READY {version} {}", shown(capabilities.trim_ascii_end()))
+        }
+        Ok(Message::Call { call, batch, method, arguments }) => {
+            let batch = if batch { " as a batch" } else { "" };
+            format!("CALL {call}{batch} {} {}", shown(method), shown(arguments))
+        }
+        Ok(Message::Result { call, result: Ok(value) }) => format!("RESULT {call} {}", shown(value)),
+        Ok(Message::Result { call, result: Err(reason) }) => format!("RESULT {call} error {}", shown(reason)),
+        Ok(Message::Abort { call }) => format!("ABORT {call}"),
+        Ok(Message::Open { call, stream, shape }) => {
+            let direction = match shape.direction {
+                Direction::Send => "from here",
+                Direction::Receive => "to here",
+                Direction::Both(_) => "both ways",
+            };
+            let unit = match shape.sizing {
+                Sizing::Items => "items",
+                Sizing::Bytes => "bytes",
+                Sizing::Custom => "units",
+            };
+            format!("OPEN {call} stream {stream} {direction}, {} {unit}", shape.window)
+        }
+        Err(error) => format!("? {error}"),
+    }
+}
+
+/// A frame of a stream.
+fn moved(message: &[u8]) -> String {
+    let Ok(frame) = frame::decode(message) else { return "?".into() };
+    let (id, payload) = (frame.id, frame.payload);
+    match frame.kind {
+        FrameType::Data => format!("DATA {id} {}", shown(payload)),
+        FrameType::Last => format!("LAST {id} {}", shown(payload)),
+        FrameType::End => format!("END {id}"),
+        FrameType::Error => format!("ERROR {id} {}", shown(payload)),
+        FrameType::Cancel => format!("CANCEL {id} {}", shown(payload)),
+        FrameType::Credit => match payload.first_chunk() {
+            Some(more) => format!("CREDIT {id} +{}", u32::from_be_bytes(*more)),
+            None => format!("CREDIT {id} ?"),
+        },
+        kind => format!("type {} {id}", kind.as_u8()),
+    }
+    .trim_end()
+    .to_owned()
+}
+
+/// A payload as text: short, and without control characters.
+pub(crate) fn shown(payload: &[u8]) -> String {
+    match payload.get(..SHOWN) {
+        Some(start) if payload.len() > SHOWN => {
+            format!("{}… ({} bytes)", start.escape_ascii(), payload.len())
+        }
+        Some(_) | None => payload.escape_ascii().to_string(),
+    }
+}
