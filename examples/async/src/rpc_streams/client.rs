@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::server::Digest;
 use crate::side::App;
-use crate::trace::{Trace, shown};
+use crate::trace::plain;
 
 /// Bytes read from a file at once.
 const READ: usize = 64 << 10;
@@ -26,15 +26,16 @@ pub(crate) struct Source {
 /// What is called.
 pub(crate) enum Method {
     /// Its arguments, and after how many numbers to lose interest.
-    Numbers { arguments: String, cancel_after: Option<u64> },
+    Numbers {
+        arguments: String,
+        cancel_after: Option<u64>,
+    },
     Upload(Source),
     Echo(VecDeque<String>),
 }
 
 /// One call.
 pub(crate) struct Job {
-    /// A line above its frames.
-    pub(crate) heading: &'static str,
     pub(crate) method: Method,
     /// Whether an error is what should come out of it.
     pub(crate) fails: bool,
@@ -75,7 +76,6 @@ struct Running {
 pub(crate) struct Client {
     jobs: VecDeque<Job>,
     running: Option<Running>,
-    trace: Trace,
     /// What went otherwise than it should have.
     pub(crate) problems: Vec<String>,
     done: bool,
@@ -109,7 +109,9 @@ impl App for Client {
     }
 
     fn produce(&mut self, link: &mut Link, now: Instant) -> bool {
-        let Some(Running { call, doing: Doing::Upload(upload), .. }) = &mut self.running else { return false };
+        let Some(Running { call, doing: Doing::Upload(upload), .. }) = &mut self.running else {
+            return false;
+        };
         let Some(stream) = upload.stream else { return false };
         if let Some(error) = upload.error.take() {
             self.problems.push(format!("cannot read on in the file: {error}"));
@@ -164,18 +166,17 @@ impl App for Client {
 }
 
 impl Client {
-    pub(crate) fn new(jobs: impl IntoIterator<Item = Job>, trace: Trace) -> Self {
+    pub(crate) fn new(jobs: impl IntoIterator<Item = Job>) -> Self {
         let jobs = jobs.into_iter().collect();
-        Self { jobs, running: None, trace, problems: Vec::new(), done: false }
+        Self { jobs, running: None, problems: Vec::new(), done: false }
     }
 
     /// The next call.
     fn begin(&mut self, link: &mut Link) {
-        let Some(Job { heading, method, fails }) = self.jobs.pop_front() else {
+        let Some(Job { method, fails }) = self.jobs.pop_front() else {
             self.done = true;
             return;
         };
-        self.trace.line(|| format!("\n== {heading}"));
         let (name, arguments, doing) = match method {
             Method::Numbers { arguments, cancel_after } => {
                 ("numbers", arguments, Doing::Numbers { got: 0, cancel_after })
@@ -213,7 +214,7 @@ impl Client {
 
     fn data(&mut self, link: &mut Link, now: Instant, stream: u32, data: &[u8]) {
         let Some(Running { call, doing, .. }) = &mut self.running else { return };
-        let written = print(&shown(data));
+        let written = print(&plain(data));
         match doing {
             Doing::Numbers { got, cancel_after } => {
                 *got = got.saturating_add(1);
@@ -237,7 +238,7 @@ impl Client {
         match result {
             Ok(value) => {
                 // A closed standard output changes nothing any more.
-                print(&shown(&value)).unwrap_or_default();
+                print(&plain(&value)).unwrap_or_default();
                 if fails {
                     self.problems.push("a call that should have failed did not".into());
                 }

@@ -67,7 +67,7 @@ async fn run(Options { command, trace }: Options) -> Outcome<()> {
         Command::Serve { listen } => serve(&listen, if trace { Trace::Error } else { Trace::Off }).await,
         Command::Call { address, method } => {
             let trace = if trace { Trace::Error } else { Trace::Off };
-            let job = Job { heading: "", method: method.open().await?, fails: false };
+            let job = Job { method: method.open().await?, fails: false };
             let socket = TcpStream::connect(&address).await.map_err(|error| {
                 format!("cannot reach {address}: {error}; start a server with `rpc_streams serve --listen {address}`")
             })?;
@@ -78,10 +78,10 @@ async fn run(Options { command, trace }: Options) -> Outcome<()> {
 
 /// Makes the calls, one after the other.
 async fn call(socket: TcpStream, jobs: impl IntoIterator<Item = Job>, trace: Trace) -> Outcome<()> {
-    let headings = if matches!(trace, Trace::Error) { Trace::Off } else { trace };
-    let frames = if matches!(trace, Trace::Error) { trace } else { Trace::Off };
-    let mut side = Side::new(Role::Initiator, Client::new(jobs, headings), frames)?;
-    drive::drive(socket, &mut side).await.map_err(|error| format!("the connection broke: {error}; try again"))?;
+    let mut side = Side::new(Role::Initiator, Client::new(jobs), trace)?;
+    drive::drive(socket, &mut side)
+        .await
+        .map_err(|error| format!("the connection broke: {error}; try again"))?;
     if let Some(error) = side.failed() {
         side.app.problems.push(format!("the server does not speak this protocol: {error}"));
     }
@@ -120,8 +120,7 @@ async fn serve(listen: &str, trace: Trace) -> Outcome<()> {
 
 /// Serves one connection to its end.
 async fn answer(socket: TcpStream, trace: Trace) -> Result<(), String> {
-    let mut side =
-        Side::new(Role::Acceptor, Server::default(), trace).map_err(|error| error.to_string())?;
+    let mut side = Side::new(Role::Acceptor, Server::default(), trace).map_err(|error| error.to_string())?;
     drive::drive(socket, &mut side).await.map_err(|error| error.to_string())?;
     side.failed().map_or(Ok(()), |error| Err(error.to_string()))
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::client::{Method, Source};
 
-pub(crate) const USAGE: &str = "usage: rpc_streams [--trace]                                a demo on loopback
+pub(crate) const USAGE: &str =
+    "usage: rpc_streams [--trace]                                a demo on loopback
        rpc_streams serve [--listen ADDR] [--trace]
        rpc_streams call ADDR numbers N [--window N] [--fail-after N] [--cancel-after N] [--trace]
        rpc_streams call ADDR upload FILE [--trace]

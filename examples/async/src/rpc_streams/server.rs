@@ -26,7 +26,16 @@ const AT_ONCE: u64 = 64;
 enum Work {
     Numbers { call: u32, next: u64, count: u64, fail_after: Option<u64> },
     Upload { call: u32, digest: Digest },
-    Echo { call: u32, waiting: VecDeque<Bytes>, echoed: u64, done: bool },
+    Echo(Echo),
+}
+
+struct Echo {
+    call: u32,
+    waiting: VecDeque<Bytes>,
+    echoed: u64,
+    /// Echoed, and not consumed yet.
+    owed: u32,
+    done: bool,
 }
 
 /// The server's end of one connection.
@@ -50,8 +59,9 @@ impl App for Server {
                 self.streams.remove(&stream);
             }
             Action::StreamFailed { stream, error } => {
-                if let Some(Work::Numbers { call, .. } | Work::Upload { call, .. } | Work::Echo { call, .. }) =
-                    self.streams.remove(&stream)
+                if let Some(
+                    Work::Numbers { call, .. } | Work::Upload { call, .. } | Work::Echo(Echo { call, .. }),
+                ) = self.streams.remove(&stream)
                 {
                     // Answered or aborted calls take no result any more.
                     link.respond(call, Err(&format!("the stream failed: {error}"))).unwrap_or_default();
@@ -73,21 +83,9 @@ impl App for Server {
         let Some(stream) = self.ready.pop_first() else { return false };
         match self.streams.get_mut(&stream) {
             Some(Work::Numbers { .. }) => self.count(link, now, stream),
-            Some(Work::Echo { call, waiting, echoed, done }) => {
-                while let Some(item) = waiting.front() {
-                    let words = [b"Echo: ".as_slice(), item].concat();
-                    if link.write(now, stream, words.into()).is_err() {
-                        // It waits for room: `Writable` brings us back.
-                        return true;
-                    }
-                    // Only now: a client that does not read its echo gets no credit to send more.
-                    link.consume(now, stream);
-                    waiting.pop_front();
-                    *echoed = echoed.saturating_add(1);
-                }
-                if *done {
-                    link.finish(now, stream);
-                    link.respond(*call, Ok(format!("{echoed} echoed").into())).unwrap_or_default();
+            Some(Work::Echo(echo)) => {
+                if echo.turn(link, now, stream) {
+                    self.ready.insert(stream);
                 }
             }
             Some(Work::Upload { .. }) | None => {}
@@ -116,9 +114,9 @@ impl Server {
                 (shape, Work::Upload { call, digest: Digest::default() })
             }
             b"echo" => {
-                let shape =
-                    Shape { window: ECHO_WINDOW, ..Shape::items(Direction::Both(Role::Responder)) };
-                (shape, Work::Echo { call, waiting: VecDeque::new(), echoed: 0, done: false })
+                let shape = Shape { window: ECHO_WINDOW, ..Shape::items(Direction::Both(Role::Responder)) };
+                let waiting = VecDeque::new();
+                (shape, Work::Echo(Echo { call, waiting, echoed: 0, owed: 0, done: false }))
             }
             _ => {
                 let reason = "no such method: there are numbers, upload and echo";
@@ -139,8 +137,8 @@ impl Server {
                 digest.update(&data);
                 link.consume(now, stream);
             }
-            Some(Work::Echo { waiting, .. }) => {
-                waiting.push_back(data);
+            Some(Work::Echo(echo)) => {
+                echo.waiting.push_back(data);
                 self.ready.insert(stream);
             }
             Some(Work::Numbers { .. }) | None => link.consume(now, stream),
@@ -153,8 +151,8 @@ impl Server {
                 let value = format!("{} bytes, FNV-1a {:016x}", digest.length, digest.state);
                 link.respond(*call, Ok(value.into())).unwrap_or_default();
             }
-            Some(Work::Echo { done, .. }) => {
-                *done = true;
+            Some(Work::Echo(echo)) => {
+                echo.done = true;
                 self.ready.insert(stream);
             }
             Some(Work::Numbers { .. }) | None => {}
@@ -185,6 +183,38 @@ impl Server {
             return link.respond(call, Ok(format!("{count} numbers").into())).unwrap_or_default();
         }
         self.ready.insert(stream);
+    }
+}
+
+impl Echo {
+    /// Echoes what waits. Whether there is more to do once that is on its way.
+    fn turn(&mut self, link: &mut Link, now: Instant, stream: u32) -> bool {
+        let before = self.owed;
+        while let Some(item) = self.waiting.front() {
+            let words = [b"Echo: ".as_slice(), item].concat();
+            if link.write(now, stream, words.into()).is_err() {
+                // It waits for room: `Writable` brings us back.
+                return false;
+            }
+            self.waiting.pop_front();
+            self.owed = self.owed.saturating_add(1);
+        }
+        if self.owed > before {
+            return true;
+        }
+        // Only now, and in one go: a client that does not read its echo gets no credit to send more.
+        if self.owed >= ECHO_WINDOW {
+            for _ in 0..std::mem::take(&mut self.owed) {
+                self.echoed = self.echoed.saturating_add(1);
+                link.consume(now, stream);
+            }
+        }
+        if self.done {
+            let echoed = self.echoed.saturating_add(self.owed.into());
+            link.finish(now, stream);
+            link.respond(self.call, Ok(format!("{echoed} echoed").into())).unwrap_or_default();
+        }
+        false
     }
 }
 

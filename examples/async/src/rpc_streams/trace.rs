@@ -39,30 +39,27 @@ impl Whole for Transmit {
 
 impl Trace {
     /// One message of `sender` on a channel.
-    pub(crate) fn frame(self, sender: Role, channel: u32, message: &impl Whole) {
-        let line = || {
-            let sender = match sender {
-                Role::Initiator => "client -> server",
-                Role::Acceptor => "server -> client",
-            };
-            if channel == CONTROL {
-                format!("{sender}  control    {}", told(&message.whole()))
-            } else {
-                format!("{sender}  stream {channel:<3} {}", moved(&message.whole()))
-            }
-        };
-        self.line(line);
-    }
-
-    /// A line of the program's own between the frames.
     #[expect(clippy::print_stdout, reason = "a program that shows what passes")]
-    pub(crate) fn line(self, line: impl FnOnce() -> String) {
+    pub(crate) fn frame(self, sender: Role, channel: u32, message: &impl Whole) {
         match self {
             Self::Off => {}
-            Self::Output => println!("{}", line()),
-            Self::Error => eprintln!("{}", line()),
+            Self::Output => println!("{}", line(sender, channel, &message.whole())),
+            Self::Error => eprintln!("{}", line(sender, channel, &message.whole())),
         }
     }
+}
+
+fn line(sender: Role, channel: u32, message: &[u8]) -> String {
+    let sender = match sender {
+        Role::Initiator => "client -> server",
+        Role::Acceptor => "server -> client",
+    };
+    let line = if channel == CONTROL {
+        format!("{sender}  control    {}", told(message))
+    } else {
+        format!("{sender}  stream {channel:<3} {}", moved(message))
+    };
+    line.trim_end().to_owned()
 }
 
 /// A message of the control channel.
@@ -111,16 +108,19 @@ fn moved(message: &[u8]) -> String {
         },
         kind => format!("type {} {id}", kind.as_u8()),
     }
-    .trim_end()
-    .to_owned()
 }
 
 /// A payload as text: short, and without control characters.
-pub(crate) fn shown(payload: &[u8]) -> String {
+fn shown(payload: &[u8]) -> String {
     match payload.get(..SHOWN) {
         Some(start) if payload.len() > SHOWN => {
             format!("{}… ({} bytes)", start.escape_ascii(), payload.len())
         }
         Some(_) | None => payload.escape_ascii().to_string(),
     }
+}
+
+/// What the peer says, whole, for a terminal: it must not be able to drive it.
+pub(crate) fn plain(words: &[u8]) -> String {
+    String::from_utf8_lossy(words).replace(char::is_control, "\u{fffd}")
 }
