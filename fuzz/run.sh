@@ -22,7 +22,7 @@ for name in "${targets[@]}"; do
     log=$target/$name.log
     mkdir -p "$corpus" "seeds/$name" "artifacts/$name"
     result=ok
-    nice "$target/$triple/release/$name" "$corpus" "seeds/$name" -max_total_time="$seconds" -max_len=2048 -rss_limit_mb=1024 \
+    nice "$target/$triple/release/$name" "$corpus" "seeds/$name" -max_total_time="$seconds" -max_len=2048 -len_control=0 -rss_limit_mb=1024 \
         -artifact_prefix="artifacts/$name/" -print_final_stats=1 >"$log" 2>&1 || { result=FAILED failed=1; }
     last=$(grep -aE 'cov: [0-9]+' "$log" | tail -1 || true)
     field() { sed -n "s/.* $1: \([0-9]*\).*/\1/p" <<<"$last"; }

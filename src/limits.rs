@@ -37,6 +37,8 @@ pub const REFS: usize = 4_000_000;
 pub const ADVERTISEMENT: usize = 1 << 30;
 /// Git: capabilities in one list.
 pub const CAPABILITIES: usize = 1024;
+/// Git: bytes of one capability's value that is written: with the longest ref name it fits into a packet.
+pub const CAPABILITY_VALUE: usize = 8192;
 /// Git: bytes of the request line's path, and of its host.
 pub const REQUEST_PATH: usize = 4096;
 /// Git: `want` lines of one fetch, repeated ones included.

@@ -240,7 +240,7 @@ fn cut_everywhere(input: &[u8], border: usize, seed: u64, new: impl Fn() -> Box<
             |most: usize| [split(&mut rng, before, most), split(&mut rng, behind, most)].concat();
         let halves = [before, behind].map(Bytes::copy_from_slice);
         let whole = run(new(), &halves, true);
-        for pieces in [pieces(1), pieces(9), pieces(70)] {
+        for pieces in [pieces(1), pieces(9 + cut % 2 * 60)] {
             let again = run(new(), &pieces, true);
             assert_eq!((&again.ends, &again.handed), (&whole.ends, &whole.handed), "cut at {cut}");
             // Where the peer's verdict is there at once, less is sent to it.

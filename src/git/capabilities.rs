@@ -29,6 +29,12 @@ pub enum CapabilityError {
     /// A name or value that would break the line it is written to (T17).
     #[error("a capability cannot hold NUL, LF, CR or a space")]
     Byte,
+    /// A value that is too long to be written.
+    #[error("a capability's value is longer than the limit of {limit} bytes")]
+    TooLong {
+        /// [`limits::CAPABILITY_VALUE`].
+        limit: usize,
+    },
 }
 
 /// A list of capabilities, in the order in which they were given; a name may occur several times (`symref`).
@@ -89,10 +95,14 @@ impl Capabilities {
     /// Appends `name=value`.
     ///
     /// # Errors
-    /// [`CapabilityError::Byte`] when the value would break the line.
+    /// [`CapabilityError::Byte`] when the value would break the line, [`CapabilityError::TooLong`] when it might not
+    /// fit into one.
     pub fn push_value(&mut self, name: &'static str, value: &[u8]) -> Result<(), CapabilityError> {
         if value.iter().any(|byte| matches!(byte, 0 | b'\n' | b'\r' | b' ')) {
             return Err(CapabilityError::Byte);
+        }
+        if value.len() > limits::CAPABILITY_VALUE {
+            return Err(CapabilityError::TooLong { limit: limits::CAPABILITY_VALUE });
         }
         let value = Some(Bytes::copy_from_slice(value));
         self.0.push(Capability { name: Bytes::from_static(name.as_bytes()), value });
@@ -159,5 +169,9 @@ mod tests {
         for bad in [&b"a b"[..], b"a\0", b"a\n", b"\r"] {
             assert_eq!(Capabilities::new().push_value("agent", bad), Err(CapabilityError::Byte));
         }
+        let limit = limits::CAPABILITY_VALUE;
+        let long = alloc::vec![b'a'; limit + 1];
+        assert_eq!(Capabilities::new().push_value("agent", &long), Err(CapabilityError::TooLong { limit }));
+        assert_eq!(Capabilities::new().push_value("agent", &long[1..]), Ok(()));
     }
 }

@@ -8,7 +8,7 @@
 //!   fetch/push client        upload-pack, receive-pack
 //! ```
 //!
-//! - [`Client`] and [`Server`] carry the Git machines over a [`port::Duplex`](crate::port::Duplex), one operation
+//! - [`Client`] and [`Server`] carry the Git machines over a [`port::Duplex`], one operation
 //!   after another on one port. Their actions are the Git machines' own; their verbs are the Git machines' own
 //!   too, reached through [`Client::fetch`], [`Client::push`], [`Server::fetch`], [`Server::push`].
 //! - [`TwoWaySync`] makes two repositories agree: objects before refs, refs only from the value the plan saw, and

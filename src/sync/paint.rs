@@ -12,7 +12,8 @@
 //! its root; where a clock was wrong, the correction follows later. Each colour of each pair passes each commit
 //! once, so cycles end too.
 
-use alloc::collections::{BTreeMap, BinaryHeap};
+use alloc::collections::BinaryHeap;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Ancestry;
@@ -102,9 +103,72 @@ impl Counts {
     }
 }
 
+/// The paints of the commits that a group has seen, found by number: an open table, at most half full. The numbers are
+/// our own and follow each other, so no peer can make them collide.
+#[derive(Debug, Default)]
+struct Paints {
+    /// The place in `entries` and one more; 0 is free. Its length is a power of two, or 0.
+    slots: Vec<usize>,
+    entries: Vec<(Node, Paint)>,
+}
+
+impl Paints {
+    fn find(&self, node: Node) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut slot = scatter(node) & mask;
+        loop {
+            let place = self.slots.get(slot)?.checked_sub(1)?;
+            if self.entries.get(place)?.0 == node {
+                return Some(place);
+            }
+            slot = slot.wrapping_add(1) & mask;
+        }
+    }
+
+    fn get(&self, node: Node) -> Option<&Paint> {
+        self.entries.get(self.find(node)?).map(|(_, paint)| paint)
+    }
+
+    fn get_mut(&mut self, node: Node) -> Option<&mut Paint> {
+        let place = self.find(node)?;
+        self.entries.get_mut(place).map(|(_, paint)| paint)
+    }
+
+    fn insert(&mut self, node: Node) {
+        if self.find(node).is_some() {
+            return;
+        }
+        self.entries.push((node, Paint::default()));
+        if self.entries.len().saturating_mul(2) > self.slots.len() {
+            self.slots = vec![0; self.slots.len().saturating_mul(2).max(256)];
+            for (at, (node, _)) in (1..).zip(&self.entries) {
+                occupy(&mut self.slots, *node, at);
+            }
+        } else {
+            occupy(&mut self.slots, node, self.entries.len());
+        }
+    }
+}
+
+/// Takes the first free slot for a number that is not there; there is one.
+fn occupy(slots: &mut [usize], node: Node, at: usize) {
+    let mask = slots.len().saturating_sub(1);
+    let mut slot = scatter(node) & mask;
+    while slots.get(slot).is_some_and(|taken| *taken != 0) {
+        slot = slot.wrapping_add(1) & mask;
+    }
+    if let Some(free) = slots.get_mut(slot) {
+        *free = at;
+    }
+}
+
+fn scatter(node: Node) -> usize {
+    usize::try_from(node.wrapping_mul(0x9e37_79b1) >> 4).unwrap_or(0)
+}
+
 #[derive(Debug)]
 pub(super) struct Group {
-    paints: BTreeMap<Node, Paint>,
+    paints: Paints,
     /// Loaded commits with something to pass on, newest first.
     ready: BinaryHeap<(i64, Node)>,
     /// Loaded commits that are too old to be expanded before those that wait are loaded, with their pairs.
@@ -124,7 +188,7 @@ impl Group {
     /// At most [`PAIRS`] pairs of different commits: local, remote.
     pub(super) fn new(tips: &[(Node, Node)]) -> Self {
         let mut this = Self {
-            paints: BTreeMap::new(),
+            paints: Paints::default(),
             ready: BinaryHeap::new(),
             deferred: Vec::new(),
             waiting: Vec::new(),
@@ -136,14 +200,18 @@ impl Group {
         };
         for (pair, (local, remote)) in tips.iter().enumerate().take(PAIRS) {
             this.open |= bit(pair);
-            let here = this.paints.entry(*local).or_default();
-            here.local |= bit(pair);
-            here.local_tip |= bit(pair);
-            let there = this.paints.entry(*remote).or_default();
-            there.remote |= bit(pair);
-            there.remote_tip |= bit(pair);
+            this.paints.insert(*local);
+            if let Some(here) = this.paints.get_mut(*local) {
+                here.local |= bit(pair);
+                here.local_tip |= bit(pair);
+            }
+            this.paints.insert(*remote);
+            if let Some(there) = this.paints.get_mut(*remote) {
+                there.remote |= bit(pair);
+                there.remote_tip |= bit(pair);
+            }
         }
-        this.waiting = this.paints.keys().copied().collect();
+        this.waiting = this.paints.entries.iter().map(|(node, _)| *node).collect();
         for node in this.waiting.clone() {
             this.recount(node, true);
         }
@@ -168,7 +236,7 @@ impl Group {
             self.waiting.sort_unstable();
             self.waiting.dedup();
             let (open, paints) = (self.open, &self.paints);
-            self.waiting.retain(|node| paints.get(node).is_some_and(|p| (p.local | p.remote) & open != 0));
+            self.waiting.retain(|node| paints.get(*node).is_some_and(|p| (p.local | p.remote) & open != 0));
             if !self.waiting.is_empty() {
                 wanted.extend_from_slice(&self.waiting);
                 return;
@@ -189,7 +257,7 @@ impl Group {
                 Known::Absent => {
                     self.recount(node, false);
                     // What is no commit has no ancestors and is nobody's.
-                    let tips = self.paints.get(&node).map_or(0, |paint| paint.local_tip | paint.remote_tip);
+                    let tips = self.paints.get(node).map_or(0, |paint| paint.local_tip | paint.remote_tip);
                     self.open &= !tips;
                 }
             }
@@ -201,7 +269,7 @@ impl Group {
     fn round(&mut self, history: &History) {
         let mut bounds = Bounds { waiting: 0, time: 0 };
         for node in &self.waiting {
-            let pairs = self.paints.get(node).map_or(0, |paint| paint.local | paint.remote);
+            let pairs = self.paints.get(*node).map_or(0, |paint| paint.local | paint.remote);
             bounds.raise(pairs & self.open, i64::MAX);
         }
         let (ready, open) = (&mut self.ready, self.open);
@@ -213,7 +281,7 @@ impl Group {
             stays && pairs & open != 0
         });
         while let Some((time, node)) = self.ready.pop() {
-            let Some(paint) = self.paints.get_mut(&node) else { continue };
+            let Some(paint) = self.paints.get_mut(node) else { continue };
             let local = paint.local & self.open & !paint.sent_local;
             let remote = paint.remote & self.open & !paint.sent_remote;
             if local | remote == 0 {
@@ -243,7 +311,8 @@ impl Group {
         bounds: &mut Bounds,
         time: i64,
     ) {
-        let paint = self.paints.entry(parent).or_default();
+        self.paints.insert(parent);
+        let Some(paint) = self.paints.get_mut(parent) else { return };
         if local & !paint.local == 0 && remote & !paint.remote == 0 {
             return;
         }
@@ -271,7 +340,7 @@ impl Group {
 
     /// Brings the frontiers up to date with one commit.
     fn recount(&mut self, node: Node, alive: bool) {
-        let Some(paint) = self.paints.get_mut(&node) else { return };
+        let Some(paint) = self.paints.get_mut(node) else { return };
         let now = if alive { paint.unsettled(self.open) } else { 0 };
         let before = core::mem::replace(&mut paint.counted, now);
         self.frontier.add(now & !before);

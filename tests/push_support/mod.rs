@@ -1,5 +1,5 @@
 //! What the push tests share: packets by hand, the recorded conversations, throw-away repositories.
-#![allow(dead_code, unreachable_pub, unused_imports)]
+#![allow(clippy::panic, dead_code, unreachable_pub, unused_imports)]
 
 #[path = "../real_git/mod.rs"]
 mod real_git;

@@ -86,7 +86,7 @@ impl TwoWaySync {
         Ok(())
     }
 
-    /// One result for each command of [`Action::UpdateRefs`], in its order.
+    /// One result for each command of [`Action::UpdateRefs`](super::Action::UpdateRefs), in its order.
     ///
     /// # Errors
     /// [`Misuse`].

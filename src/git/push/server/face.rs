@@ -146,7 +146,7 @@ impl Error {
     pub const fn blame(&self) -> Blame {
         match self {
             Self::Session(error) => error.blame(),
-            Self::Capability(CapabilityError::Byte) => Blame::Caller,
+            Self::Capability(CapabilityError::Byte | CapabilityError::TooLong { .. }) => Blame::Caller,
             Self::Capability(_) | Self::Command { .. } | Self::Format { .. } | Self::PushOption { .. } => {
                 Blame::Peer
             }
