@@ -4,10 +4,6 @@
 //! What a real driver must hold, this one asserts: an object is stored only with everything it reaches, and a ref
 //! moves only from its old value and only to an object that is there.
 #![allow(dead_code, unreachable_pub)]
-<<<<<<< HEAD
-#![allow(unreachable_pub)]
-=======
->>>>>>> main
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
