@@ -160,11 +160,14 @@ fn rpc_20_a_stream_too_many_aborts_its_call_and_a_wrong_number_ends_the_link() {
     assert_eq!(server.open_stream(NOW, 1, sends()), Err(Misuse::TooManyStreams { limit: 1 }));
 }
 
+/// Something that a peer does.
+type Act = dyn Fn(&mut Link) -> Result<(), Error>;
+
 /// T5: control frames and channel messages that change nothing.
 #[test]
 fn rpc_22_messages_without_effect_are_counted_and_time_refills() {
     let late = frame(FrameType::Data, 0, b"x");
-    let useless: [&dyn Fn(&mut Link) -> Result<(), Error>; 6] = [
+    let useless: [&Act; 6] = [
         &|link| link.handle_message(NOW, ready()),
         &|link| link.handle_message(NOW, bytes("\x12\0\0\0\x63\0")),
         &|link| link.handle_message(NOW, bytes("\x13\0\0\0\x63")),
