@@ -166,14 +166,13 @@ type Act = dyn Fn(&mut Link) -> Result<(), Error>;
 /// T5: control frames and channel messages that change nothing.
 #[test]
 fn rpc_22_messages_without_effect_are_counted_and_time_refills() {
-    let late = frame(FrameType::Data, 0, b"x");
     let useless: [&Act; 6] = [
         &|link| link.handle_message(NOW, ready()),
         &|link| link.handle_message(NOW, bytes("\x12\0\0\0\x63\0")),
         &|link| link.handle_message(NOW, bytes("\x13\0\0\0\x63")),
         &|link| link.handle_channel_message(NOW, 99, frame(FrameType::End, 0, b"")),
         &|link| link.handle_channel_message(NOW, 98, Bytes::new()),
-        &|link| link.handle_channel_message(NOW, 2, late.clone()),
+        &|link| link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b"x")),
     ];
     for act in useless {
         let mut link = client(0, |config| config.ignored = Budget::new(3, 10));
