@@ -16,7 +16,7 @@ pub enum Action {
     Data(Bytes),
     /// The peer's direction is done; nothing more will come from it.
     PeerDone,
-    /// There is room again after `write` was refused as [`WriteError::Full`].
+    /// There is room again after `write` was refused as [`WriteError::Full`](super::WriteError::Full).
     Writable,
     /// The stream is over, and all went well. Terminal.
     Finished,
