@@ -29,8 +29,6 @@ use session::{Action, Session};
 /// Pieces of input that wait for the main thread, of at most 64 KiB each: more than a window. So the reader does not
 /// stop while the main thread is in a write, and two sides that both write do not wait for each other.
 const WAITING: usize = 32;
-/// A peer that takes nothing for so long is given up.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Reads the socket until its end. An empty piece is the end.
 fn read_all(mut socket: TcpStream) -> Inbox<io::Result<Bytes>> {
@@ -94,7 +92,7 @@ fn transfer(task: &Task, clock: Clock, socket: &mut TcpStream, file: File, sessi
                 session.stored(clock.now());
             }),
             Some(Action::Complete) => file.sync_all().map(|()| session.accept(clock.now())),
-            Some(Action::Finished) => break Ok(progress.done()),
+            Some(Action::Finished) => break progress.done(),
             Some(Action::Failed(error)) => break Err(cli::failed(task, &error, trouble.as_ref()).into()),
             None => {
                 let left = clock.left(session.poll_timeout()).unwrap_or(Duration::MAX);
@@ -139,7 +137,7 @@ fn run(task: Task) -> Outcome<()> {
     };
     // Every message is whole, so there is nothing to gain from waiting for more, and credit would wait.
     socket.set_nodelay(true)?;
-    socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    socket.set_write_timeout(Some(cli::WRITE_TIMEOUT))?;
     transfer(&task, clock, &mut socket, file, session)
 }
 

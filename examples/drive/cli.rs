@@ -1,6 +1,7 @@
 //! What the three drivers on TCP have in common besides the session: the command line, the clock, what they say.
 
-#![allow(unreachable_pub)]
+// Each driver uses most of it.
+#![allow(dead_code, unreachable_pub)]
 
 use std::error::Error;
 use std::io::Write as _;
@@ -17,6 +18,8 @@ pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// 512 KiB cover a round trip of 4 ms at 1 Gbit/s. Both sides need the same values.
 pub const CONFIG: Config = Config { window: 512 << 10, chunk: 64 << 10 };
+/// A peer that takes nothing for so long is given up.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a peer may take to hang up once the transfer is over.
 pub const LINGER: Duration = Duration::from_secs(5);
 /// What the peer is told when this side's file fails.
@@ -97,6 +100,13 @@ impl Clock {
         Instant::from_micros(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
+    /// How long to wait for the socket: until the session's deadline, and while something is being written no longer
+    /// than [`WRITE_TIMEOUT`].
+    pub fn patience(self, deadline: Option<Instant>, writing: bool) -> Option<Duration> {
+        let left = self.left(deadline);
+        if writing { Some(left.unwrap_or(WRITE_TIMEOUT).min(WRITE_TIMEOUT)) } else { left }
+    }
+
     /// How long until `deadline`; `None` is for ever.
     pub fn left(self, deadline: Option<Instant>) -> Option<Duration> {
         deadline.map(|deadline| deadline.saturating_duration_since(self.now()))
@@ -130,8 +140,9 @@ impl Progress {
     }
 
     /// That was all.
-    pub fn done(&self) {
+    pub fn done(&self) -> Outcome<()> {
         eprintln!("{} {} bytes, done", self.verb, self.bytes);
+        Ok(())
     }
 }
 

@@ -138,7 +138,8 @@ impl Session {
         Ok(Self { mux, stream, side, chunk, cause: None })
     }
 
-    /// Bytes of the peer, in any split. What is wrong with them shows as the last action.
+    /// Bytes of the peer, in any split. What is wrong with them shows as the last action. Who reads on only when
+    /// [`Self::poll_action`] has nothing more, as the drivers do, never holds more than one piece of input.
     pub fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
         let _ = self.mux.handle_bytes(now, bytes);
         self.unpack(now);
@@ -218,11 +219,6 @@ impl Session {
     /// minute; a receiver waits for a silent sender as long as the connection stands.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.stream.poll_timeout()
-    }
-
-    /// Whether to read on.
-    pub fn wants_input(&self) -> bool {
-        self.mux.wants_input() && self.stream.wants_input()
     }
 
     /// Moves what has come from the mux to the stream.
