@@ -135,26 +135,33 @@ async fn transfer(
             trouble = Some(error);
         }
     };
-    // The last words go out, and the peer hangs up: a socket closed with input unread would be a reset.
-    let hang_up = async {
-        loop {
-            while out.has_remaining() {
-                write(&mut output, &mut out).await?;
-            }
-            let Some(message) = session.poll_transmit() else { break };
-            out = message;
-        }
-        output.shutdown(Shutdown::Write)?;
-        while !read(&mut input).await?.is_empty() {}
-        io::Result::Ok(())
-    };
     // However that goes: the transfer is over.
-    let _ = race(hang_up, async {
+    let late = async {
         Timer::after(cli::LINGER).await;
         Ok(())
-    })
-    .await;
+    };
+    let _ = race(hang_up(&mut session, &mut input, &mut output, out), late).await;
     result
+}
+
+/// The last words go out, and the peer hangs up: a socket closed with input unread would be a reset, which can
+/// overtake them.
+async fn hang_up(
+    session: &mut Session,
+    input: &mut TcpStream,
+    output: &mut TcpStream,
+    mut out: Transmit,
+) -> io::Result<()> {
+    loop {
+        while out.has_remaining() {
+            write(output, &mut out).await?;
+        }
+        let Some(message) = session.poll_transmit() else { break };
+        out = message;
+    }
+    output.shutdown(Shutdown::Write)?;
+    while !read(input).await?.is_empty() {}
+    Ok(())
 }
 
 async fn run(task: Task) -> Outcome<()> {

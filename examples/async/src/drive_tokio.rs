@@ -115,24 +115,32 @@ async fn transfer(
             trouble = Some(error);
         }
     };
-    // The last words go out, and the peer hangs up: a socket closed with input unread would be a reset.
-    let hang_up = async {
-        loop {
-            while out.has_remaining() {
-                output.write_buf(&mut out).await?;
-            }
-            let Some(message) = session.poll_transmit() else { break };
-            out = message;
-        }
-        output.shutdown().await?;
-        while input.read_buf(&mut buffer).await? > 0 {
-            buffer.clear();
-        }
-        io::Result::Ok(())
-    };
     // However that goes: the transfer is over.
-    let _ = timeout(cli::LINGER, hang_up).await;
+    let _ = timeout(cli::LINGER, hang_up(&mut session, &mut input, &mut output, out)).await;
     result
+}
+
+/// The last words go out, and the peer hangs up: a socket closed with input unread would be a reset, which can
+/// overtake them.
+async fn hang_up(
+    session: &mut Session,
+    input: &mut ReadHalf<'_>,
+    output: &mut WriteHalf<'_>,
+    mut out: Transmit,
+) -> io::Result<()> {
+    loop {
+        while out.has_remaining() {
+            output.write_buf(&mut out).await?;
+        }
+        let Some(message) = session.poll_transmit() else { break };
+        out = message;
+    }
+    output.shutdown().await?;
+    let mut rest = BytesMut::with_capacity(64 << 10);
+    while input.read_buf(&mut rest).await? > 0 {
+        rest.clear();
+    }
+    Ok(())
 }
 
 async fn run(task: Task) -> Outcome<()> {
