@@ -11,7 +11,7 @@
 //! ```text
 //!                  peer            a Git session over a port; the two-way sync of two repositories
 //!          ┌────────┴────────┐
-//!          │                sync   the decision table, ancestry, the plan
+//!         rpc               sync   control channel, calls and their streams, mux │ the decision table, the plan
 //!    port, stream           git    object ids, refs, advertisement; fetch and push, client and server
 //!        frame              pkt    5-byte header and carrier │ pkt-line and sideband
 //!          └────────┬────────┘

@@ -21,12 +21,14 @@ use portline::rpc::{Action, Config, Error, Fallback, Link, Role};
 use portline::stream::{Direction, Role as StreamRole, Shape};
 use portline::{Instant, Transmit};
 
+/// What the application does with an action.
+type App = dyn FnMut(&mut Link, Instant, Action);
+
 /// One side: a link whose channels are those of a mux. This is all the glue that there is.
 struct Side {
     link: Link,
     mux: Mux,
-    /// What the application does with an action.
-    app: Box<dyn FnMut(&mut Link, Instant, Action)>,
+    app: Box<App>,
     closed: usize,
 }
 

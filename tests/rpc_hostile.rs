@@ -160,17 +160,19 @@ fn rpc_20_a_stream_too_many_aborts_its_call_and_a_wrong_number_ends_the_link() {
     assert_eq!(server.open_stream(NOW, 1, sends()), Err(Misuse::TooManyStreams { limit: 1 }));
 }
 
+/// Something that a peer does.
+type Act = dyn Fn(&mut Link) -> Result<(), Error>;
+
 /// T5: control frames and channel messages that change nothing.
 #[test]
 fn rpc_22_messages_without_effect_are_counted_and_time_refills() {
-    let late = frame(FrameType::Data, 0, b"x");
-    let useless: [&dyn Fn(&mut Link) -> Result<(), Error>; 6] = [
+    let useless: [&Act; 6] = [
         &|link| link.handle_message(NOW, ready()),
         &|link| link.handle_message(NOW, bytes("\x12\0\0\0\x63\0")),
         &|link| link.handle_message(NOW, bytes("\x13\0\0\0\x63")),
         &|link| link.handle_channel_message(NOW, 99, frame(FrameType::End, 0, b"")),
         &|link| link.handle_channel_message(NOW, 98, Bytes::new()),
-        &|link| link.handle_channel_message(NOW, 2, late.clone()),
+        &|link| link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b"x")),
     ];
     for act in useless {
         let mut link = client(0, |config| config.ignored = Budget::new(3, 10));

@@ -195,26 +195,10 @@ impl Calling {
         let (writer, reader) = Self::sides(direction);
         let open = next.attached[writer].is_some() && next.streams[writer] == 0;
         let possible = match event {
-            Event::SendControl(end) => {
-                let message = next.ends[end].poll_transmit().map(Transmit::into_bytes);
-                message.map(|message| next.control[end].push_back(message)).is_some()
-            }
-            Event::SendStream(end) => {
-                let message = next.ends[end].poll_channel_transmit(2).map(Transmit::into_bytes);
-                message.map(|message| next.stream[end].push_back(message)).is_some()
-            }
-            Event::ArriveControl(end) => next.control[end].pop_front().is_some_and(|message| {
-                let _: Result<(), Error> = next.ends[1 - end].handle_message(NOW, message);
-                true
-            }),
-            // The stream's channel is there once OPEN has come.
-            Event::ArriveStream(end) if next.attached[1 - end].is_some() => {
-                next.stream[end].pop_front().is_some_and(|message| {
-                    let _: Result<(), Error> = next.ends[1 - end].handle_channel_message(NOW, 2, message);
-                    true
-                })
-            }
-            Event::ArriveStream(_) => false,
+            Event::SendControl(_)
+            | Event::SendStream(_)
+            | Event::ArriveControl(_)
+            | Event::ArriveStream(_) => next.transport(event),
             Event::Write if open && !next.finished && next.written < ITEMS => {
                 next.written += 1;
                 next.ends[writer].write(NOW, 2, bytes("i")).is_ok()
@@ -268,6 +252,33 @@ impl Calling {
         next.drain();
         next.check();
         Some(next)
+    }
+
+    /// A message is put on its way, or arrives.
+    fn transport(&mut self, event: Event) -> bool {
+        match event {
+            Event::SendControl(end) => {
+                let message = self.ends[end].poll_transmit().map(Transmit::into_bytes);
+                message.map(|message| self.control[end].push_back(message)).is_some()
+            }
+            Event::SendStream(end) => {
+                let message = self.ends[end].poll_channel_transmit(2).map(Transmit::into_bytes);
+                message.map(|message| self.stream[end].push_back(message)).is_some()
+            }
+            Event::ArriveControl(end) => self.control[end].pop_front().is_some_and(|message| {
+                let _: Result<(), Error> = self.ends[1 - end].handle_message(NOW, message);
+                true
+            }),
+            // The stream's channel is there once OPEN has come.
+            Event::ArriveStream(end) if self.attached[1 - end].is_some() => {
+                self.stream[end].pop_front().is_some_and(|message| {
+                    let _: Result<(), Error> = self.ends[1 - end].handle_channel_message(NOW, 2, message);
+                    true
+                })
+            }
+            Event::ArriveStream(_) => false,
+            _ => false,
+        }
     }
 
     fn drain(&mut self) {

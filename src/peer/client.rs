@@ -10,13 +10,12 @@
 
 use alloc::boxed::Box;
 
-use bytes::Bytes;
-
 use super::Config;
 use super::link::{Carried, Link};
+use super::session::{self, Session, session_face};
 use crate::git::{Misuse, fetch, push};
+use crate::port;
 use crate::time::Instant;
-use crate::{Transmit, port};
 
 /// What happened, or what the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +42,7 @@ enum Operation {
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Client {
-    link: Link,
-    operation: Operation,
+    session: Session<Operation>,
 }
 
 impl Client {
@@ -53,7 +51,7 @@ impl Client {
     /// # Errors
     /// What is wrong with the port's config.
     pub fn new(config: &Config, now: Instant) -> Result<Self, port::ConfigError> {
-        Ok(Self { link: config.open(now)?, operation: Operation::Idle })
+        Ok(Self { session: Session { link: config.open(now)?, operation: Operation::Idle } })
     }
 
     /// Starts a fetch. `config.request` says what is asked of the server; it should be there.
@@ -62,7 +60,7 @@ impl Client {
     /// [`Misuse::NotAsked`] while another operation runs, [`Misuse::Ended`] when the port has ended.
     pub fn begin_fetch(&mut self, now: Instant, config: fetch::client::Config) -> Result<(), Misuse> {
         self.idle(now, "begin_fetch")?;
-        self.operation = Operation::Fetch(Box::new(fetch::client::Client::new(config, now)));
+        self.session.operation = Operation::Fetch(Box::new(fetch::client::Client::new(config, now)));
         Ok(())
     }
 
@@ -72,15 +70,15 @@ impl Client {
     /// As [`Self::begin_fetch`].
     pub fn begin_push(&mut self, now: Instant, config: push::client::Config) -> Result<(), Misuse> {
         self.idle(now, "begin_push")?;
-        self.operation = Operation::Push(Box::new(push::client::Client::new(config, now)));
+        self.session.operation = Operation::Push(Box::new(push::client::Client::new(config, now)));
         Ok(())
     }
 
     fn idle(&mut self, now: Instant, verb: &'static str) -> Result<(), Misuse> {
-        self.link.at(now);
-        match self.operation {
-            Operation::Idle if self.link.fault().is_none() => {
-                self.link.begin();
+        self.session.link.at(now);
+        match self.session.operation {
+            Operation::Idle if self.session.link.fault().is_none() => {
+                self.session.link.begin();
                 Ok(())
             }
             Operation::Idle | Operation::Closed => Err(Misuse::Ended { verb }),
@@ -90,8 +88,8 @@ impl Client {
 
     /// The running fetch, for its verbs; `now` is their time.
     pub fn fetch(&mut self, now: Instant) -> Option<&mut fetch::client::Client> {
-        self.link.at(now);
-        match &mut self.operation {
+        self.session.link.at(now);
+        match &mut self.session.operation {
             Operation::Fetch(machine) => Some(machine),
             Operation::Idle | Operation::Push(_) | Operation::Closed => None,
         }
@@ -99,102 +97,20 @@ impl Client {
 
     /// The running push, for its verbs; `now` is their time.
     pub fn push(&mut self, now: Instant) -> Option<&mut push::client::Client> {
-        self.link.at(now);
-        match &mut self.operation {
+        self.session.link.at(now);
+        match &mut self.session.operation {
             Operation::Push(machine) => Some(machine),
             Operation::Idle | Operation::Fetch(_) | Operation::Closed => None,
         }
     }
-
-    /// Takes one whole port message.
-    ///
-    /// # Errors
-    /// What ended the port; the same error ever after.
-    pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), port::Error> {
-        self.link.handle_message(now, message);
-        self.pump();
-        self.sticky()
-    }
-
-    /// The port has closed.
-    ///
-    /// # Errors
-    /// As [`Self::handle_message`].
-    pub fn handle_closed(&mut self, now: Instant) -> Result<(), port::Error> {
-        self.link.handle_closed(now);
-        self.pump();
-        self.sticky()
-    }
-
-    /// The time of [`Self::poll_timeout`] has come. Too early is a no-op.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.link.handle_timeout(now);
-        self.operation.handle_timeout(now);
-        self.pump();
-    }
-
-    /// The next port message to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.pump();
-        self.link.poll_transmit()
-    }
-
-    /// What happened, or what the driver must do now.
-    pub fn poll_action(&mut self) -> Option<Action> {
-        self.pump();
-        if let Some(action) = self.operation.poll_action() {
-            return Some(action);
-        }
-        if let Some(fault) = self.link.fault().cloned() {
-            self.link.abandon(&mut self.operation);
-            return match self.operation {
-                Operation::Closed => None,
-                Operation::Fetch(_) | Operation::Push(_) if !self.operation.has_ended() => None,
-                Operation::Idle | Operation::Fetch(_) | Operation::Push(_) => {
-                    let last = self.operation.poll_action();
-                    last.or_else(|| {
-                        self.operation = Operation::Closed;
-                        Some(Action::Closed(fault))
-                    })
-                }
-            };
-        }
-        if self.operation.has_ended() && self.link.is_over() {
-            self.operation = Operation::Idle;
-            return Some(Action::Ready);
-        }
-        None
-    }
-
-    /// When to call [`Self::handle_timeout`]; `None` is never.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.link.poll_timeout(self.operation.poll_timeout())
-    }
-
-    /// Whether to read on.
-    #[must_use]
-    pub fn wants_input(&self) -> bool {
-        self.link.wants_input()
-    }
-
-    /// Why the port, or else a stream of the running operation, ended early: the cause of what its machine reports.
-    #[must_use]
-    pub fn cause(&self) -> Option<&port::Error> {
-        self.link.cause()
-    }
-
-    fn pump(&mut self) {
-        self.link.pump(&mut self.operation);
-        self.link.await_end(&self.operation);
-    }
-
-    fn sticky(&self) -> Result<(), port::Error> {
-        self.link.fault().cloned().map_or(Ok(()), Err)
-    }
 }
 
-impl Operation {
+session_face!(Client, Action);
+
+impl session::Operation for Operation {
+    type Action = Action;
+    const AWAITS_END: bool = true;
+
     fn poll_action(&mut self) -> Option<Action> {
         match self {
             Self::Idle | Self::Closed => None,
@@ -203,6 +119,26 @@ impl Operation {
         }
     }
 
+    fn rests(&self) -> bool {
+        matches!(self, Self::Idle)
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
+    fn close(&mut self, fault: port::Error) -> Action {
+        *self = Self::Closed;
+        Action::Closed(fault)
+    }
+
+    fn rest(&mut self, _link: &mut Link) -> Action {
+        *self = Self::Idle;
+        Action::Ready
+    }
+}
+
+impl Operation {
     fn carried(&self) -> Option<&dyn Carried> {
         match self {
             Self::Idle | Self::Closed => None,

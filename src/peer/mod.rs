@@ -20,6 +20,7 @@
 pub mod client;
 mod link;
 pub mod server;
+mod session;
 pub mod sync;
 
 pub use client::Client;

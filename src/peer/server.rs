@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Config;
 use super::link::{Carried, Link};
+use super::session::{self, Session, session_face};
 use crate::git::{Misuse, Request, RequestError, fetch, push};
 use crate::pkt::{self, Packet};
 use crate::time::Instant;
@@ -85,8 +86,7 @@ enum Operation {
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Server {
-    link: Link,
-    operation: Operation,
+    session: Session<Operation>,
 }
 
 impl Server {
@@ -96,7 +96,7 @@ impl Server {
     /// What is wrong with the port's config.
     pub fn new(config: &Config, now: Instant) -> Result<Self, port::ConfigError> {
         let operation = Operation::Reception(Reception::default());
-        Ok(Self { link: config.open(now)?, operation })
+        Ok(Self { session: Session { link: config.open(now)?, operation } })
     }
 
     /// Serves the requested fetch.
@@ -105,7 +105,7 @@ impl Server {
     /// [`Misuse::NotAsked`] when no request waits for a decision.
     pub fn accept_fetch(&mut self, now: Instant, config: fetch::server::Config) -> Result<(), Misuse> {
         let input = self.decide(now, "accept_fetch")?;
-        self.operation = Operation::Fetch(Box::new(fetch::server::Server::new(config, now)));
+        self.session.operation = Operation::Fetch(Box::new(fetch::server::Server::new(config, now)));
         self.hand_over(now, input);
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Server {
     /// As [`Self::accept_fetch`].
     pub fn accept_push(&mut self, now: Instant, config: push::server::Config) -> Result<(), Misuse> {
         let input = self.decide(now, "accept_push")?;
-        self.operation = Operation::Push(Box::new(push::server::Server::new(config, now)));
+        self.session.operation = Operation::Push(Box::new(push::server::Server::new(config, now)));
         self.hand_over(now, input);
         Ok(())
     }
@@ -127,7 +127,7 @@ impl Server {
     /// As [`Self::accept_fetch`].
     pub fn refuse(&mut self, now: Instant, message: &[u8]) -> Result<(), Misuse> {
         self.decide(now, "refuse")?;
-        self.operation = Operation::Reception(Reception {
+        self.session.operation = Operation::Reception(Reception {
             input: pkt::Reader::new(),
             state: ReceptionState::Refusing(refusal(message)),
         });
@@ -136,8 +136,8 @@ impl Server {
 
     /// Takes the input behind the request line out of a reception that waits for a decision.
     fn decide(&mut self, now: Instant, verb: &'static str) -> Result<pkt::Reader, Misuse> {
-        self.link.at(now);
-        match &mut self.operation {
+        self.session.link.at(now);
+        match &mut self.session.operation {
             Operation::Reception(Reception { input, state: ReceptionState::Deciding }) => {
                 Ok(core::mem::take(input))
             }
@@ -151,17 +151,17 @@ impl Server {
     /// What came behind the request line belongs to the machine.
     fn hand_over(&mut self, now: Instant, mut input: pkt::Reader) {
         while let Some(bytes) = input.take_raw() {
-            self.operation.handle_bytes(now, bytes);
+            self.session.operation.handle_bytes(now, bytes);
         }
-        if self.link.has_ended_input() {
-            self.operation.handle_closed(now);
+        if self.session.link.has_ended_input() {
+            self.session.operation.handle_closed(now);
         }
     }
 
     /// The running upload-pack, for its verbs; `now` is their time.
     pub fn fetch(&mut self, now: Instant) -> Option<&mut fetch::server::Server> {
-        self.link.at(now);
-        match &mut self.operation {
+        self.session.link.at(now);
+        match &mut self.session.operation {
             Operation::Fetch(machine) => Some(machine),
             Operation::Reception(_) | Operation::Push(_) | Operation::Closed => None,
         }
@@ -169,94 +169,15 @@ impl Server {
 
     /// The running receive-pack, for its verbs; `now` is their time.
     pub fn push(&mut self, now: Instant) -> Option<&mut push::server::Server> {
-        self.link.at(now);
-        match &mut self.operation {
+        self.session.link.at(now);
+        match &mut self.session.operation {
             Operation::Push(machine) => Some(machine),
             Operation::Reception(_) | Operation::Fetch(_) | Operation::Closed => None,
         }
     }
-
-    /// Takes one whole port message.
-    ///
-    /// # Errors
-    /// What ended the port; the same error ever after.
-    pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), port::Error> {
-        self.link.handle_message(now, message);
-        self.pump();
-        self.sticky()
-    }
-
-    /// The port has closed.
-    ///
-    /// # Errors
-    /// As [`Self::handle_message`].
-    pub fn handle_closed(&mut self, now: Instant) -> Result<(), port::Error> {
-        self.link.handle_closed(now);
-        self.pump();
-        self.sticky()
-    }
-
-    /// The time of [`Self::poll_timeout`] has come. Too early is a no-op.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.link.handle_timeout(now);
-        self.operation.handle_timeout(now);
-        self.pump();
-    }
-
-    /// The next port message to send.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.pump();
-        self.link.poll_transmit()
-    }
-
-    /// What happened, or what the driver must do now.
-    pub fn poll_action(&mut self) -> Option<Action> {
-        self.pump();
-        if let Some(action) = self.operation.poll_action() {
-            return Some(action);
-        }
-        if let Some(fault) = self.link.fault().cloned() {
-            self.link.abandon(&mut self.operation);
-            return match self.operation {
-                Operation::Closed => None,
-                Operation::Fetch(_) | Operation::Push(_) if !self.operation.has_ended() => None,
-                Operation::Reception(_) | Operation::Fetch(_) | Operation::Push(_) => {
-                    let last = self.operation.poll_action();
-                    last.or_else(|| {
-                        self.operation = Operation::Closed;
-                        Some(Action::Closed(fault))
-                    })
-                }
-            };
-        }
-        if self.operation.has_ended() && self.link.is_over() {
-            self.link.begin();
-            self.operation = Operation::Reception(Reception::default());
-            return Some(Action::Ready);
-        }
-        None
-    }
-
-    /// When to call [`Self::handle_timeout`]; `None` is never.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.link.poll_timeout(self.operation.poll_timeout())
-    }
-
-    /// Whether to read on.
-    #[must_use]
-    pub fn wants_input(&self) -> bool {
-        self.link.wants_input()
-    }
-
-    fn pump(&mut self) {
-        self.link.pump(&mut self.operation);
-    }
-
-    fn sticky(&self) -> Result<(), port::Error> {
-        self.link.fault().cloned().map_or(Ok(()), Err)
-    }
 }
+
+session_face!(Server, Action);
 
 impl Reception {
     fn poll_action(&mut self) -> Option<Action> {
@@ -347,7 +268,10 @@ fn refusal(message: &[u8]) -> Bytes {
     line.freeze()
 }
 
-impl Operation {
+impl session::Operation for Operation {
+    type Action = Action;
+    const AWAITS_END: bool = false;
+
     fn poll_action(&mut self) -> Option<Action> {
         match self {
             Self::Reception(reception) => reception.poll_action(),
@@ -357,6 +281,27 @@ impl Operation {
         }
     }
 
+    fn rests(&self) -> bool {
+        matches!(self, Self::Reception(_))
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
+    fn close(&mut self, fault: port::Error) -> Action {
+        *self = Self::Closed;
+        Action::Closed(fault)
+    }
+
+    fn rest(&mut self, link: &mut Link) -> Action {
+        link.begin();
+        *self = Self::Reception(Reception::default());
+        Action::Ready
+    }
+}
+
+impl Operation {
     fn carried(&self) -> Option<&dyn Carried> {
         match self {
             Self::Reception(reception) => Some(reception),

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
+use super::action::Action;
 use super::config::{Config, ConfigError, Limits};
-use super::core::{Action, Core};
+use super::core::Core;
 use super::error::{Error, WriteError};
 use super::lifecycle::State;
 use crate::Transmit;
@@ -173,6 +174,17 @@ impl Endpoint {
     #[must_use]
     pub const fn core(&self) -> &Core {
         &self.core
+    }
+
+    /// The limits it was given.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Gives back the memory of queues that are empty. A stream that goes on moving would only take it again.
+    pub fn shrink(&mut self) {
+        self.core.shrink();
     }
 
     fn tell(&mut self, now: Instant) {

@@ -25,6 +25,7 @@
 //!
 //! Limits: [`Limits`] names them all. Each call costs constant work. Rules: `spec/09-stream.md`.
 
+mod action;
 mod config;
 mod core;
 mod endpoint;
@@ -36,7 +37,8 @@ mod size;
 mod stopwatch;
 pub mod window;
 
-pub use self::core::{Action, Core};
+pub use self::core::Core;
+pub use action::Action;
 pub use config::{CHUNK, Config, ConfigError, Direction, IDLE_FRAMES, Limits, Role, Shape, WINDOW};
 pub use endpoint::Endpoint;
 pub use error::{Error, WriteError};

@@ -249,3 +249,23 @@ impl SendHalf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// STREAM-25.
+    #[test]
+    fn stream_25_block_numbers_do_not_wrap() {
+        let limits = Limits::default();
+        let mut half = SendHalf::new(16, true);
+        half.sent = u32::MAX - 1;
+        for _ in 0..2 {
+            half.write(Sizing::Items, &limits, Bytes::from_static(b"x")).unwrap();
+        }
+        let last = half.poll(Sizing::Items, &limits).unwrap().unwrap();
+        assert_eq!(last.into_bytes().as_ref(), b"\0\xff\xff\xff\xfex");
+        assert_eq!(half.poll(Sizing::Items, &limits), Err(Error::IdsExhausted));
+        assert_eq!(half.sent(), u32::MAX, "which END can still tell");
+    }
+}
