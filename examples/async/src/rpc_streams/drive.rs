@@ -14,6 +14,9 @@ use crate::side::{App, Outbox, Side};
 /// Bytes of one read.
 const READ: usize = 64 << 10;
 
+/// A deadline further away than the clock can tell.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The machines' clock: it begins when the connection does.
 struct Clock(time::Instant);
 
@@ -24,8 +27,8 @@ impl Clock {
 
     /// A deadline of the machines on tokio's clock. One that is too far away to be told is looked at again later.
     fn at(&self, deadline: Instant) -> time::Instant {
-        let far = self.0 + Duration::from_secs(365 * 24 * 3600);
-        self.0.checked_add(deadline.saturating_duration_since(Instant::ZERO)).unwrap_or(far)
+        let at = self.0.checked_add(deadline.saturating_duration_since(Instant::ZERO));
+        at.or_else(|| self.0.checked_add(FAR)).unwrap_or(self.0)
     }
 }
 

@@ -94,7 +94,7 @@ impl App for Server {
     }
 
     async fn more(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn is_done(&self) -> bool {
