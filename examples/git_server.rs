@@ -39,6 +39,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use portline::Printable;
 use portline::git::fetch::server::Server as UploadServer;
 use portline::git::push::server::Server as ReceiveServer;
 use portline::git::{Request, Service, Version};
@@ -47,7 +48,6 @@ use support::connection::Connection;
 use support::drive::{Drive, GitSession};
 use support::receive::{self, ReceiveDriver};
 use support::repository::os;
-use support::terminal::safe;
 use support::upload::{self, UploadDriver};
 use support::{Error, Lookup, Repository};
 
@@ -257,7 +257,7 @@ fn serve_client(stream: TcpStream, options: &Options) -> Result<(), Error> {
     let found = locate(&options.directory, &request.path, options.lookup).filter(|_| may);
     let Some(repository) = found else {
         refuse(&stream, &denied());
-        let message = format!("{} refused: {}", request.service, safe(&request.path));
+        let message = format!("{} refused: {}", request.service, Printable(&request.path));
         return Err(Error::Session { message });
     };
     let connection = Connection::tcp(stream, rest)?;
