@@ -99,11 +99,17 @@ fn a_call_without_a_file_says_why_there_must_be_one() {
         (&["recv", "-"], "standard output carries the acknowledgements"),
         (&["recv", "x", "--window", "2"], "--window is the sender's to choose"),
         (&["send", "x", "--chunk", "many"], "--chunk needs a number"),
+        (&["send", "x", "--oops"], "there is no option --oops"),
         (&[], "say send or recv"),
     ] {
         let output = Command::new(example("port_pipe")).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         assert!(said(&output).contains(words) && said(&output).contains("usage:"), "{}", said(&output));
+    }
+    for help in [&["--help"][..], &["recv", "-h"]] {
+        let output = Command::new(example("port_pipe")).args(help).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stdout.starts_with(b"usage: port_pipe send FILE") && output.stderr.is_empty());
     }
     let output = Command::new(example("port_pipe")).args(["send", "x", "--window", "0"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
