@@ -262,8 +262,8 @@ fn main() -> ExitCode {
     let options = match parse(env::args().skip(1)) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
+            let told = writeln!(io::stdout(), "{USAGE}");
+            return if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         Err(error) => {
             eprintln!("port_pipe: {error}\n{USAGE}");

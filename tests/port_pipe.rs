@@ -8,11 +8,13 @@
 )]
 
 mod common;
+mod support_repo;
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{Rng, example};
+use common::Rng;
+use support_repo::example;
 
 /// `recv`, and `send` wired to it crosswise.
 fn pair(send: &mut Command, recv: &mut Command) -> (Child, Child) {
