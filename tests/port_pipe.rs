@@ -1,6 +1,7 @@
 //! Two processes of the example `port_pipe` carry a file over a pair of pipes.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
