@@ -11,8 +11,8 @@
 //! ```text
 //!                  peer            a Git session over a port; the two-way sync of two repositories
 //!          ┌────────┴────────┐
-//!          │                sync   the decision table, ancestry, the plan
-//!        port               git    object ids, refs, advertisement; fetch and push, client and server
+//!         rpc               sync   control channel, calls and their streams, mux │ the decision table, the plan
+//!    port, stream           git    object ids, refs, advertisement; fetch and push, client and server
 //!        frame              pkt    5-byte header and carrier │ pkt-line and sideband
 //!          └────────┬────────┘
 //!     time  limits  Transmit  Blame
@@ -124,6 +124,8 @@ pub mod limits;
 pub mod peer;
 pub mod pkt;
 pub mod port;
+pub mod rpc;
+pub mod stream;
 pub mod sync;
 mod text;
 pub mod time;

@@ -66,3 +66,16 @@ pub const PARENTS: usize = 65536;
 
 /// Sync: commits a plan loads to tell ancestry.
 pub const PLAN_COMMITS: usize = 4_000_000;
+
+/// Mux: the longest message on any channel, its frame header included.
+pub const MUX_MESSAGE: usize = (1 << 20) + 5;
+/// Mux: the bytes of one turn, and the longest message on a channel that takes turns: a frame of 64 KiB.
+pub const MUX_QUANTUM: usize = (64 << 10) + 5;
+/// Mux: bytes that wait on the control channel.
+pub const MUX_CONTROL: usize = 1 << 20;
+/// Mux: channels open at once.
+pub const CHANNELS: usize = 4096;
+/// Link: calls at once, in each direction.
+pub const CALLS: usize = 1024;
+/// Link: streams at once of one call.
+pub const CALL_STREAMS: usize = 64;

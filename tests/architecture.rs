@@ -19,6 +19,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The port wing.
     ("frame", &["time", "limits", "error", "transmit"]),
     ("port", &["time", "limits", "error", "transmit", "frame"]),
+    ("stream", &["time", "limits", "error", "transmit", "frame"]),
+    ("rpc", &["time", "limits", "error", "transmit", "frame", "stream"]),
     // The Git wing.
     ("pkt", &["time", "limits", "error", "transmit"]),
     ("git", &["time", "limits", "error", "transmit", "pkt"]),
@@ -308,7 +310,7 @@ fn the_table_of_layers_is_a_ladder() {
         }
     }
     let below = |module: &str| LAYERS.iter().find(|(name, _)| *name == module).unwrap().1;
-    for port in ["frame", "port"] {
+    for port in ["frame", "port", "stream"] {
         for git in ["pkt", "git", "sync"] {
             assert!(!below(port).contains(&git) && !below(git).contains(&port));
         }

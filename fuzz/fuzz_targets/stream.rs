@@ -1,0 +1,126 @@
+//! Any operations on one end of a stream, with any messages from the peer: no panic, the caps hold, credit stays in
+//! the window, and there is one terminal action, after which nothing follows.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use portline::Instant;
+use portline::stream::{Action, Config, Direction, Endpoint, Limits, Role, Shape, Sizing};
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    direction: u8,
+    sizing: u8,
+    window: u8,
+    operations: Vec<Operation>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Operation {
+    Open,
+    Attach,
+    Raw(Vec<u8>),
+    Frame { kind: u8, id: u8, payload: Vec<u8> },
+    Block { last: bool, payload: Vec<u8> },
+    Credit { grant: u8 },
+    Wait(u32),
+    Timeout,
+    Write(Vec<u8>),
+    Finish,
+    Fail,
+    Cancel(bool),
+    Consume,
+    Shrink,
+    Transmit,
+    Action,
+    Closed,
+}
+
+fuzz_target!(|input: Input| {
+    let direction = match input.direction % 4 {
+        0 => Direction::Send,
+        1 => Direction::Receive,
+        2 => Direction::Both(Role::Caller),
+        _ => Direction::Both(Role::Responder),
+    };
+    let sizing = [Sizing::Items, Sizing::Bytes, Sizing::Custom][usize::from(input.sizing % 3)];
+    let window = u32::from(input.window);
+    let limits = Limits {
+        size_of: |block| block.first().copied().map_or(0, u32::from),
+        chunk_size: 7,
+        max_block: 50,
+        send_bytes: 500,
+        receive_bytes: 500,
+        max_idle_frames: 10,
+        ..Limits::default()
+    };
+    let mut now = Instant::ZERO;
+    let config = Config { shape: Shape { direction, window, sizing }, limits };
+    let Ok(mut end) = Endpoint::new(config, now) else { return };
+    let (mut terminal, mut received) = (0, 0_u32);
+    let mut act = |end: &mut Endpoint| {
+        let action = end.poll_action();
+        if action.is_some() {
+            assert_eq!(terminal, 0, "nothing follows the terminal action");
+        }
+        terminal += u32::from(matches!(action, Some(Action::Finished | Action::Failed(_))));
+        (action.is_some(), terminal)
+    };
+    for operation in input.operations {
+        match operation {
+            Operation::Open => end.open(now),
+            Operation::Attach => end.attach(now),
+            Operation::Raw(message) => drop(end.handle_message(now, message.into())),
+            Operation::Frame { kind, id, payload } => {
+                let message = [&[kind % 8, 0, 0, 0, id][..], &payload].concat();
+                drop(end.handle_message(now, message.into()));
+            }
+            Operation::Block { last, payload } => {
+                let message = [&[if last { 6 } else { 0 }][..], &received.to_be_bytes(), &payload].concat();
+                if end.handle_message(now, message.into()).is_ok() {
+                    received += 1;
+                }
+            }
+            Operation::Credit { grant } => {
+                let message = [4, 0, 0, 0, 0, 0, 0, 0, grant];
+                drop(end.handle_message(now, Bytes::copy_from_slice(&message)));
+            }
+            Operation::Wait(micros) => now = Instant::from_micros(now.as_micros() + u64::from(micros)),
+            Operation::Timeout => {
+                now = end.poll_timeout().unwrap_or(now);
+                end.handle_timeout(now);
+            }
+            Operation::Write(bytes) => {
+                let can = end.can_write();
+                let taken = end.write(now, Bytes::from(bytes)).is_ok();
+                assert!(can || !taken || sizing == Sizing::Bytes);
+            }
+            Operation::Finish => end.finish(now),
+            Operation::Fail => end.fail(now, "failed"),
+            Operation::Cancel(why) => end.cancel(now, why.then_some("why")),
+            Operation::Consume => end.consume(now),
+            Operation::Shrink => end.shrink(),
+            Operation::Transmit => {
+                let has = end.core().has_transmit(end.limits());
+                assert_eq!(end.poll_transmit().is_some(), has);
+            }
+            Operation::Action => {
+                let has = end.core().has_action();
+                assert_eq!(act(&mut end).0, has);
+            }
+            Operation::Closed => drop(end.handle_closed(now)),
+        }
+        assert!(end.core().credit().available() <= window);
+        assert_eq!(end.core().window().window(), window);
+    }
+    drop(end.handle_closed(now));
+    let terminal = loop {
+        let (more, terminal) = act(&mut end);
+        if !more {
+            break terminal;
+        }
+    };
+    assert_eq!(terminal, 1);
+    assert!(end.has_ended() && !end.wants_input() && end.poll_timeout().is_none() && end.poll_transmit().is_none());
+});

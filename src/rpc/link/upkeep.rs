@@ -1,0 +1,277 @@
+//! What is kept for each stream, and what is done after each of its steps: its actions, its channel's messages, its
+//! deadline, its place among the streams of its call.
+
+use alloc::vec::Vec;
+
+use super::{Action, Link};
+use crate::rpc::slab::NIL;
+use crate::stream::{self, Core, Shape};
+use crate::time::Instant;
+
+/// Streams whose deadline is looked at in one `handle_timeout`.
+const TIMERS: usize = 64;
+
+/// The streams of one call: a list through their places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Streams {
+    first: u32,
+    count: u32,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { first: NIL, count: 0 }
+    }
+}
+
+impl Streams {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// What a stream is made of.
+#[derive(Clone, Debug)]
+pub(super) enum Body {
+    Live(Core),
+    /// Over for the application since its call was aborted; the core still has to end.
+    Muted(Core),
+    /// Part of a batch: nothing of it is ever sent by itself.
+    Batch,
+}
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) body: Body,
+    pub(super) call: u32,
+    /// Its neighbours in the list of its call.
+    pub(super) next: u32,
+    previous: u32,
+    pub(super) window: u32,
+    /// Whether it is in `busy`, and in `sending`.
+    pub(super) is_busy: bool,
+    pub(super) is_sending: bool,
+    /// The deadline under which it stands in `timers`.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Stream {
+    pub(super) const fn core(&mut self) -> Option<&mut Core> {
+        match &mut self.body {
+            Body::Live(core) | Body::Muted(core) => Some(core),
+            Body::Batch => None,
+        }
+    }
+}
+
+impl Link {
+    /// The deadlines that have passed, a bounded number at a time.
+    pub(super) fn fire_timers(&mut self) {
+        for _ in 0..TIMERS {
+            let Some((deadline, stream)) = self.timers.first().copied() else { return };
+            if deadline > self.now {
+                return;
+            }
+            self.timers.pop_first();
+            if let Some(found) = self.streams.find_mut(stream) {
+                found.deadline = None;
+            }
+            self.drive(self.now, stream, Core::handle_timeout);
+        }
+    }
+
+    /// Lets a verb act on a stream, where it is open.
+    pub(super) fn drive(
+        &mut self,
+        now: Instant,
+        stream: u32,
+        verb: impl FnOnce(&mut Core, &stream::Limits, Instant),
+    ) {
+        self.tell(now);
+        let now = self.now;
+        if let Some(core) = self.streams.find_mut(stream).and_then(Stream::core) {
+            verb(core, &self.config.stream, now);
+            self.touch(stream);
+        }
+    }
+
+    /// After every step of a stream: whether it has actions, whether it has something to send, its deadline.
+    pub(super) fn touch(&mut self, stream: u32) {
+        let Some(found) = self.streams.find_mut(stream) else { return };
+        let limits = &self.config.stream;
+        if let Some(core) = found.core() {
+            let sends = core.has_transmit(limits);
+            if sends && !found.is_sending {
+                found.is_sending = true;
+                self.sending.push_back(stream);
+            }
+        }
+        self.touch_quietly(stream);
+    }
+
+    /// As [`Self::touch`], for a channel that the driver is polling anyway.
+    pub(super) fn touch_quietly(&mut self, stream: u32) {
+        let Some(found) = self.streams.find_mut(stream) else { return };
+        let limits = &self.config.stream;
+        let Some(core) = found.core() else { return };
+        let (acts, deadline) = (core.has_action(), core.poll_timeout(limits));
+        if acts && !found.is_busy {
+            found.is_busy = true;
+            self.busy.push_back(stream);
+        }
+        if found.deadline != deadline {
+            if let Some(old) = core::mem::replace(&mut found.deadline, deadline) {
+                self.timers.remove(&(old, stream));
+            }
+            if let Some(new) = deadline {
+                self.timers.insert((new, stream));
+            }
+        }
+    }
+
+    pub(super) fn too_many(&self, streams: Streams) -> Option<usize> {
+        let (all, each) = (self.config.max_streams, self.config.max_call_streams);
+        if self.streams.len() >= all {
+            return Some(all);
+        }
+        (streams.count as usize >= each).then_some(each)
+    }
+
+    fn streams_of(&mut self, stream: u32, call: u32) -> Option<&mut Streams> {
+        if self.config.role.owns(stream) {
+            self.incoming.find_mut(call).map(|incoming| &mut incoming.streams)
+        } else {
+            self.outgoing.find_mut(call).map(|outgoing| &mut outgoing.streams)
+        }
+    }
+
+    /// The streams of a list.
+    pub(super) fn list(&self, streams: Option<Streams>) -> Vec<u32> {
+        let mut place = streams.map_or(NIL, |streams| streams.first);
+        let mut numbers = Vec::new();
+        while let Some((number, stream)) = self.streams.at(place) {
+            numbers.push(number);
+            place = stream.next;
+        }
+        numbers
+    }
+
+    pub(super) fn add(&mut self, stream: u32, call: u32, shape: Shape, body: Body) {
+        let first = self.streams_of(stream, call).map_or(NIL, |streams| streams.first);
+        let window = shape.window;
+        let place = self.streams.insert(
+            stream,
+            Stream {
+                body,
+                call,
+                next: first,
+                previous: NIL,
+                window,
+                is_busy: false,
+                is_sending: false,
+                deadline: None,
+            },
+        );
+        if let Some((_, next)) = self.streams.at_mut(first) {
+            next.previous = place;
+        }
+        if let Some(streams) = self.streams_of(stream, call) {
+            streams.first = place;
+            streams.count = streams.count.saturating_add(1);
+        }
+    }
+
+    /// A stream is over: its slot is free, and its call may be over too.
+    pub(super) fn release(&mut self, stream: u32, failed: bool) {
+        let Some(removed) = self.streams.remove(stream) else { return };
+        if let Some(deadline) = removed.deadline {
+            self.timers.remove(&(deadline, stream));
+        }
+        if let Some((_, next)) = self.streams.at_mut(removed.next) {
+            next.previous = removed.previous;
+        }
+        if let Some((_, previous)) = self.streams.at_mut(removed.previous) {
+            previous.next = removed.next;
+        }
+        let call = removed.call;
+        if let Some(streams) = self.streams_of(stream, call) {
+            streams.count = streams.count.saturating_sub(1);
+            if removed.previous == NIL {
+                streams.first = removed.next;
+            }
+        }
+        if !matches!(removed.body, Body::Batch) {
+            self.actions.push_back(Action::CloseChannel { channel: stream });
+        }
+        if self.config.role.owns(stream) {
+            self.finish_incoming(call);
+        } else {
+            if let Some(outgoing) = self.outgoing.find_mut(call) {
+                outgoing.broken |= failed;
+            }
+            self.finish_outgoing(call);
+        }
+    }
+
+    /// A stream of a batch: what the caller gave is there at once.
+    pub(super) fn begin_batch(&mut self, stream: u32, call: u32, shape: Shape) {
+        self.actions.push_back(Action::StreamOpened { stream });
+        if !shape.direction.receives() {
+            return;
+        }
+        let batch = self.incoming.find_mut(call).and_then(|incoming| incoming.batch.as_mut());
+        let items = batch.map(|batch| core::mem::take(&mut batch.items)).unwrap_or_default();
+        self.actions.extend(items.into_iter().map(|data| Action::Data { stream, data }));
+        self.actions.push_back(Action::PeerDone { stream });
+        if !shape.direction.sends() {
+            self.end_batch(stream, None);
+        }
+    }
+
+    /// Ends a stream of a batch; `false` for any other.
+    pub(super) fn end_batch(&mut self, stream: u32, error: Option<stream::Error>) -> bool {
+        if !matches!(self.streams.find(stream), Some(Stream { body: Body::Batch, .. })) {
+            return false;
+        }
+        self.actions.push_back(match error {
+            Some(error) => Action::StreamFailed { stream, error },
+            None => Action::StreamFinished { stream },
+        });
+        self.release(stream, false);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::slab::Slab;
+    use crate::stream::Direction;
+
+    /// RPC-22: what an idle stream costs a link on its heap; nothing else is kept for it.
+    #[test]
+    fn rpc_22_an_idle_stream_costs_at_most_256_bytes() {
+        let count: u32 = 100_000;
+        let mut streams = Slab::new();
+        for number in 1..=count {
+            let core = Core::new(Shape::items(Direction::Send)).unwrap();
+            let body = Body::Live(core);
+            streams.insert(
+                number * 2,
+                Stream {
+                    body,
+                    call: 1,
+                    next: NIL,
+                    previous: NIL,
+                    window: 16,
+                    is_busy: false,
+                    is_sending: false,
+                    deadline: None,
+                },
+            );
+        }
+        let each = streams.heap() / count as usize;
+        assert!(each <= 192, "{each} bytes");
+    }
+}

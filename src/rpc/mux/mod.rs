@@ -1,0 +1,426 @@
+//! The mux: channels of messages over one byte pipe (TCP, a pipe, a serial line).
+//!
+//! ```text
+//! send(channel, message) ─► control queue ──────┐
+//!                        ─► a queue a channel ──┴─► turns ─► poll_transmit: length, channel, message
+//! handle_bytes ─► carrier ─► channel, message ─► poll_action: Opened, Message
+//!
+//! channel:  (none) ── open, or the first message of the peer ─► OPEN ── close ─► CLOSING ── queue empty ─► (none)
+//! pipe:     OPEN ── handle_closed ─► DRAINING ── what had arrived is delivered ─► Closed for each channel, Finished
+//!             └──── the peer's error ──────────────────────────────────────────► Closed for each channel, Failed
+//! ```
+//!
+//! A channel carries whole messages for a machine of its own: the control channel's [`super::Link`] on channel 0, a
+//! credit stream or a port on any other. The mux moves and schedules; flow control is theirs. So a slow reader
+//! stops its own stream by its credit, and no one else.
+//!
+//! - *Sending.* Channel 0 first, always. The others take turns; one turn is at most [`Config::quantum`] bytes and no
+//!   message is longer than that. With n channels waiting a channel waits at most n − 1 quanta, and a control
+//!   message at most for the one message that is being written. Nothing scans idle channels.
+//! - *Opening and closing* cost no message: the first message opens a channel on the other side; the machine on it
+//!   knows when it is over, and each side closes its own end then.
+//! - *Payloads* are never copied; one that came in two reads is put together once.
+//!
+//! Limits: [`Config`]. Rules: `spec/11-mux.md`.
+
+mod config;
+mod turns;
+
+use alloc::collections::VecDeque;
+
+use bytes::{Buf, Bytes};
+
+pub use config::{Config, ConfigError, Error, OpenError, SendError};
+use turns::{Channel, Phase, Turns};
+
+use super::bucket::Bucket;
+use super::slab::Slab;
+use crate::Transmit;
+use crate::frame::carrier;
+use crate::time::Instant;
+
+/// The number of the control channel. It is always open, and takes no turns.
+pub const CONTROL: u32 = 0;
+/// Bytes of a channel's number.
+pub const CHANNEL_LEN: usize = 4;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The peer opened a channel; its first message comes next. Its end is closed with [`Mux::close`].
+    Opened {
+        /// The channel.
+        channel: u32,
+    },
+    /// A message came.
+    Message {
+        /// The channel: [`CONTROL`], or one that is open.
+        channel: u32,
+        /// The message.
+        message: Bytes,
+    },
+    /// A channel on which as much waited as may has room again.
+    Writable {
+        /// The channel.
+        channel: u32,
+    },
+    /// The mux is over and took this open channel with it.
+    Closed {
+        /// The channel.
+        channel: u32,
+    },
+    /// The pipe has ended between two messages.
+    Finished,
+    /// The mux has failed.
+    Failed(Error),
+}
+
+/// Where the pipe stands.
+#[derive(Clone, Debug)]
+enum Life {
+    Open,
+    /// The pipe has ended; what had arrived is still delivered.
+    Draining,
+    /// Every open channel gets its end: those at this place and after still have to.
+    Closing {
+        from: u32,
+        end: Result<(), Error>,
+    },
+    Over(Result<(), Error>),
+}
+
+/// A carrier of many channels on one byte pipe.
+#[derive(Clone, Debug)]
+pub struct Mux {
+    config: Config,
+    life: Life,
+    decoder: carrier::Decoder,
+    channels: Slab<Channel>,
+    turns: Turns,
+    /// Actions that do not come from the input.
+    actions: VecDeque<Action>,
+    /// The highest numbers so far, of ours and of the peer's channels.
+    ours: u32,
+    theirs: u32,
+    late: Bucket,
+    now: Instant,
+}
+
+impl Mux {
+    /// A mux on a new pipe.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a configuration with which nothing could ever move.
+    pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
+        config.check()?;
+        let limit = config.max_message.saturating_add(CHANNEL_LEN);
+        Ok(Self {
+            life: Life::Open,
+            decoder: carrier::Decoder::new(limit, config.receive_bytes),
+            channels: Slab::new(),
+            turns: Turns::new(config.quantum),
+            actions: VecDeque::new(),
+            ours: 0,
+            theirs: 0,
+            late: Bucket::new(config.late, now),
+            now,
+            config,
+        })
+    }
+
+    /// Takes the next bytes of the pipe, in any split. They are read as [`Self::poll_action`] asks for them.
+    ///
+    /// # Errors
+    /// The error that ended the mux, if one has.
+    pub fn handle_bytes(&mut self, now: Instant, bytes: Bytes) -> Result<(), Error> {
+        self.now = self.now.max(now);
+        match &self.life {
+            Life::Open => {
+                self.decoder.handle_bytes(bytes);
+                Ok(())
+            }
+            Life::Draining => Ok(()),
+            Life::Closing { end, .. } | Life::Over(end) => end.clone(),
+        }
+    }
+
+    /// The pipe has ended. What had arrived is delivered, then each open channel is closed.
+    ///
+    /// # Errors
+    /// The error that ended the mux, if one has. A message cut short shows as [`Action::Failed`].
+    pub fn handle_closed(&mut self, now: Instant) -> Result<(), Error> {
+        self.now = self.now.max(now);
+        match &self.life {
+            Life::Open => {
+                self.life = Life::Draining;
+                self.turns.clear();
+                Ok(())
+            }
+            Life::Draining => Ok(()),
+            Life::Closing { end, .. } | Life::Over(end) => end.clone(),
+        }
+    }
+
+    /// Opens a channel under the next number of this side. The peer learns of it with the first message.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing ends.
+    pub fn open(&mut self) -> Result<u32, OpenError> {
+        let channel = match self.ours {
+            0 => self.config.role.first(),
+            last => last.checked_add(2).ok_or(OpenError::Exhausted)?,
+        };
+        self.open_as(channel)?;
+        Ok(channel)
+    }
+
+    /// Opens the channel of this number, of either side: a link names the channels of its streams. One that is open
+    /// already stays as it is.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing ends.
+    pub fn open_as(&mut self, channel: u32) -> Result<(), OpenError> {
+        match self.life {
+            Life::Open => {}
+            Life::Draining | Life::Closing { .. } | Life::Over(_) => return Err(OpenError::Over),
+        }
+        if self.channels.find(channel).is_some_and(|found| found.phase != Phase::Closing) {
+            return Ok(());
+        }
+        let limit = self.config.max_channels;
+        let highest = if self.config.role.owns(channel) { &mut self.ours } else { &mut self.theirs };
+        if channel <= *highest {
+            return Err(OpenError::Passed { channel });
+        }
+        if self.channels.len() >= limit {
+            return Err(OpenError::TooManyChannels { limit });
+        }
+        *highest = channel;
+        self.channels.insert(channel, Channel::NEW);
+        Ok(())
+    }
+
+    /// Queues a message on a channel.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was taken and nothing ends.
+    pub fn send(&mut self, channel: u32, message: impl Into<Transmit>) -> Result<(), SendError> {
+        match self.life {
+            Life::Open => {}
+            Life::Draining | Life::Closing { .. } | Life::Over(_) => return Err(SendError::Over),
+        }
+        let message = message.into();
+        let limit = if channel == CONTROL { self.config.control_bytes } else { self.config.channel_bytes };
+        let longest = self.longest(channel);
+        if message.len() > longest {
+            return Err(SendError::TooLong { length: message.len(), limit: longest });
+        }
+        if channel == CONTROL {
+            if self.turns.control_held() >= limit {
+                return Err(SendError::Full { limit });
+            }
+            self.turns.push_control(message);
+            return Ok(());
+        }
+        let place = self.channels.place(channel).ok_or(SendError::NotOpen { channel })?;
+        match self.channels.at_mut(place).map(|(_, found)| found) {
+            Some(found) if found.phase == Phase::Open => {
+                if (found.queued as usize).saturating_add(message.len()) >= limit {
+                    found.phase = Phase::Full;
+                }
+            }
+            Some(found) if found.phase == Phase::Full => return Err(SendError::Full { limit }),
+            Some(_) | None => return Err(SendError::NotOpen { channel }),
+        }
+        self.turns.push(&mut self.channels, place, message);
+        Ok(())
+    }
+
+    /// Whether [`Self::send`] takes a message on this channel now.
+    #[must_use]
+    pub fn can_send(&self, channel: u32) -> bool {
+        match (&self.life, channel) {
+            (Life::Open, CONTROL) => self.turns.control_held() < self.config.control_bytes,
+            (Life::Open, _) => self.channels.find(channel).is_some_and(|found| found.phase == Phase::Open),
+            (Life::Draining | Life::Closing { .. } | Life::Over(_), _) => false,
+        }
+    }
+
+    /// Closes this end of a channel once what waits is sent. Messages that still come for it are ignored (MUX-9). A
+    /// channel that is not open stays so.
+    pub fn close(&mut self, channel: u32) {
+        match self.channels.find_mut(channel) {
+            Some(found) if found.is_idle() => {
+                self.channels.remove(channel);
+            }
+            Some(found) => found.phase = Phase::Closing,
+            None => {}
+        }
+    }
+
+    /// The next bytes for the pipe. Call it only while the pipe has room: that is the backpressure.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let was_full = self.turns.control_held() >= self.config.control_bytes;
+        if let Some(message) = self.turns.pop_control() {
+            if was_full && self.turns.control_held() < self.config.control_bytes {
+                self.actions.push_back(Action::Writable { channel: CONTROL });
+            }
+            return Some(framed(CONTROL, message));
+        }
+        let (message, sent) = self.turns.pop(&mut self.channels)?;
+        match sent.phase {
+            Phase::Open => {}
+            Phase::Full if (sent.queued as usize) < self.config.channel_bytes => {
+                if let Some(channel) = self.channels.find_mut(sent.channel) {
+                    channel.phase = Phase::Open;
+                }
+                self.actions.push_back(Action::Writable { channel: sent.channel });
+            }
+            Phase::Full => {}
+            Phase::Closing if sent.idle => {
+                self.channels.remove(sent.channel);
+            }
+            Phase::Closing => {}
+        }
+        Some(framed(sent.channel, message))
+    }
+
+    /// What happened. Reads on in the input where it has to.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                return Some(action);
+            }
+            match &mut self.life {
+                Life::Open | Life::Draining => match self.decoder.next_message() {
+                    Ok(Some(message)) => self.receive(message),
+                    Ok(None) => {
+                        if matches!(self.life, Life::Open) {
+                            return None;
+                        }
+                        let end = self.decoder.finish().map_err(Error::from);
+                        self.life = Life::Closing { from: 0, end };
+                    }
+                    Err(error) => self.fail(error.into()),
+                },
+                Life::Closing { .. } => return Some(self.next_end()),
+                Life::Over(_) => return None,
+            }
+        }
+    }
+
+    /// Whether to read on. `false`: messages wait up to the cap, or the mux is over.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        matches!(self.life, Life::Open) && self.decoder.wants_input()
+    }
+
+    /// Whether the mux is over.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.life, Life::Closing { .. } | Life::Over(_))
+    }
+
+    /// How many channels are open, those that close included and the control channel not.
+    #[must_use]
+    pub const fn open_channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    const fn longest(&self, channel: u32) -> usize {
+        let Config { max_message, quantum, .. } = self.config;
+        if channel == CONTROL || max_message < quantum { max_message } else { quantum }
+    }
+
+    fn receive(&mut self, mut message: Bytes) {
+        let Some(channel) = message.first_chunk::<CHANNEL_LEN>().map(|bytes| u32::from_be_bytes(*bytes))
+        else {
+            return self.fail(Error::Short { length: message.len() });
+        };
+        message.advance(CHANNEL_LEN);
+        let open = match self.channels.find(channel).map(|found| found.phase) {
+            Some(Phase::Open | Phase::Full) => true,
+            // Our end is over; what waits is still sent, what comes is not for anyone.
+            Some(Phase::Closing) => return self.late(),
+            None => channel == CONTROL,
+        };
+        if !open {
+            if self.config.role.owns(channel) {
+                if channel > self.ours {
+                    self.fail(Error::NotOpened { channel });
+                } else {
+                    self.late();
+                }
+                return;
+            }
+            if channel <= self.theirs {
+                return self.late();
+            }
+            let limit = self.config.max_channels;
+            if self.channels.len() >= limit {
+                return self.fail(Error::TooManyChannels { limit });
+            }
+            self.theirs = channel;
+            self.channels.insert(channel, Channel::NEW);
+            self.actions.push_back(Action::Opened { channel });
+        }
+        self.actions.push_back(Action::Message { channel, message });
+    }
+
+    /// A message for a channel that is no longer open changes nothing and is counted.
+    fn late(&mut self) {
+        if !self.late.take(self.now) {
+            self.fail(Error::TooManyLate { limit: self.config.late.burst });
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.turns.clear();
+        self.life = Life::Closing { from: 0, end: Err(error) };
+    }
+
+    /// The end of the next channel, and after the last one of the mux.
+    fn next_end(&mut self) -> Action {
+        let Life::Closing { from, end } = &mut self.life else { return Action::Finished };
+        if let Some((place, (channel, _))) =
+            self.channels.next_used(*from).and_then(|place| Some((place, self.channels.at(place)?)))
+        {
+            *from = place.saturating_add(1);
+            return Action::Closed { channel };
+        }
+        let end = end.clone();
+        self.channels = Slab::new();
+        self.life = Life::Over(end.clone());
+        end.map_or_else(Action::Failed, |()| Action::Finished)
+    }
+}
+
+/// A message as it goes on the pipe: length, channel, message.
+fn framed(channel: u32, message: Transmit) -> Transmit {
+    // `send` holds every message to a length that leaves room for the channel.
+    let length = u32::try_from(message.len().saturating_add(CHANNEL_LEN)).unwrap_or(u32::MAX);
+    let [a, b, c, d] = length.to_be_bytes();
+    let [e, f, g, h] = channel.to_be_bytes();
+    message.prefixed([a, b, c, d, e, f, g, h])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::Role;
+
+    /// MUX-7: what an idle channel costs on the heap of each side, at any number of them.
+    #[test]
+    fn mux_7_an_idle_channel_costs_at_most_128_bytes() {
+        for count in [1000, 10_000, 100_000] {
+            let mut config = Config::new(Role::Initiator);
+            config.max_channels = count;
+            let mut mux = Mux::new(config, Instant::ZERO).unwrap();
+            while mux.open().is_ok() {}
+            assert_eq!(mux.open_channels(), count);
+            let each = mux.channels.heap() / count;
+            assert!(each <= 64, "{each} bytes at {count}");
+        }
+        assert!(size_of::<Channel>() <= 24);
+    }
+}

@@ -1,0 +1,384 @@
+//! What is kept for each id: values in one block of memory, found by id without a scan.
+//!
+//! ```text
+//! id ─► page number ─► Directory (open addressing) ─► Page: the places of 64 neighbouring ids ─► Slab: the value
+//! ```
+//!
+//! Ids are handed out in order, so neighbours are used together and share a page; the directory stays 64 times
+//! smaller than the slab and in a cache. A page goes when its last id does. Whatever ids a peer picks, an id costs
+//! at most one page (264 bytes) and a directory entry, and a lookup at most one pass over the directory.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+/// No place: the end of a list.
+pub(super) const NIL: u32 = u32::MAX;
+/// Ids of one page; a power of two.
+const PAGE: usize = 64;
+const PAGE_BITS: u32 = PAGE.trailing_zeros();
+/// Blocks that an emptied slab keeps.
+const KEPT_BLOCKS: usize = 4;
+/// Slots of one block; a power of two.
+const BLOCK: usize = 256;
+const BLOCK_BITS: u32 = BLOCK.trailing_zeros();
+
+#[derive(Clone, Debug)]
+struct Page {
+    places: [u32; PAGE],
+    used: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    number: u32,
+    /// Index into the pages; [`NIL`] in an empty entry.
+    page: u32,
+}
+
+const EMPTY: Entry = Entry { number: 0, page: NIL };
+
+/// The even and the odd ids each get pages of their own: one side's ids are all of one kind.
+const fn key(id: u32) -> u32 {
+    id.rotate_right(1)
+}
+
+const fn in_page(id: u32) -> usize {
+    (key(id) as usize) & PAGE.saturating_sub(1)
+}
+
+/// Id to place.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    /// A power of two of entries, at most half of them in use; or none at all.
+    directory: Vec<Entry>,
+    pages: Vec<Page>,
+    free: Vec<u32>,
+    /// Entries in use.
+    used: usize,
+}
+
+impl Table {
+    fn mask(&self) -> usize {
+        self.directory.len().saturating_sub(1)
+    }
+
+    /// Where the search for a page begins.
+    fn home(&self, number: u32) -> usize {
+        let mixed = number.wrapping_mul(0x9e37_79b9);
+        ((mixed ^ (mixed >> 15)) as usize) & self.mask()
+    }
+
+    fn following(&self, at: usize) -> usize {
+        at.wrapping_add(1) & self.mask()
+    }
+
+    /// The directory's entry of a page: its index, and the page.
+    fn find(&self, number: u32) -> Option<(usize, u32)> {
+        let mut at = self.home(number);
+        // At most half of the entries are in use, so an empty one ends the search.
+        loop {
+            let entry = self.directory.get(at)?;
+            if entry.page == NIL {
+                return None;
+            }
+            if entry.number == number {
+                return Some((at, entry.page));
+            }
+            at = self.following(at);
+        }
+    }
+
+    fn place(&self, id: u32) -> Option<u32> {
+        let (_, page) = self.find(key(id) >> PAGE_BITS)?;
+        let place = *self.pages.get(page as usize)?.places.get(in_page(id))?;
+        (place != NIL).then_some(place)
+    }
+
+    fn insert(&mut self, id: u32, place: u32) {
+        let number = key(id) >> PAGE_BITS;
+        let page = match self.find(number) {
+            Some((_, page)) => page,
+            None => self.new_page(number),
+        };
+        let Some(page) = self.pages.get_mut(page as usize) else { return };
+        if let Some(slot) = page.places.get_mut(in_page(id)) {
+            *slot = place;
+            page.used = page.used.saturating_add(1);
+        }
+    }
+
+    fn new_page(&mut self, number: u32) -> u32 {
+        let fresh = Page { places: [NIL; PAGE], used: 0 };
+        let page = match self.free.pop() {
+            Some(page) => page,
+            None => {
+                self.pages.push(fresh);
+                u32::try_from(self.pages.len().saturating_sub(1)).unwrap_or(NIL)
+            }
+        };
+        if self.used.saturating_mul(2) >= self.directory.len() {
+            let larger = self.directory.len().saturating_mul(2).max(8);
+            let old = core::mem::replace(&mut self.directory, alloc::vec![EMPTY; larger]);
+            for entry in old.into_iter().filter(|entry| entry.page != NIL) {
+                self.enter(entry);
+            }
+        }
+        self.enter(Entry { number, page });
+        self.used = self.used.saturating_add(1);
+        page
+    }
+
+    fn enter(&mut self, entry: Entry) {
+        let mut at = self.home(entry.number);
+        while let Some(found) = self.directory.get_mut(at) {
+            if found.page == NIL {
+                *found = entry;
+                return;
+            }
+            at = self.following(at);
+        }
+    }
+
+    fn remove(&mut self, id: u32) {
+        let Some((at, index)) = self.find(key(id) >> PAGE_BITS) else { return };
+        let Some(page) = self.pages.get_mut(index as usize) else { return };
+        if let Some(slot) = page.places.get_mut(in_page(id)) {
+            *slot = NIL;
+            page.used = page.used.saturating_sub(1);
+        }
+        if page.used == 0 {
+            self.free.push(index);
+            self.vacate(at);
+        }
+    }
+
+    /// Empties an entry and moves up those behind it that it separates from their home.
+    fn vacate(&mut self, mut hole: usize) {
+        self.used = self.used.saturating_sub(1);
+        let mut at = hole;
+        loop {
+            at = self.following(at);
+            let Some(entry) = self.directory.get(at).copied() else { return };
+            if entry.page == NIL {
+                break;
+            }
+            let distance = |from: usize, to: usize| to.wrapping_sub(from) & self.mask();
+            if distance(self.home(entry.number), at) >= distance(hole, at) {
+                if let Some(free) = self.directory.get_mut(hole) {
+                    *free = entry;
+                }
+                hole = at;
+            }
+        }
+        if let Some(free) = self.directory.get_mut(hole) {
+            *free = EMPTY;
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Slot<T> {
+    Free { next: u32 },
+    Used { id: u32, value: T },
+}
+
+/// Values by id. A value also has a *place*, which stays its own until it is removed: lists are made of places.
+#[derive(Clone)]
+pub(super) struct Slab<T> {
+    table: Table,
+    /// Blocks of [`BLOCK`] slots: growing never moves a value and never holds more than one block too many.
+    blocks: Vec<Vec<Slot<T>>>,
+    free: u32,
+    len: usize,
+    /// No value stands before this place.
+    low: u32,
+}
+
+/// The values by id; how they are found is of no interest to a reader.
+impl<T: fmt::Debug> fmt::Debug for Slab<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slots = self.blocks.iter().flatten();
+        let used = slots.filter_map(|slot| match slot {
+            Slot::Used { id, value } => Some((id, value)),
+            Slot::Free { .. } => None,
+        });
+        f.debug_map().entries(used).finish()
+    }
+}
+
+impl<T> Slab<T> {
+    pub(super) const fn new() -> Self {
+        let table = Table { directory: Vec::new(), pages: Vec::new(), free: Vec::new(), used: 0 };
+        Self { table, blocks: Vec::new(), free: NIL, len: 0, low: 0 }
+    }
+
+    /// How many values there are.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a value under an id that has none; its place.
+    pub(super) fn insert(&mut self, id: u32, value: T) -> u32 {
+        let used = Slot::Used { id, value };
+        let free = self.free;
+        let place = match self.slot_mut(free) {
+            Some(slot) => {
+                if let Slot::Free { next } = core::mem::replace(slot, used) {
+                    self.free = next;
+                }
+                free
+            }
+            None => self.push(used),
+        };
+        self.table.insert(id, place);
+        self.low = self.low.min(place);
+        self.len = self.len.saturating_add(1);
+        place
+    }
+
+    fn push(&mut self, slot: Slot<T>) -> u32 {
+        let start = self.blocks.len().saturating_sub(1);
+        match self.blocks.last_mut().filter(|block| block.len() < BLOCK) {
+            Some(block) => {
+                block.push(slot);
+                let inside = block.len().saturating_sub(1);
+                u32::try_from(start.saturating_mul(BLOCK).saturating_add(inside)).unwrap_or(NIL)
+            }
+            None => {
+                // The first block grows as it must; the others are made whole.
+                let whole = if self.blocks.is_empty() { 0 } else { BLOCK };
+                let mut block = Vec::with_capacity(whole);
+                block.push(slot);
+                self.blocks.push(block);
+                u32::try_from(self.blocks.len().saturating_sub(1).saturating_mul(BLOCK)).unwrap_or(NIL)
+            }
+        }
+    }
+
+    fn slot(&self, place: u32) -> Option<&Slot<T>> {
+        self.blocks.get((place >> BLOCK_BITS) as usize)?.get(place as usize & BLOCK.saturating_sub(1))
+    }
+
+    fn slot_mut(&mut self, place: u32) -> Option<&mut Slot<T>> {
+        self.blocks.get_mut((place >> BLOCK_BITS) as usize)?.get_mut(place as usize & BLOCK.saturating_sub(1))
+    }
+
+    pub(super) fn place(&self, id: u32) -> Option<u32> {
+        self.table.place(id)
+    }
+
+    /// The id and the value at a place.
+    pub(super) fn at(&self, place: u32) -> Option<(u32, &T)> {
+        match self.slot(place)? {
+            Slot::Used { id, value } => Some((*id, value)),
+            Slot::Free { .. } => None,
+        }
+    }
+
+    pub(super) fn at_mut(&mut self, place: u32) -> Option<(u32, &mut T)> {
+        match self.slot_mut(place)? {
+            Slot::Used { id, value } => Some((*id, value)),
+            Slot::Free { .. } => None,
+        }
+    }
+
+    pub(super) fn contains(&self, id: u32) -> bool {
+        self.place(id).is_some()
+    }
+
+    pub(super) fn find(&self, id: u32) -> Option<&T> {
+        self.at(self.place(id)?).map(|(_, value)| value)
+    }
+
+    pub(super) fn find_mut(&mut self, id: u32) -> Option<&mut T> {
+        self.at_mut(self.place(id)?).map(|(_, value)| value)
+    }
+
+    pub(super) fn remove(&mut self, id: u32) -> Option<T> {
+        let place = self.place(id)?;
+        let next = self.free;
+        let removed = core::mem::replace(self.slot_mut(place)?, Slot::Free { next });
+        self.free = place;
+        self.len = self.len.saturating_sub(1);
+        self.table.remove(id);
+        if self.len == 0 && self.blocks.len() > KEPT_BLOCKS {
+            *self = Self::new();
+        }
+        match removed {
+            Slot::Used { value, .. } => Some(value),
+            Slot::Free { .. } => None,
+        }
+    }
+
+    /// The first place at or after `from` that has a value: to take a slab apart step by step.
+    pub(super) fn next_used(&self, from: u32) -> Option<u32> {
+        let mut place = from;
+        loop {
+            if let Slot::Used { .. } = self.slot(place)? {
+                return Some(place);
+            }
+            place = place.checked_add(1)?;
+        }
+    }
+
+    /// Any id with its value: the one in the lowest place.
+    pub(super) fn first(&mut self) -> Option<(u32, &T)> {
+        self.low = self.next_used(self.low)?;
+        self.at(self.low)
+    }
+
+    /// Bytes on the heap, for the tests that hold the cost of an idle channel.
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        let directory = self.table.directory.capacity() * size_of::<Entry>();
+        let pages = self.table.pages.capacity() * size_of::<Page>() + self.table.free.capacity() * 4;
+        directory
+            + pages
+            + self.blocks.iter().map(|block| block.capacity() * size_of::<Slot<T>>() + 24).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn a_slab_agrees_with_a_map_whatever_ids_come_and_go() {
+        let mut seed: u64 = 7;
+        let mut below = |bound: u32| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as u32 % bound
+        };
+        for spread in [3, 700, 1 << 20, u32::MAX] {
+            let (mut slab, mut map) = (Slab::new(), BTreeMap::new());
+            for round in 0..30_000 {
+                let id = if below(4) == 0 { below(spread) } else { below(spread.min(2000)) };
+                let grow = (round / 5000) % 2 == 0;
+                if below(3) > u32::from(grow) {
+                    assert_eq!(slab.remove(id), map.remove(&id));
+                } else if !slab.contains(id) {
+                    slab.insert(id, round);
+                    assert_eq!(map.insert(id, round), None);
+                }
+                let probe = below(spread);
+                assert_eq!((slab.find(probe), slab.len()), (map.get(&probe), map.len()));
+            }
+            while let Some(place) = slab.next_used(0) {
+                let (id, value) = slab.at(place).map(|(id, value)| (id, *value)).unwrap();
+                assert_eq!((slab.remove(id), map.remove(&id)), (Some(value), Some(value)));
+            }
+            assert!(map.is_empty() && slab.len() == 0 && slab.table.used == 0);
+        }
+    }
+
+    #[test]
+    fn ids_far_apart_cost_a_page_each_and_no_more() {
+        let mut slab = Slab::new();
+        for id in 0..1000_u32 {
+            slab.insert(id.wrapping_mul(0x0040_0001), ());
+        }
+        assert!(slab.heap() <= 1024 * (size_of::<Page>() + 8 + 4 * size_of::<Entry>()), "{}", slab.heap());
+    }
+}

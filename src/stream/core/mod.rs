@@ -1,0 +1,386 @@
+//! One end of a stream without its limits and its clock: what a program with a million of them keeps for each.
+//!
+//! The same machine as [`super::Endpoint`], with the [`Limits`] that many streams share, and the time, given to each
+//! call. An idle one takes at most 96 bytes and nothing on the heap.
+
+mod steps;
+
+use alloc::boxed::Box;
+
+use bytes::Bytes;
+
+use super::action::{Action, Notice, Room};
+use super::config::{ConfigError, Direction, Limits, Shape};
+use super::error::{Error, WriteError};
+use super::lifecycle::{Closing, Effect, Input, State, next};
+use super::receive::ReceiveHalf;
+use super::send::SendHalf;
+use super::size::Sizing;
+use super::stopwatch::Stopwatch;
+use super::window::{Credit, Window};
+use crate::Transmit;
+use crate::frame::{Frame, FrameType, Reason, decode_bytes};
+use crate::time::Instant;
+
+/// The frame that goes out next when the stream is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Farewell {
+    Error,
+    Cancel,
+    End,
+}
+
+/// Why the stream failed, and the payload that tells the peer.
+#[derive(Clone, Debug)]
+struct Failure {
+    error: Error,
+    words: Bytes,
+}
+
+/// One end of a stream. See [`super::Endpoint`] for what each call does; the calls here take the limits and the
+/// time in addition.
+#[derive(Clone, Debug)]
+pub struct Core {
+    state: State,
+    direction: Direction,
+    sizing: Sizing,
+    farewell: Farewell,
+    opened: Notice,
+    done: Notice,
+    terminal: Notice,
+    room: Room,
+    /// Frames without effect in a row.
+    idle: u32,
+    /// Runs while the peer has to do something.
+    watch: Stopwatch,
+    send: SendHalf,
+    receive: ReceiveHalf,
+    failure: Option<Box<Failure>>,
+}
+
+impl Core {
+    /// A stream of which nothing was said yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a shape with which nothing could ever be sent.
+    pub fn new(shape: Shape) -> Result<Self, ConfigError> {
+        shape.check()?;
+        Ok(Self {
+            state: State::Idle,
+            direction: shape.direction,
+            sizing: shape.sizing,
+            farewell: Farewell::End,
+            opened: Notice::None,
+            done: Notice::None,
+            terminal: Notice::None,
+            room: Room::Open,
+            idle: 0,
+            watch: Stopwatch::ZERO,
+            send: SendHalf::new(shape.window, shape.direction.sends()),
+            receive: ReceiveHalf::new(shape.window),
+            failure: None,
+        })
+    }
+
+    /// The stream's opening was sent or received.
+    pub fn open(&mut self, now: Instant) {
+        self.apply(now, Input::Open);
+    }
+
+    /// The stream's channel is there.
+    pub fn attach(&mut self, limits: &Limits, now: Instant) {
+        self.apply(now, Input::Attach);
+        self.settle(limits, now);
+    }
+
+    /// One whole message of the channel.
+    ///
+    /// # Errors
+    /// As [`super::Endpoint::handle_message`].
+    pub fn handle_message(&mut self, limits: &Limits, now: Instant, message: Bytes) -> Result<(), Error> {
+        match decode_bytes(message) {
+            Ok(frame) => self.handle_frame(limits, now, frame),
+            Err(error) => self.fault(limits, now, error.into()),
+        }
+    }
+
+    /// One frame of the channel.
+    ///
+    /// # Errors
+    /// As [`super::Endpoint::handle_message`].
+    pub fn handle_frame(&mut self, limits: &Limits, now: Instant, frame: Frame<Bytes>) -> Result<(), Error> {
+        let kind = frame.kind;
+        if self.receive.has_ended() {
+            self.late(limits)?;
+            return Err(Error::AfterEnd { kind });
+        }
+        let input = match kind {
+            FrameType::Data | FrameType::Last | FrameType::Credit => Input::Flow,
+            FrameType::End => Input::PeerEnd,
+            FrameType::Error => Input::PeerError,
+            FrameType::Cancel => Input::PeerCancel,
+            FrameType::Ack
+            | FrameType::Ready
+            | FrameType::Call
+            | FrameType::Result
+            | FrameType::Abort
+            | FrameType::Open
+            | FrameType::Reserved(_)
+            | FrameType::Application(_) => return self.fault(limits, now, Error::UnknownType { kind }),
+        };
+        let checked = match next(self.state, input).1 {
+            Effect::Move => self.handle_flow(limits, frame),
+            Effect::Hear => self.handle_failure(&frame),
+            Effect::Drain if self.failure.is_none() => self.handle_end(frame.id),
+            Effect::Refuse => Err(Error::NotOpen { kind }),
+            Effect::Nothing
+            | Effect::Await
+            | Effect::Opened
+            | Effect::End
+            | Effect::Tell
+            | Effect::Drain
+            | Effect::Close
+            | Effect::Late => {
+                if kind == FrameType::End {
+                    self.receive.mark_ended();
+                }
+                self.apply(now, input);
+                return self.late(limits);
+            }
+        };
+        if let Err(error) = checked {
+            return self.fault(limits, now, error);
+        }
+        self.apply(now, input);
+        self.settle(limits, now);
+        Ok(())
+    }
+
+    /// The channel has closed.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] when that failed the stream.
+    pub fn handle_closed(&mut self, now: Instant) -> Result<(), Error> {
+        let lost = match next(self.state, Input::Disconnect).1 {
+            Effect::Drain | Effect::Close => self.failure.is_none(),
+            Effect::Nothing
+            | Effect::Await
+            | Effect::Opened
+            | Effect::Move
+            | Effect::Hear
+            | Effect::End
+            | Effect::Tell
+            | Effect::Late
+            | Effect::Refuse => false,
+        };
+        if lost {
+            self.failure = Some(Box::new(Failure { error: Error::Closed, words: Bytes::new() }));
+        }
+        self.apply(now, Input::Disconnect);
+        if lost { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// The time of [`Self::poll_timeout`] has come; too early is a no-op.
+    pub fn handle_timeout(&mut self, limits: &Limits, now: Instant) {
+        if self.poll_timeout(limits).is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        let error = match self.state {
+            State::Opening => Error::OpenTimeout,
+            State::Idle | State::Active | State::Closing(_) | State::Closed => {
+                Error::Stalled { block: self.send.sent() }
+            }
+        };
+        if self.failure.is_none() {
+            self.set_failure(error);
+        }
+        self.apply(now, Input::Timeout);
+    }
+
+    /// Takes data for the peer.
+    ///
+    /// # Errors
+    /// As [`super::Endpoint::write`].
+    pub fn write(&mut self, limits: &Limits, now: Instant, block: Bytes) -> Result<(), WriteError> {
+        match self.state {
+            State::Idle | State::Opening | State::Active if !self.direction.sends() => {
+                return Err(WriteError::ReceiveOnly);
+            }
+            State::Idle | State::Opening | State::Active => {}
+            State::Closing(_) | State::Closed => return Err(WriteError::Over),
+        }
+        let written = self.send.write(self.sizing, limits, block);
+        if matches!(written, Err(WriteError::Full { .. })) {
+            self.room = Room::Refused;
+        }
+        self.settle(limits, now);
+        written
+    }
+
+    /// Whether [`Self::write`] takes something.
+    #[must_use]
+    pub fn can_write(&self, limits: &Limits) -> bool {
+        match self.state {
+            State::Idle | State::Opening | State::Active => self.send.can_write(limits),
+            State::Closing(_) | State::Closed => false,
+        }
+    }
+
+    /// No more will be written.
+    pub fn finish(&mut self, limits: &Limits, now: Instant) {
+        self.send.finish();
+        self.settle(limits, now);
+    }
+
+    /// The application failed: the peer is told `reason`.
+    pub fn fail(&mut self, now: Instant, reason: &str) {
+        self.stop(now, Input::Fail, Error::Aborted, || Reason::encode(reason));
+    }
+
+    /// The application wants no more of the stream, in neither direction.
+    pub fn cancel(&mut self, now: Instant, reason: Option<&str>) {
+        self.stop(now, Input::Cancel, Error::Cancelled, || reason.map(Reason::encode).unwrap_or_default());
+    }
+
+    /// The oldest [`Action::Data`] that was not consumed is.
+    pub fn consume(&mut self) {
+        self.receive.consume();
+    }
+
+    /// The next message to send.
+    pub fn poll_transmit(&mut self, limits: &Limits, now: Instant) -> Option<Transmit> {
+        match self.state {
+            State::Active => {}
+            State::Closing(Closing::Ending | Closing::Telling) => return Some(self.poll_farewell(now)),
+            State::Idle
+            | State::Opening
+            | State::Closing(Closing::Waiting | Closing::Hearing | Closing::Draining)
+            | State::Closed => return None,
+        }
+        if self.direction.receives() {
+            if let Some(credit) = self.receive.poll_credit(self.sizing) {
+                return Some(credit);
+            }
+        }
+        match self.send.poll(self.sizing, limits) {
+            Ok(block) => {
+                self.settle(limits, now);
+                block
+            }
+            Err(error) => {
+                let words = Reason::encode(&alloc::format!("{error}"));
+                self.stop(now, Input::Fail, error, || words);
+                Some(self.poll_farewell(now))
+            }
+        }
+    }
+
+    /// Whether [`Self::poll_transmit`] has something.
+    #[must_use]
+    pub fn has_transmit(&self, limits: &Limits) -> bool {
+        match self.state {
+            State::Active => {
+                (self.direction.receives() && self.receive.has_transmit(self.sizing))
+                    || self.send.has_transmit(self.sizing, limits)
+            }
+            State::Closing(Closing::Ending | Closing::Telling) => true,
+            State::Idle
+            | State::Opening
+            | State::Closing(Closing::Waiting | Closing::Hearing | Closing::Draining)
+            | State::Closed => false,
+        }
+    }
+
+    /// What happened.
+    pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
+        if self.opened.take() {
+            return Some(Action::Opened);
+        }
+        if let Some(data) = self.receive.poll() {
+            self.deliver(now);
+            return Some(Action::Data(data));
+        }
+        if self.done.take() {
+            return Some(Action::PeerDone);
+        }
+        if matches!(self.room, Room::Due) {
+            self.room = Room::Open;
+            return Some(Action::Writable);
+        }
+        if self.terminal.take() {
+            let failed = self.failure.as_ref().map(|failure| Action::Failed(failure.error.clone()));
+            return Some(failed.unwrap_or(Action::Finished));
+        }
+        None
+    }
+
+    /// Whether [`Self::poll_action`] has something.
+    #[must_use]
+    pub fn has_action(&self) -> bool {
+        self.opened.is_due()
+            || !self.receive.is_empty()
+            || self.done.is_due()
+            || matches!(self.room, Room::Due)
+            || self.terminal.is_due()
+    }
+
+    /// When to call [`Self::handle_timeout`]; `None` is never.
+    #[must_use]
+    pub fn poll_timeout(&self, limits: &Limits) -> Option<Instant> {
+        match self.state {
+            State::Opening | State::Closing(Closing::Waiting) => self.watch.deadline(limits.open_timeout),
+            State::Active | State::Closing(Closing::Hearing) => self.watch.deadline(limits.stall_timeout),
+            State::Idle
+            | State::Closing(Closing::Ending | Closing::Telling | Closing::Draining)
+            | State::Closed => None,
+        }
+    }
+
+    /// Whether to read on.
+    #[must_use]
+    pub fn wants_input(&self, limits: &Limits) -> bool {
+        !self.has_ended() && self.receive.charged() < limits.receive_bytes
+    }
+
+    /// Whether the stream is over. What is left in `poll_action` is still to be taken.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Where the stream is.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The direction of the data.
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// What was agreed when the stream was opened.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        Shape { direction: self.direction, window: self.send.credit().window(), sizing: self.sizing }
+    }
+
+    /// The window of what is sent.
+    #[must_use]
+    pub const fn credit(&self) -> Credit {
+        self.send.credit()
+    }
+
+    /// The window of what is received.
+    #[must_use]
+    pub const fn window(&self) -> Window {
+        self.receive.window()
+    }
+
+    /// Gives back the memory of queues that are empty. A stream that goes on moving would only take it again.
+    pub fn shrink(&mut self) {
+        self.send.shrink();
+        self.receive.shrink();
+    }
+}

@@ -1,0 +1,211 @@
+//! The steps of a stream: what the table's effects do, and what follows from them.
+
+use alloc::boxed::Box;
+
+use bytes::Bytes;
+
+use super::super::action::{Notice, Room};
+use super::super::config::Limits;
+use super::super::error::Error;
+use super::super::lifecycle::{Closing, Effect, Input, State, next};
+use super::super::stopwatch::Stopwatch;
+use super::{Core, Failure, Farewell};
+use crate::Transmit;
+use crate::frame::{Frame, FrameType, Reason};
+use crate::time::Instant;
+
+impl Core {
+    pub(super) fn handle_flow(&mut self, limits: &Limits, frame: Frame<Bytes>) -> Result<(), Error> {
+        let Frame { kind, id, payload } = frame;
+        if kind == FrameType::Credit {
+            if !self.direction.sends() {
+                return Err(Error::WrongDirection { kind });
+            }
+            return self.send.handle_credit(id, &payload);
+        }
+        if !self.direction.receives() {
+            return Err(Error::WrongDirection { kind });
+        }
+        if payload.is_empty() {
+            self.count_idle(limits)?;
+        } else {
+            self.idle = 0;
+        }
+        self.receive.handle_block(self.sizing, limits, (id, payload, kind == FrameType::Last))?;
+        if self.receive.is_done() {
+            self.done.raise();
+        }
+        Ok(())
+    }
+
+    /// The peer's ERROR or CANCEL.
+    pub(super) fn handle_failure(&mut self, frame: &Frame<Bytes>) -> Result<(), Error> {
+        let error = if frame.kind == FrameType::Cancel {
+            self.send.check_consumed(frame.id)?;
+            let reason = (!frame.payload.is_empty()).then(|| Reason::decode(&frame.payload));
+            Error::PeerCancelled { consumed: frame.id, reason }
+        } else {
+            Error::Remote { block: frame.id, reason: Reason::decode(&frame.payload) }
+        };
+        self.failure = Some(Box::new(Failure { error, words: Bytes::new() }));
+        Ok(())
+    }
+
+    /// The END of a stream that went well.
+    pub(super) fn handle_end(&mut self, count: u32) -> Result<(), Error> {
+        if self.direction.ends() {
+            return Err(Error::WrongDirection { kind: FrameType::End });
+        }
+        if !self.send.is_done() {
+            return Err(Error::EarlyEnd);
+        }
+        self.receive.handle_end(count)?;
+        self.done.raise();
+        Ok(())
+    }
+
+    /// The peer broke the protocol. Where the stream is over already, that is only one more frame without effect.
+    pub(super) fn fault(&mut self, limits: &Limits, now: Instant, error: Error) -> Result<(), Error> {
+        if matches!(next(self.state, Input::Fault).1, Effect::Nothing) {
+            return self.late(limits);
+        }
+        self.set_failure(error.clone());
+        self.apply(now, Input::Fault);
+        Err(error)
+    }
+
+    /// A frame after the end: counted, and where the peer's own fault had ended the stream, that error again.
+    pub(super) fn late(&mut self, limits: &Limits) -> Result<(), Error> {
+        self.count_idle(limits)?;
+        match &self.failure {
+            Some(failure) if failure.error.is_violation() => Err(failure.error.clone()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    pub(super) fn count_idle(&mut self, limits: &Limits) -> Result<(), Error> {
+        let limit = limits.max_idle_frames;
+        if self.idle >= limit {
+            return Err(Error::TooManyIdle { limit });
+        }
+        self.idle = self.idle.saturating_add(1);
+        Ok(())
+    }
+
+    /// Fails the stream with an error whose text the peer is told.
+    pub(super) fn set_failure(&mut self, error: Error) {
+        let words = Reason::encode(&alloc::format!("{error}"));
+        self.farewell = Farewell::Error;
+        self.failure = Some(Box::new(Failure { error, words }));
+    }
+
+    /// A verb that ends the stream, where it still can.
+    pub(super) fn stop(&mut self, now: Instant, input: Input, error: Error, words: impl FnOnce() -> Bytes) {
+        if matches!(next(self.state, input).1, Effect::Nothing) {
+            return;
+        }
+        self.farewell = if input == Input::Cancel { Farewell::Cancel } else { Farewell::Error };
+        self.failure = Some(Box::new(Failure { error, words: words() }));
+        self.apply(now, input);
+    }
+
+    /// ERROR or CANCEL, and then END.
+    pub(super) fn poll_farewell(&mut self, now: Instant) -> Transmit {
+        let words = self.failure.as_ref().map(|failure| failure.words.clone()).unwrap_or_default();
+        let frame = match self.farewell {
+            Farewell::Error => {
+                let theirs = self.failure.as_ref().is_some_and(|failure| failure.error.is_violation());
+                let received = theirs || !self.direction.sends();
+                let at = if received { self.receive.received() } else { self.send.sent() };
+                Frame::new(FrameType::Error, at, words)
+            }
+            Farewell::Cancel => Frame::new(FrameType::Cancel, self.receive.consumed(), words),
+            Farewell::End => {
+                let count = self.send.sent();
+                self.apply(now, Input::Told);
+                return Frame::new(FrameType::End, count, Bytes::new()).encode();
+            }
+        };
+        self.farewell = Farewell::End;
+        frame.encode()
+    }
+
+    /// Takes the step of the table.
+    pub(super) fn apply(&mut self, now: Instant, input: Input) {
+        let (state, effect) = next(self.state, input);
+        self.state = state;
+        match effect {
+            Effect::Nothing | Effect::Move | Effect::Late | Effect::Refuse => {}
+            Effect::Await => self.watch.start(now),
+            Effect::Opened => {
+                self.watch = Stopwatch::ZERO;
+                self.opened.raise();
+            }
+            Effect::Hear => {
+                self.send.stop();
+                self.room = Room::Open;
+                self.watch = Stopwatch::ZERO;
+                self.watch.start(now);
+            }
+            Effect::End => self.farewell = Farewell::End,
+            Effect::Tell => {
+                self.send.stop();
+                self.receive.stop();
+                self.room = Room::Open;
+                self.done = Notice::Given;
+            }
+            Effect::Drain => {
+                self.send.stop();
+                self.room = Room::Open;
+                self.deliver(now);
+            }
+            Effect::Close => {
+                self.send.stop();
+                self.receive.stop();
+                self.room = Room::Open;
+                self.terminal.raise();
+            }
+        }
+    }
+
+    /// A stream that only had to deliver is closed once it has.
+    pub(super) fn deliver(&mut self, now: Instant) {
+        if self.receive.is_empty() {
+            match self.state {
+                State::Closing(Closing::Draining) => self.apply(now, Input::Delivered),
+                State::Idle | State::Opening | State::Active | State::Closing(_) | State::Closed => {}
+            }
+        }
+    }
+
+    /// After every step of an open stream: whether it is complete, whether it waits, whether there is room.
+    pub(super) fn settle(&mut self, limits: &Limits, now: Instant) {
+        if matches!(self.room, Room::Refused) && self.send.can_write(limits) {
+            self.room = Room::Due;
+        }
+        if !matches!(self.state, State::Active) {
+            return;
+        }
+        let done = self.send.is_done() && (!self.direction.receives() || self.receive.is_done());
+        if done && self.direction.ends() {
+            return self.apply(now, Input::Complete);
+        }
+        if done {
+            // Only the peer's END is missing.
+            if !self.watch.runs() {
+                self.watch = Stopwatch::ZERO;
+            }
+            self.watch.start(now);
+        } else if self.send.is_blocked(self.sizing, limits) {
+            if self.send.keeps_pace() {
+                self.watch.restart(now);
+            }
+            self.watch.start(now);
+        } else if self.send.is_empty() {
+            self.send.reset_pace();
+            self.watch = Stopwatch::ZERO;
+        } else {
+            self.watch.stop(now);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The sending half of a stream: blocks that wait, the credit they wait for, and how many were sent.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::config::Limits;
+use super::error::{Error, WriteError};
+use super::size::Sizing;
+use super::window::Credit;
+use crate::frame::{Frame, FrameType};
+use crate::{Transmit, limits};
+
+/// How far this direction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    /// More may be written.
+    Writing,
+    /// Nothing more will be; LAST is due.
+    Finishing,
+    /// LAST was sent, or this end never sends.
+    Done,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    block: Bytes,
+    size: u32,
+}
+
+/// What only a busy stream needs.
+#[derive(Clone, Debug, Default)]
+struct Outgoing {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+}
+
+/// What could be sent now.
+enum Next {
+    /// Nothing waits.
+    Nothing,
+    /// Something waits for credit.
+    Blocked,
+    /// So many bytes of the oldest block.
+    Piece { length: usize, size: u32 },
+    /// LAST without a block: the end of the direction after everything was sent.
+    Mark,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct SendHalf {
+    credit: Credit,
+    /// Blocks sent.
+    sent: u32,
+    /// Of these, blocks that the peer has consumed, as it says.
+    consumed: u32,
+    /// Granted since the wait began: the pace that the peer has to keep (T4).
+    paced: u32,
+    stage: Stage,
+    outgoing: Option<Box<Outgoing>>,
+}
+
+impl SendHalf {
+    pub(super) const fn new(window: u32, sends: bool) -> Self {
+        let stage = if sends { Stage::Writing } else { Stage::Done };
+        Self { credit: Credit::new(window), sent: 0, consumed: 0, paced: u32::MAX, stage, outgoing: None }
+    }
+
+    pub(super) const fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    pub(super) const fn credit(&self) -> Credit {
+        self.credit
+    }
+
+    pub(super) const fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.outgoing.as_ref().is_none_or(|outgoing| outgoing.waiting.is_empty())
+    }
+
+    fn charged(&self) -> usize {
+        self.outgoing.as_ref().map_or(0, |outgoing| {
+            outgoing.bytes.saturating_add(outgoing.waiting.len().saturating_mul(limits::CHUNK_OVERHEAD))
+        })
+    }
+
+    pub(super) fn can_write(&self, limits: &Limits) -> bool {
+        matches!(self.stage, Stage::Writing) && self.charged() < limits.send_bytes
+    }
+
+    pub(super) fn write(&mut self, sizing: Sizing, limits: &Limits, block: Bytes) -> Result<(), WriteError> {
+        if !matches!(self.stage, Stage::Writing) {
+            return Err(WriteError::Over);
+        }
+        let size = sizing.size(limits, &block);
+        if sizing.is_bytes() {
+            // Nothing is nothing: a byte stream has no borders that an empty block could mark.
+            if block.is_empty() {
+                return Ok(());
+            }
+        } else {
+            let (length, limit, window) = (block.len(), limits.max_block, self.credit.window());
+            if length > limit {
+                return Err(WriteError::TooLarge { length, limit });
+            }
+            if size == 0 {
+                return Err(WriteError::ZeroSize);
+            }
+            if size > window {
+                return Err(WriteError::LargerThanWindow { size, window });
+            }
+        }
+        if self.charged() >= limits.send_bytes {
+            return Err(WriteError::Full { limit: limits.send_bytes });
+        }
+        let outgoing = self.outgoing.get_or_insert_default();
+        outgoing.bytes = outgoing.bytes.saturating_add(block.len());
+        outgoing.waiting.push_back(Waiting { block, size });
+        Ok(())
+    }
+
+    pub(super) fn finish(&mut self) {
+        match self.stage {
+            Stage::Writing => self.stage = Stage::Finishing,
+            Stage::Finishing | Stage::Done => {}
+        }
+    }
+
+    fn next(&self, sizing: Sizing, limits: &Limits) -> Next {
+        let Some(front) = self.outgoing.as_ref().and_then(|outgoing| outgoing.waiting.front()) else {
+            return match self.stage {
+                Stage::Finishing => Next::Mark,
+                Stage::Writing | Stage::Done => Next::Nothing,
+            };
+        };
+        let credit = self.credit.available();
+        if !sizing.is_bytes() {
+            let (length, size) = (front.block.len(), front.size);
+            return if credit >= size { Next::Piece { length, size } } else { Next::Blocked };
+        }
+        let length = front.block.len().min(limits.chunk_size).min(limits.max_block);
+        let size = u32::try_from(length).unwrap_or(u32::MAX);
+        // A piece is cut short only by at least half a window: below that the receiver is about to grant, and a
+        // peer that grants a byte at a time does not get a frame for each.
+        let cut = if credit >= size { size } else { credit };
+        if cut < size && credit < self.credit.window().div_ceil(2) {
+            return Next::Blocked;
+        }
+        Next::Piece { length: usize::try_from(cut).unwrap_or(length), size: cut }
+    }
+
+    pub(super) fn has_transmit(&self, sizing: Sizing, limits: &Limits) -> bool {
+        match self.next(sizing, limits) {
+            Next::Nothing | Next::Blocked => false,
+            Next::Piece { .. } | Next::Mark => true,
+        }
+    }
+
+    pub(super) fn is_blocked(&self, sizing: Sizing, limits: &Limits) -> bool {
+        match self.next(sizing, limits) {
+            Next::Blocked => true,
+            Next::Nothing | Next::Piece { .. } | Next::Mark => false,
+        }
+    }
+
+    /// The next DATA or LAST.
+    pub(super) fn poll(&mut self, sizing: Sizing, limits: &Limits) -> Result<Option<Transmit>, Error> {
+        let (length, size) = match self.next(sizing, limits) {
+            Next::Nothing | Next::Blocked => return Ok(None),
+            Next::Mark => {
+                self.stage = Stage::Done;
+                return Ok(Some(Frame::new(FrameType::Last, self.sent, Bytes::new()).encode()));
+            }
+            Next::Piece { length, size } => (length, size),
+        };
+        let count = self.sent.checked_add(1).ok_or(Error::IdsExhausted)?;
+        self.credit.spend(size)?;
+        let Some(outgoing) = &mut self.outgoing else { return Ok(None) };
+        let Some(front) = outgoing.waiting.front_mut() else { return Ok(None) };
+        let block = front.block.split_to(length.min(front.block.len()));
+        if front.block.is_empty() {
+            outgoing.waiting.pop_front();
+        }
+        outgoing.bytes = outgoing.bytes.saturating_sub(block.len());
+        let is_last = outgoing.waiting.is_empty() && matches!(self.stage, Stage::Finishing);
+        // An empty LAST would be taken for the bare mark.
+        let kind = if is_last && !block.is_empty() {
+            self.stage = Stage::Done;
+            FrameType::Last
+        } else {
+            FrameType::Data
+        };
+        let id = self.sent;
+        self.sent = count;
+        Ok(Some(Frame::new(kind, id, block).encode()))
+    }
+
+    /// A CREDIT: `consumed` blocks so far, and the grant as four bytes.
+    pub(super) fn handle_credit(&mut self, consumed: u32, payload: &[u8]) -> Result<(), Error> {
+        let Ok(grant) = <[u8; 4]>::try_from(payload) else {
+            return Err(Error::MalformedCredit { length: payload.len() });
+        };
+        self.check_consumed(consumed)?;
+        let grant = u32::from_be_bytes(grant);
+        self.credit.grant(grant)?;
+        self.paced = self.paced.saturating_add(grant);
+        self.consumed = consumed;
+        Ok(())
+    }
+
+    /// The count in a CREDIT or CANCEL: no more than was sent, no less than before.
+    pub(super) const fn check_consumed(&self, consumed: u32) -> Result<(), Error> {
+        if consumed < self.consumed || consumed > self.sent {
+            return Err(Error::Miscredited { consumed, before: self.consumed, sent: self.sent });
+        }
+        Ok(())
+    }
+
+    /// Whether the peer has granted half a window since the last time this was true: then its time begins anew.
+    pub(super) const fn keeps_pace(&mut self) -> bool {
+        let half = self.credit.window().div_ceil(2);
+        if self.paced < half {
+            return false;
+        }
+        self.paced = 0;
+        true
+    }
+
+    /// Nothing waits: the next wait is a new one.
+    pub(super) const fn reset_pace(&mut self) {
+        self.paced = u32::MAX;
+    }
+
+    /// Drops what waits; nothing more is sent.
+    pub(super) fn stop(&mut self) {
+        self.outgoing = None;
+        self.stage = Stage::Done;
+    }
+
+    /// Gives memory back that an idle stream does not need.
+    pub(super) fn shrink(&mut self) {
+        if self.is_empty() {
+            self.outgoing = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// STREAM-25.
+    #[test]
+    fn stream_25_block_numbers_do_not_wrap() {
+        let limits = Limits::default();
+        let mut half = SendHalf::new(16, true);
+        half.sent = u32::MAX - 1;
+        for _ in 0..2 {
+            half.write(Sizing::Items, &limits, Bytes::from_static(b"x")).unwrap();
+        }
+        let last = half.poll(Sizing::Items, &limits).unwrap().unwrap();
+        assert_eq!(last.into_bytes().as_ref(), b"\0\xff\xff\xff\xfex");
+        assert_eq!(half.poll(Sizing::Items, &limits), Err(Error::IdsExhausted));
+        assert_eq!(half.sent(), u32::MAX, "which END can still tell");
+    }
+}

@@ -1,0 +1,336 @@
+//! The arithmetic of credit.
+//!
+//! Of each window's units every one is, at any moment, in exactly one place (STREAM-7):
+//!
+//! ```text
+//! sender's credit + data under way + data held by the receiver + freed, not yet granted + grants under way = window
+//! └─ Credit ────┘                    └─ Window: held ────────┘   └─ Window: freed ────┘
+//!                 └──────────────── Window: granted (with credit and grants under way) ─┘
+//! ```
+//!
+//! [`Credit`] is the sender's view, [`Window`] the receiver's, for which `granted + held + freed = window` holds by
+//! itself. All arithmetic is checked: nothing a peer sends makes a count wrap (T1).
+
+/// A count that would leave the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WindowError {
+    /// A size or grant of nothing.
+    #[error("a size or grant of 0")]
+    Zero,
+    /// More was granted than was ever spent.
+    #[error("a grant of {grant} onto a credit of {credit} overflows the window of {window}")]
+    Overflow {
+        /// The credit before.
+        credit: u32,
+        /// The grant.
+        grant: u32,
+        /// The window.
+        window: u32,
+    },
+    /// More was used than there is.
+    #[error("{size} units were used of {left}")]
+    Exceeded {
+        /// What was to be used.
+        size: u32,
+        /// What there is.
+        left: u32,
+    },
+}
+
+/// The sender's view: what it may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Credit {
+    available: u32,
+    window: u32,
+}
+
+impl Credit {
+    /// The whole window is there at first: the high-water mark is the initial credit.
+    #[must_use]
+    pub const fn new(window: u32) -> Self {
+        Self { available: window, window }
+    }
+
+    /// Units that may be sent.
+    #[must_use]
+    pub const fn available(self) -> u32 {
+        self.available
+    }
+
+    /// The high-water mark.
+    #[must_use]
+    pub const fn window(self) -> u32 {
+        self.window
+    }
+
+    /// Uses `size` units for a block.
+    ///
+    /// # Errors
+    /// [`WindowError::Zero`], or [`WindowError::Exceeded`] when there are fewer; nothing changes then.
+    pub const fn spend(&mut self, size: u32) -> Result<(), WindowError> {
+        if size == 0 {
+            return Err(WindowError::Zero);
+        }
+        match self.available.checked_sub(size) {
+            Some(left) => {
+                self.available = left;
+                Ok(())
+            }
+            None => Err(WindowError::Exceeded { size, left: self.available }),
+        }
+    }
+
+    /// Takes a grant of the receiver's.
+    ///
+    /// # Errors
+    /// [`WindowError::Zero`], or [`WindowError::Overflow`] above the window; nothing changes then.
+    pub fn grant(&mut self, grant: u32) -> Result<(), WindowError> {
+        if grant == 0 {
+            return Err(WindowError::Zero);
+        }
+        match self.available.checked_add(grant).filter(|sum| *sum <= self.window) {
+            Some(sum) => {
+                self.available = sum;
+                Ok(())
+            }
+            None => Err(WindowError::Overflow { credit: self.available, grant, window: self.window }),
+        }
+    }
+}
+
+/// The receiver's view: what the sender was granted, what is held, what was freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    granted: u32,
+    held: u32,
+    freed: u32,
+}
+
+impl Window {
+    /// Everything is granted at first.
+    #[must_use]
+    pub const fn new(window: u32) -> Self {
+        Self { granted: window, held: 0, freed: 0 }
+    }
+
+    /// Units that the sender may still send, those under way included.
+    #[must_use]
+    pub const fn granted(self) -> u32 {
+        self.granted
+    }
+
+    /// Units of the blocks that came and are not consumed.
+    #[must_use]
+    pub const fn held(self) -> u32 {
+        self.held
+    }
+
+    /// Units consumed and not yet granted again.
+    #[must_use]
+    pub const fn freed(self) -> u32 {
+        self.freed
+    }
+
+    /// The high-water mark. The three parts always add up to it, so the sum cannot overflow.
+    #[must_use]
+    pub const fn window(self) -> u32 {
+        self.granted.saturating_add(self.held).saturating_add(self.freed)
+    }
+
+    /// A block of `size` came.
+    ///
+    /// # Errors
+    /// [`WindowError::Zero`], or [`WindowError::Exceeded`] above what was granted; nothing changes then.
+    pub const fn take(&mut self, size: u32) -> Result<(), WindowError> {
+        if size == 0 {
+            return Err(WindowError::Zero);
+        }
+        match (self.granted.checked_sub(size), self.held.checked_add(size)) {
+            (Some(granted), Some(held)) => {
+                (self.granted, self.held) = (granted, held);
+                Ok(())
+            }
+            (None, _) | (_, None) => Err(WindowError::Exceeded { size, left: self.granted }),
+        }
+    }
+
+    /// A block of `size` was consumed.
+    ///
+    /// # Errors
+    /// [`WindowError::Exceeded`] above what is held; nothing changes then.
+    pub const fn free(&mut self, size: u32) -> Result<(), WindowError> {
+        match (self.held.checked_sub(size), self.freed.checked_add(size)) {
+            (Some(held), Some(freed)) => {
+                (self.held, self.freed) = (held, freed);
+                Ok(())
+            }
+            (None, _) | (_, None) => Err(WindowError::Exceeded { size, left: self.held }),
+        }
+    }
+
+    /// Whether what was freed should be granted: something was, and the sender has less than half the mark left
+    /// (STREAM-9).
+    ///
+    /// `whole` is for senders that need more than half of the window for one block (sizes by a function): they
+    /// would wait for ever for credit that is below the half mark, so what was freed is granted as soon as nothing
+    /// is held any more (T3).
+    #[must_use]
+    pub const fn is_grant_due(self, whole: bool) -> bool {
+        let below_half = self.granted < self.window().div_ceil(2);
+        self.freed > 0 && (below_half || (whole && self.held == 0))
+    }
+
+    /// Grants all that was freed; how much that is.
+    pub const fn grant(&mut self) -> u32 {
+        let grant = self.freed;
+        self.granted = self.granted.saturating_add(grant);
+        self.freed = 0;
+        grant
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// Both ends of one window, and what is under way between them.
+    struct Both {
+        window: u32,
+        credit: Credit,
+        receiver: Window,
+        blocks: VecDeque<u32>,
+        grants: VecDeque<u32>,
+        held: VecDeque<u32>,
+    }
+
+    impl Both {
+        fn total(&self) -> u64 {
+            let sum = |queue: &VecDeque<u32>| queue.iter().copied().map(u64::from).sum::<u64>();
+            u64::from(self.credit.available())
+                + sum(&self.blocks)
+                + u64::from(self.receiver.held())
+                + u64::from(self.receiver.freed())
+                + sum(&self.grants)
+        }
+
+        fn step(&mut self, kind: u8, size: u32) {
+            match kind % 5 {
+                0 => {
+                    if self.credit.spend(size).is_ok() {
+                        self.blocks.push_back(size);
+                    }
+                }
+                1 => {
+                    if let Some(block) = self.blocks.pop_front() {
+                        self.receiver.take(block).unwrap();
+                        self.held.push_back(block);
+                    }
+                }
+                2 => {
+                    if let Some(block) = self.held.pop_front() {
+                        self.receiver.free(block).unwrap();
+                    }
+                }
+                3 => {
+                    if self.receiver.is_grant_due(size % 2 == 0) {
+                        self.grants.push_back(self.receiver.grant());
+                    }
+                }
+                _ => {
+                    if let Some(grant) = self.grants.pop_front() {
+                        self.credit.grant(grant).unwrap();
+                    }
+                }
+            }
+        }
+    }
+
+    /// SplitMix64: the same numbers in every run.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        }
+
+        /// Mostly small, sometimes anything.
+        fn size(&mut self) -> u32 {
+            let n = self.next() as u32;
+            if self.next() % 4 == 0 { n } else { n % 6 }
+        }
+    }
+
+    /// STREAM-7: credit + data in flight + data buffered + credit in flight = window, always.
+    #[test]
+    fn stream_7_credit_is_conserved() {
+        for seed in 0..2000 {
+            let mut random = Random(seed);
+            let window = match seed % 4 {
+                0 => u32::MAX,
+                1 => (random.next() as u32).max(1),
+                _ => 1 + random.size() % 20,
+            };
+            let mut both = Both {
+                window,
+                credit: Credit::new(window),
+                receiver: Window::new(window),
+                blocks: VecDeque::new(),
+                grants: VecDeque::new(),
+                held: VecDeque::new(),
+            };
+            for _ in 0..200 {
+                both.step(random.next() as u8, random.size());
+                assert_eq!(both.total(), u64::from(both.window), "seed {seed}");
+                assert_eq!(both.receiver.window(), both.window, "seed {seed}");
+            }
+        }
+    }
+
+    /// STREAM-8: every count that would leave the window is an error and changes nothing (T1).
+    #[test]
+    fn stream_8_grants_are_checked() {
+        let mut credit = Credit::new(16);
+        assert_eq!(credit.grant(0), Err(WindowError::Zero));
+        assert_eq!(credit.grant(1), Err(WindowError::Overflow { credit: 16, grant: 1, window: 16 }));
+        credit.spend(16).unwrap();
+        assert_eq!(
+            credit.grant(u32::MAX),
+            Err(WindowError::Overflow { credit: 0, grant: u32::MAX, window: 16 })
+        );
+        assert_eq!(credit.spend(1), Err(WindowError::Exceeded { size: 1, left: 0 }));
+        credit.grant(16).unwrap();
+        assert_eq!(credit, Credit::new(16));
+        let mut full = Credit::new(u32::MAX);
+        assert!(full.grant(u32::MAX).is_err());
+        let mut window = Window::new(4);
+        assert_eq!(window.take(5), Err(WindowError::Exceeded { size: 5, left: 4 }));
+        assert_eq!(window.take(0), Err(WindowError::Zero));
+        assert_eq!(window.free(1), Err(WindowError::Exceeded { size: 1, left: 0 }));
+        assert_eq!(window, Window::new(4));
+    }
+
+    /// STREAM-9.
+    #[test]
+    fn stream_9_what_was_freed_is_granted_below_half_the_mark() {
+        for mark in 1..=16_u32 {
+            let mut window = Window::new(mark);
+            window.take(1).unwrap();
+            assert!(!window.is_grant_due(true), "nothing was freed");
+            window.free(1).unwrap();
+            for left in (0..mark.saturating_sub(1)).rev() {
+                window.take(1).unwrap();
+                window.free(1).unwrap();
+                assert_eq!(window.is_grant_due(false), 2 * left < mark, "{left} of {mark}");
+                assert!(window.is_grant_due(true));
+            }
+            assert_eq!(window.grant(), mark);
+            assert_eq!(window, Window::new(mark));
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! What a hostile or broken peer gets from a link: budgets, caps, and failures that stay where they belong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    missing_docs
+)]
+
+mod rpc_support;
+
+use bytes::Bytes;
+use portline::frame::{FrameType, encode_header};
+use portline::rpc::control::Message;
+use portline::rpc::{Action, Budget, CallError, Config, Error, Fallback, Link, Misuse, Role};
+use portline::stream::{self, Direction, Shape, Sizing};
+use portline::{Blame, Instant};
+use rpc_support::{CLIENT, NOW, Pair, SERVER, actions, bytes, control, describe, linked, sends};
+
+fn frame(kind: FrameType, id: u32, payload: &[u8]) -> Bytes {
+    [&encode_header(kind, id), payload].concat().into()
+}
+
+fn open(call: u32, stream: u32, shape: Shape) -> Bytes {
+    Message::Open { call, stream, shape }.encode().into_bytes()
+}
+
+fn ready() -> Bytes {
+    bytes("\x10\0\0\0\x01streaming\nbatch\n")
+}
+
+/// A client whose peer is ready, with so many calls sent.
+fn client(calls: u32, change: impl FnOnce(&mut Config)) -> Link {
+    let mut link = linked(Role::Initiator, change);
+    link.handle_message(NOW, ready()).unwrap();
+    for call in 1..=calls {
+        assert_eq!(link.call(bytes("m"), bytes(""), Fallback::None), Ok(call));
+    }
+    control(&mut link);
+    actions(&mut link);
+    link
+}
+
+fn server(change: impl FnOnce(&mut Config)) -> Link {
+    let mut link = linked(Role::Acceptor, change);
+    link.handle_message(NOW, ready()).unwrap();
+    control(&mut link);
+    actions(&mut link);
+    link
+}
+
+fn call(link: &mut Link, call: u32) {
+    let call = Message::Call { call, batch: false, method: bytes("m"), arguments: bytes("") };
+    link.handle_message(NOW, call.encode().into_bytes()).unwrap();
+}
+
+fn sent_on(link: &mut Link, channel: u32) -> Vec<String> {
+    std::iter::from_fn(|| link.poll_channel_transmit(channel)).map(|m| describe(&m.into_bytes())).collect()
+}
+
+/// T1, T2, and everything else that a stream refuses: the stream fails, nothing else does.
+#[test]
+fn rpc_19_a_malformed_frame_ends_its_stream_and_nothing_else() {
+    let bad: [&[u8]; 9] = [
+        b"\0\0",
+        b"\x04\0\0\0\0\xff\xff\xff\xff", // a grant that overflows (T1)
+        b"\x04\0\0\0\0\0\0\0\0",         // a grant of nothing
+        b"\0\0\0\0\x05x",                // a gap
+        b"\x02\0\0\0\x09",               // a wrong count
+        b"\x01\0\0\0\0\x01",             // an ACK
+        b"\x11\0\0\0\x01\0\x01m",        // a CALL
+        b"\x80\0\0\0\0",                 // the application's
+        b"\x05\0\0\0\x09",               // more consumed than was sent
+    ];
+    for message in bad {
+        let mut pair = Pair::ready();
+        let calls = [pair.call("one"), pair.call("two")];
+        pair.run();
+        let streams = calls.map(|call| {
+            let both = Shape::items(Direction::Both(stream::Role::Responder));
+            pair.ends[SERVER].open_stream(NOW, call, both).unwrap()
+        });
+        pair.run();
+        pair.seen = [Vec::new(), Vec::new()];
+        let message = Bytes::copy_from_slice(message);
+        pair.ends[CLIENT].handle_channel_message(NOW, streams[0], message.clone()).unwrap();
+        pair.step(CLIENT);
+        let failed = |action: &Action| {
+            matches!(action, Action::StreamFailed { stream, error } if *stream == streams[0]
+                && error.blame() == Blame::Peer)
+        };
+        let trace = pair.trace.clone();
+        pair.run();
+        assert!(pair.seen[CLIENT].iter().any(failed), "{message:?} {:?} {trace:?}", pair.seen[CLIENT]);
+        assert!(pair.seen[SERVER].iter().any(failed), "{message:?}");
+        pair.ends[SERVER].write(NOW, streams[1], bytes("alive")).unwrap();
+        pair.ends[SERVER].respond(calls[0], Ok(bytes("alive"))).unwrap();
+        pair.run();
+        assert!(pair.seen[CLIENT].contains(&Action::Data { stream: streams[1], data: bytes("alive") }));
+        assert!(pair.seen[CLIENT].iter().any(|a| matches!(a, Action::Returned { result: Ok(_), .. })));
+    }
+}
+
+/// T2: data beyond the window.
+#[test]
+fn rpc_19_a_first_frame_larger_than_the_window_fails_its_stream() {
+    let mut link = client(1, |_| {});
+    let shape = Shape::bytes(Direction::Send, 10);
+    link.handle_message(NOW, open(1, 2, shape)).unwrap();
+    link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b"eleven byte")).unwrap();
+    let error = stream::Error::Exceeded { block: 0, size: 11, granted: 10 };
+    assert_eq!(sent_on(&mut link, 2).len(), 2);
+    assert!(actions(&mut link).contains(&Action::StreamFailed { stream: 2, error }));
+}
+
+#[test]
+fn rpc_20_a_window_that_is_too_large_cancels_the_stream() {
+    for sizing in [Sizing::Items, Sizing::Bytes, Sizing::Custom] {
+        let mut link = client(1, |config| (config.max_items, config.max_bytes) = (100, 100));
+        let shape = Shape { direction: Direction::Send, window: 101, sizing };
+        link.handle_message(NOW, open(1, 2, shape)).unwrap();
+        link.channel_attached(NOW, 2);
+        let words = "CANCEL 0 \\\"the window is too large\\\"";
+        assert_eq!(sent_on(&mut link, 2), [words, "END 0"]);
+        let error = stream::Error::Cancelled;
+        assert!(actions(&mut link).contains(&Action::StreamFailed { stream: 2, error }));
+        link.handle_message(NOW, open(1, 4, Shape { window: 100, ..shape })).unwrap();
+        link.channel_attached(NOW, 4);
+        assert_eq!((sent_on(&mut link, 4), link.open_streams()), (vec![], 1));
+    }
+}
+
+#[test]
+fn rpc_20_a_stream_too_many_aborts_its_call_and_a_wrong_number_ends_the_link() {
+    let mut link = client(2, |config| (config.max_call_streams, config.max_streams) = (2, 3));
+    for stream in [2, 4] {
+        link.handle_message(NOW, open(1, stream, sends())).unwrap();
+    }
+    link.handle_message(NOW, open(2, 6, sends())).unwrap();
+    actions(&mut link);
+    link.handle_message(NOW, open(1, 8, sends())).unwrap();
+    let cancelled = |stream| Action::StreamFailed { stream, error: stream::Error::Cancelled };
+    let result = Err(CallError::TooManyStreams { limit: 3 });
+    assert_eq!(actions(&mut link), [cancelled(4), cancelled(2), Action::Returned { call: 1, result }]);
+    let sent: Vec<String> = control(&mut link).iter().map(|m| describe(m)).collect();
+    assert_eq!(sent, ["ABORT 1"]);
+    // T7: what was given up keeps its slot until its end.
+    assert_eq!(link.open_streams(), 3);
+    for (number, shape) in [(8, sends()), (9, sends()), (0, sends())] {
+        let mut link = link.clone();
+        let error = Error::StreamNumber { stream: number };
+        assert_eq!(link.handle_message(NOW, open(2, number, shape)), Err(error));
+    }
+    // This side's own limits are misuse of the verb.
+    let mut server = server(|config| config.max_call_streams = 1);
+    call(&mut server, 1);
+    server.open_stream(NOW, 1, sends()).unwrap();
+    assert_eq!(server.open_stream(NOW, 1, sends()), Err(Misuse::TooManyStreams { limit: 1 }));
+}
+
+/// Something that a peer does.
+type Act = dyn Fn(&mut Link) -> Result<(), Error>;
+
+/// T5: control frames and channel messages that change nothing.
+#[test]
+fn rpc_22_messages_without_effect_are_counted_and_time_refills() {
+    let useless: [&Act; 6] = [
+        &|link| link.handle_message(NOW, ready()),
+        &|link| link.handle_message(NOW, bytes("\x12\0\0\0\x63\0")),
+        &|link| link.handle_message(NOW, bytes("\x13\0\0\0\x63")),
+        &|link| link.handle_channel_message(NOW, 99, frame(FrameType::End, 0, b"")),
+        &|link| link.handle_channel_message(NOW, 98, Bytes::new()),
+        &|link| link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b"x")),
+    ];
+    for act in useless {
+        let mut link = client(0, |config| config.ignored = Budget::new(3, 10));
+        for _ in 0..3 {
+            act(&mut link).unwrap();
+        }
+        let mut later = link.clone();
+        later.handle_timeout(Instant::from_millis(10));
+        assert_eq!(act(&mut later), Ok(()));
+        assert_eq!(act(&mut link), Err(Error::TooManyIgnored { limit: 3 }));
+        assert_eq!(actions(&mut link), [Action::Failed(Error::TooManyIgnored { limit: 3 })]);
+    }
+}
+
+/// T7: calls opened and aborted in a loop, and streams opened and cancelled.
+#[test]
+fn rpc_22_giving_up_in_a_loop_ends_the_link() {
+    let mut link = server(|config| config.resets = Budget::new(5, 10));
+    for id in 1..=6_u32 {
+        call(&mut link, id);
+        let ended = link.handle_message(NOW, frame(FrameType::Abort, id, b""));
+        assert_eq!(ended, if id <= 5 { Ok(()) } else { Err(Error::TooManyResets { limit: 5 }) });
+    }
+    let mut link = server(|config| config.resets = Budget::new(5, 10));
+    call(&mut link, 1);
+    for round in 0..6 {
+        let stream = link.open_stream(NOW, 1, sends()).unwrap();
+        control(&mut link);
+        link.channel_attached(NOW, stream);
+        let ended = link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 0, b""));
+        assert_eq!(ended, if round < 5 { Ok(()) } else { Err(Error::TooManyResets { limit: 5 }) });
+    }
+}
+
+/// T7: an aborted call keeps its streams' slots until they have ended.
+#[test]
+fn rpc_22_an_aborted_call_keeps_its_slots_until_its_streams_have_ended() {
+    let mut link = server(|config| config.max_streams = 1);
+    call(&mut link, 1);
+    let stream = link.open_stream(NOW, 1, sends()).unwrap();
+    control(&mut link);
+    link.channel_attached(NOW, stream);
+    link.handle_message(NOW, frame(FrameType::Abort, 1, b"")).unwrap();
+    actions(&mut link);
+    assert_eq!((link.open_streams(), control(&mut link).len()), (1, 0));
+    call(&mut link, 2);
+    assert_eq!(link.open_stream(NOW, 2, sends()), Err(Misuse::TooManyStreams { limit: 1 }));
+    assert_eq!(sent_on(&mut link, stream), ["CANCEL 0", "END 0"]);
+    actions(&mut link);
+    assert_eq!(link.open_streams(), 0);
+    let sent: Vec<String> = control(&mut link).iter().map(|m| describe(m)).collect();
+    assert_eq!(sent, ["RESULT 1 \\x01\\\"aborted\\\""]);
+}
+
+/// T8: streams that we fail because of what the peer sends.
+#[test]
+fn rpc_22_failing_our_streams_in_a_loop_ends_the_link() {
+    let mut link = client(1, |config| config.failures = Budget::new(5, 10));
+    for round in 1..=6_u32 {
+        let stream = 2 * round;
+        link.handle_message(NOW, open(1, stream, sends())).unwrap();
+        let broken = link.handle_channel_message(NOW, stream, frame(FrameType::Data, 7, b"gap"));
+        assert_eq!(broken, if round <= 5 { Ok(()) } else { Err(Error::TooManyFailures { limit: 5 }) });
+        sent_on(&mut link, stream);
+        actions(&mut link);
+    }
+    let mut link = server(|config| (config.failures, config.max_calls) = (Budget::new(5, 10), 1));
+    call(&mut link, 1);
+    for id in 2..=7_u32 {
+        let message = Message::Call { call: id, batch: false, method: bytes("m"), arguments: bytes("") };
+        let refused = link.handle_message(NOW, message.encode().into_bytes());
+        assert_eq!(refused, if id <= 6 { Ok(()) } else { Err(Error::TooManyFailures { limit: 5 }) });
+    }
+}
+
+/// Frames that were on their way when this side ended a stream are nobody's fault: as many as its window.
+#[test]
+fn rpc_21_what_crosses_with_the_end_of_a_stream_is_not_held_against_the_peer() {
+    let mut link = client(1, |config| config.ignored = Budget::new(1, 1000));
+    link.handle_message(NOW, open(1, 2, sends())).unwrap();
+    link.channel_attached(NOW, 2);
+    link.cancel_stream(NOW, 2, None);
+    assert_eq!(sent_on(&mut link, 2), ["CANCEL 0", "END 0"]);
+    actions(&mut link);
+    for block in 0..16 {
+        link.handle_channel_message(NOW, 2, frame(FrameType::Data, block, b"x")).unwrap();
+    }
+    for kind in [FrameType::Last, FrameType::Error, FrameType::End] {
+        link.handle_channel_message(NOW, 2, frame(kind, 16, b"")).unwrap();
+    }
+    link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b"")).unwrap();
+    let more = link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b""));
+    assert_eq!(more, Err(Error::TooManyIgnored { limit: 1 }));
+}
+
+/// T5: the peer makes us answer and does not read.
+#[test]
+fn rpc_23_answers_that_wait_stop_the_input() {
+    let mut link = server(|config| config.control_bytes = 300);
+    let mut id = 0;
+    while link.wants_input() {
+        id += 1;
+        assert!(id < 100, "the input is never stopped");
+        call(&mut link, id);
+        link.respond(id, Ok(bytes("answer"))).unwrap();
+    }
+    assert_eq!(id, 4, "76 bytes an answer");
+    assert_eq!(link.call(bytes("m"), bytes(""), Fallback::None), Err(Misuse::Full { limit: 300 }));
+    control(&mut link);
+    assert!(link.wants_input());
+}
+
+/// RPC-6, T9: the length of a message is checked before it is read.
+#[test]
+fn rpc_6_a_message_above_the_limit_ends_the_link() {
+    let mut link = client(0, |config| config.max_message = 50);
+    assert_eq!(
+        link.call(bytes("m"), Bytes::from(vec![0; 50]), Fallback::None),
+        Err(Misuse::TooLong { length: 58, limit: 50 })
+    );
+    let long = frame(FrameType::Result, 1, &[0; 46]);
+    assert_eq!(link.handle_message(NOW, long), Err(Error::TooLong { length: 51, limit: 50 }));
+    let mut link = server(|config| config.max_message = 50);
+    call(&mut link, 1);
+    assert_eq!(link.respond(1, Ok(Bytes::from(vec![0; 45]))), Err(Misuse::TooLong { length: 51, limit: 50 }));
+    assert_eq!(link.respond(1, Ok(Bytes::from(vec![0; 44]))), Ok(()));
+}
+
+/// T4: a stall deadline that the link keeps for its streams.
+#[test]
+fn rpc_19_a_peer_that_never_grants_loses_the_stream_and_only_that() {
+    let mut link = server(|_| {});
+    call(&mut link, 1);
+    let stream = link.open_stream(NOW, 1, Shape { window: 1, ..sends() }).unwrap();
+    control(&mut link);
+    link.channel_attached(NOW, stream);
+    for item in ["sent", "waits"] {
+        link.write(NOW, stream, bytes(item)).unwrap();
+    }
+    assert_eq!(sent_on(&mut link, stream), ["DATA 0 sent"]);
+    let deadline = link.poll_timeout().unwrap();
+    assert_eq!(deadline, Instant::from_millis(60_000));
+    actions(&mut link);
+    link.handle_timeout(Instant::from_micros(59_999_999));
+    assert_eq!(actions(&mut link), []);
+    link.handle_timeout(deadline);
+    assert_eq!(sent_on(&mut link, stream).len(), 2);
+    let error = stream::Error::Stalled { block: 1 };
+    let ends = [Action::StreamFailed { stream, error }, Action::CloseChannel { channel: stream }];
+    assert_eq!(actions(&mut link), ends);
+    assert_eq!((link.poll_timeout(), link.has_ended()), (None, false));
+}

@@ -1,0 +1,391 @@
+//! The seed's sequence diagrams, frame for frame, and streams of calls in the three shapes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    missing_docs
+)]
+
+mod rpc_support;
+
+use bytes::Bytes;
+use portline::frame::Reason;
+use portline::rpc::{Action, Answer, CallError, Capabilities, Fallback, Misuse, Role};
+use portline::stream::{self, Direction, Shape};
+use rpc_support::{CLIENT, NOW, Pair, SERVER, bytes, linked, sends};
+
+fn items(direction: Direction) -> Shape {
+    Shape::items(direction)
+}
+
+fn both() -> Shape {
+    items(Direction::Both(stream::Role::Responder))
+}
+
+fn value(text: &str) -> Result<Answer, CallError> {
+    Ok(Answer { value: bytes(text), items: Vec::new() })
+}
+
+fn remote(text: &str) -> Result<Answer, CallError> {
+    Err(CallError::Remote(Reason::Text(text.to_owned())))
+}
+
+fn data(stream: u32, text: &str) -> Action {
+    Action::Data { stream, data: bytes(text) }
+}
+
+/// The diagram "Unidirectional Streaming (Server → Client)". RPC-16, RPC-18.
+#[test]
+fn rpc_18_a_stream_from_the_server_to_the_client() {
+    let mut pair = Pair::ready();
+    let call = pair.call("streamData");
+    pair.run();
+    assert_eq!(
+        pair.seen(SERVER),
+        [Action::Called { call, method: bytes("streamData"), arguments: bytes("") }]
+    );
+    let shape = Shape { window: 2, ..sends() };
+    let stream = pair.ends[SERVER].open_stream(NOW, call, shape).unwrap();
+    for item in ["value1", "value2"] {
+        pair.ends[SERVER].write(NOW, stream, bytes(item)).unwrap();
+    }
+    pair.run();
+    pair.ends[CLIENT].consume(NOW, stream);
+    pair.ends[CLIENT].consume(NOW, stream);
+    pair.ends[SERVER].write(NOW, stream, bytes("finalValue")).unwrap();
+    pair.ends[SERVER].finish(NOW, stream);
+    // Answered while the stream still runs: the result waits for it.
+    pair.ends[SERVER].respond(call, Ok(bytes("success"))).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\nstreamData",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x02\\x00",
+            "S 2 DATA 0 value1",
+            "S 2 DATA 1 value2",
+            "C 2 CREDIT 2 2",
+            "S 2 LAST 2 finalValue",
+            "S 2 END 3",
+            "S RESULT 1 \\x00success",
+        ]
+    );
+    assert_eq!(
+        pair.seen(CLIENT),
+        [
+            Action::StreamOpened { stream },
+            data(stream, "value1"),
+            data(stream, "value2"),
+            data(stream, "finalValue"),
+            Action::PeerDone { stream },
+            Action::StreamFinished { stream },
+            Action::Returned { call, result: value("success") },
+        ]
+    );
+    assert_eq!(pair.seen(SERVER), [Action::StreamOpened { stream }, Action::StreamFinished { stream }]);
+    assert!(pair.open.iter().all(Vec::is_empty), "the channels were given back");
+}
+
+/// The diagram "Bidirectional Streaming".
+#[test]
+fn rpc_18_a_stream_both_ways() {
+    let mut pair = Pair::ready();
+    let call = pair.call("echo");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, Shape { window: 2, ..both() }).unwrap();
+    pair.run();
+    for word in ["Hello", "World"] {
+        pair.ends[CLIENT].write(NOW, stream, bytes(word)).unwrap();
+        pair.run();
+        pair.ends[SERVER].write(NOW, stream, bytes(&format!("Echo: {word}"))).unwrap();
+        pair.run();
+    }
+    for _ in 0..2 {
+        pair.ends[CLIENT].consume(NOW, stream);
+        pair.ends[SERVER].consume(NOW, stream);
+    }
+    pair.step(CLIENT);
+    pair.run();
+    pair.ends[CLIENT].finish(NOW, stream);
+    pair.run();
+    pair.ends[SERVER].finish(NOW, stream);
+    pair.ends[SERVER].respond(call, Ok(bytes("success"))).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\x04echo",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x02\\x00\\x00\\x00\\x02\\x00",
+            "C 2 DATA 0 Hello",
+            "S 2 DATA 0 Echo: Hello",
+            "C 2 DATA 1 World",
+            "S 2 DATA 1 Echo: World",
+            "C 2 CREDIT 2 2",
+            "S 2 CREDIT 2 2",
+            "C 2 LAST 2",
+            "S 2 LAST 2",
+            "S 2 END 2",
+            "S RESULT 1 \\x00success",
+        ]
+    );
+    assert_eq!(pair.seen(CLIENT).last(), Some(&Action::Returned { call, result: value("success") }));
+}
+
+/// The diagram "Error Handling in Streams". RPC-19.
+#[test]
+fn rpc_19_a_stream_that_fails() {
+    let mut pair = Pair::ready();
+    let call = pair.call("processStream");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.ends[SERVER].write(NOW, stream, bytes("data1")).unwrap();
+    pair.ends[SERVER].write(NOW, stream, bytes("data2")).unwrap();
+    pair.run();
+    pair.ends[SERVER].fail_stream(NOW, stream, "Processing failed");
+    pair.ends[SERVER].respond(call, Err("Stream processing failed")).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\rprocessStream",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x10\\x00",
+            "S 2 DATA 0 data1",
+            "S 2 DATA 1 data2",
+            "S 2 ERROR 2 \\\"Processing failed\\\"",
+            "S 2 END 2",
+            "S RESULT 1 \\x01\\\"Stream processing failed\\\"",
+        ]
+    );
+    let reason = Reason::Text("Processing failed".to_owned());
+    assert_eq!(
+        pair.seen(CLIENT),
+        [
+            Action::StreamOpened { stream },
+            data(stream, "data1"),
+            data(stream, "data2"),
+            Action::StreamFailed { stream, error: stream::Error::Remote { block: 2, reason } },
+            Action::Returned { call, result: remote("Stream processing failed") },
+        ]
+    );
+}
+
+/// The diagram "Cancellation Flow". RPC-13, RPC-17.
+#[test]
+fn rpc_17_a_call_that_is_cancelled() {
+    let mut pair = Pair::ready();
+    let call = pair.call("longStream");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.ends[SERVER].write(NOW, stream, bytes("data1")).unwrap();
+    pair.ends[SERVER].write(NOW, stream, bytes("data2")).unwrap();
+    pair.run();
+    pair.seen = [Vec::new(), Vec::new()];
+    pair.ends[CLIENT].abort(call).unwrap();
+    // Here it is over at once, its streams first.
+    let cancelled = Action::StreamFailed { stream, error: stream::Error::Cancelled };
+    pair.step(CLIENT);
+    assert_eq!(
+        pair.seen(CLIENT),
+        [cancelled.clone(), Action::Returned { call, result: Err(CallError::Aborted) }]
+    );
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\nlongStream",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x10\\x00",
+            "S 2 DATA 0 data1",
+            "S 2 DATA 1 data2",
+            "C ABORT 1",
+            "S 2 CANCEL 0",
+            "S 2 END 2",
+            "S RESULT 1 \\x01\\\"aborted\\\"",
+        ]
+    );
+    assert_eq!(pair.seen(SERVER)[..], [Action::Aborted { call }, cancelled]);
+    assert_eq!(pair.seen(CLIENT), []);
+    assert_eq!(pair.ends[SERVER].respond(call, Ok(bytes(""))), Err(Misuse::NoCall { call }));
+    assert_eq!(pair.ends[CLIENT].abort(call), Err(Misuse::NoCall { call }));
+    assert!(pair.open.iter().all(Vec::is_empty) && pair.ends.iter().all(|end| end.open_streams() == 0));
+}
+
+#[test]
+fn rpc_18_a_stream_from_the_client_to_the_server() {
+    let mut pair = Pair::ready();
+    let call = pair.call("upload");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, items(Direction::Receive)).unwrap();
+    pair.run();
+    pair.ends[CLIENT].write(NOW, stream, bytes("one")).unwrap();
+    pair.ends[CLIENT].finish(NOW, stream);
+    pair.run();
+    pair.ends[SERVER].consume(NOW, stream);
+    pair.ends[SERVER].respond(call, Ok(bytes("digest"))).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\x06upload",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x01\\x00\\x00\\x00\\x10\\x00",
+            "C 2 LAST 0 one",
+            "C 2 END 1",
+            "S RESULT 1 \\x00digest",
+        ]
+    );
+}
+
+/// Several streams a call, both sides calling, each side's numbers its own.
+#[test]
+fn rpc_18_several_streams_a_call_and_calls_in_both_directions() {
+    let mut pair = Pair::ready();
+    let call = pair.call("many");
+    let back = pair.ends[SERVER].call(bytes("back"), bytes(""), Fallback::None).unwrap();
+    pair.run();
+    assert_eq!((call, back), (1, 1));
+    let streams: Vec<u32> =
+        (0..3).map(|_| pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap()).collect();
+    let ours: Vec<u32> = (0..2).map(|_| pair.ends[CLIENT].open_stream(NOW, back, sends()).unwrap()).collect();
+    assert_eq!((&streams[..], &ours[..]), (&[2, 4, 6][..], &[1, 3][..]));
+    pair.run();
+    // RPC-19: one fails, the others go on.
+    pair.ends[SERVER].fail_stream(NOW, 4, "one of three");
+    for stream in [2, 6] {
+        pair.ends[SERVER].write(NOW, stream, bytes("still")).unwrap();
+        pair.ends[SERVER].finish(NOW, stream);
+    }
+    ours.iter().for_each(|stream| pair.ends[CLIENT].finish(NOW, *stream));
+    pair.ends[SERVER].respond(call, Ok(bytes("two of three"))).unwrap();
+    pair.ends[CLIENT].respond(back, Ok(bytes("fine"))).unwrap();
+    pair.run();
+    let seen = pair.seen(CLIENT);
+    assert!(seen.contains(&data(2, "still")) && seen.contains(&data(6, "still")));
+    assert!(seen.contains(&Action::StreamFinished { stream: 2 }));
+    assert!(seen.contains(&Action::Returned { call, result: value("two of three") }));
+    assert!(pair.seen(SERVER).contains(&Action::Returned { call: back, result: value("fine") }));
+}
+
+/// RPC-16: a result that overtakes its stream waits for it.
+#[test]
+fn rpc_16_a_result_that_comes_early_is_delivered_after_the_streams() {
+    let mut pair = Pair::ready();
+    let call = pair.call("numbers");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.run();
+    pair.ends[SERVER].write(NOW, stream, bytes("1")).unwrap();
+    pair.ends[SERVER].finish(NOW, stream);
+    let on_the_way: Vec<_> = std::iter::from_fn(|| pair.ends[SERVER].poll_channel_transmit(stream)).collect();
+    pair.ends[SERVER].respond(call, Ok(bytes("ok"))).unwrap();
+    pair.seen = [Vec::new(), Vec::new()];
+    pair.run();
+    assert_eq!(pair.traced().last().unwrap(), "S RESULT 1 \\x00ok");
+    assert_eq!(pair.seen(CLIENT), []);
+    for message in on_the_way {
+        pair.ends[CLIENT].handle_channel_message(NOW, stream, message.into_bytes()).unwrap();
+    }
+    pair.run();
+    assert_eq!(
+        pair.seen(CLIENT),
+        [
+            data(stream, "1"),
+            Action::PeerDone { stream },
+            Action::StreamFinished { stream },
+            Action::Returned { call, result: value("ok") },
+        ]
+    );
+}
+
+/// The program of a server that sends what it got and says how much.
+fn serve(pair: &mut Pair, call: u32) -> u32 {
+    let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+    pair.run();
+    for action in pair.seen(SERVER) {
+        if let Action::Data { data, .. } = action {
+            let echo = [b"echo ", &data[..]].concat();
+            pair.ends[SERVER].write(NOW, stream, echo.into()).unwrap();
+            pair.ends[SERVER].consume(NOW, stream);
+        }
+    }
+    pair.ends[SERVER].finish(NOW, stream);
+    stream
+}
+
+/// RPC-24, RPC-25: the same server, for a client that cannot stream.
+#[test]
+fn rpc_25_a_peer_without_streams_gets_everything_in_one_result() {
+    let mut only_batch = Capabilities::default();
+    only_batch.insert(b"batch").unwrap();
+    let client = linked(Role::Initiator, |config| config.capabilities = only_batch);
+    let mut pair = Pair::of([client, rpc_support::link(Role::Acceptor)]);
+    pair.start();
+    let plain = pair.call("plain");
+    let fallback = Fallback::Batch(vec![bytes("a"), bytes("bc")]);
+    let call = pair.ends[CLIENT].call(bytes("echo"), bytes("args"), fallback).unwrap();
+    pair.run();
+    assert_eq!(pair.ends[SERVER].open_stream(NOW, plain, sends()), Err(Misuse::NoStreaming));
+    let called = Action::Called { call, method: bytes("echo"), arguments: bytes("args") };
+    assert_eq!(pair.seen[SERVER][1], called);
+    serve(&mut pair, call);
+    pair.ends[SERVER].respond(call, Ok(bytes("2"))).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\x05plain",
+            "C CALL 2 \\x80\\x04echo\\x00\\x00\\x00\\x04args\\x00\\x00\\x00\\x01a\\x00\\x00\\x00\\x02bc",
+            "S RESULT 2 \\x00\\x00\\x00\\x00\\x012\\x00\\x00\\x00\\x06echo a\\x00\\x00\\x00\\x07echo bc",
+        ]
+    );
+    let answer = Answer { value: bytes("2"), items: vec![bytes("echo a"), bytes("echo bc")] };
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: Ok(answer) }]);
+}
+
+/// RPC-25: a stream that failed is recovered once, by a batch, and not twice.
+#[test]
+fn rpc_25_a_failed_stream_is_recovered_once() {
+    let mut pair = Pair::ready();
+    let fallback = Fallback::Batch(vec![bytes("x")]);
+    let call = pair.ends[CLIENT].call(bytes("echo"), bytes(""), fallback).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+    pair.run();
+    pair.ends[CLIENT].channel_closed(NOW, stream);
+    pair.ends[SERVER].channel_closed(NOW, stream);
+    pair.ends[SERVER].respond(call, Err("the stream broke")).unwrap();
+    pair.run();
+    let again = call + 1;
+    let seen = pair.seen(CLIENT);
+    assert!(seen.contains(&Action::StreamFailed { stream, error: stream::Error::Closed }));
+    assert_eq!(seen.last(), Some(&Action::Retried { call, again }));
+    pair.seen[SERVER].clear();
+    serve(&mut pair, again);
+    pair.ends[SERVER].respond(again, Err("failed again")).unwrap();
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call: again, result: remote("failed again") }]);
+}
+
+#[test]
+fn rpc_26_a_batch_is_bounded() {
+    let client = linked(Role::Initiator, |config| config.capabilities = batch_only());
+    let server = linked(Role::Acceptor, |config| config.batch_bytes = 200);
+    let mut pair = Pair::of([client, server]);
+    pair.start();
+    let call = pair.ends[CLIENT].call(bytes("much"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    let block = Bytes::from(vec![0; 30]);
+    for _ in 0..2 {
+        pair.ends[SERVER].write(NOW, stream, block.clone()).unwrap();
+    }
+    assert_eq!(pair.ends[SERVER].write(NOW, stream, block), Err(Misuse::BatchFull { limit: 200 }));
+    pair.ends[SERVER].finish(NOW, stream);
+    pair.ends[SERVER].respond(call, Ok(bytes("done"))).unwrap();
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("the batch is too large") }]);
+}
+
+fn batch_only() -> Capabilities {
+    Capabilities::parse(b"batch\n").unwrap()
+}
