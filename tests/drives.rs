@@ -10,6 +10,7 @@
 )]
 
 mod common;
+mod support_repo;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use common::{Rng, example};
+use common::Rng;
+use support_repo::example;
 
 const DRIVERS: [&str; 3] = ["drive_threads", "drive_tokio", "drive_smol"];
 
