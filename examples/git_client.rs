@@ -33,14 +33,18 @@ use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use client::options::{Options, Task};
+use client::options::{Options, Task, USAGE};
 use client::{fetch, list, push};
+use support::Error;
 
 fn main() -> ExitCode {
-    let result = Options::parse(env::args_os().skip(1)).and_then(|options| match &options.task {
-        Task::List => list(&options),
-        Task::Fetch(task) => fetch(&options, task),
-        Task::Push(task) => push(&options, task),
+    let result = Options::parse(env::args_os().skip(1)).and_then(|options| match options {
+        None => help(),
+        Some(options) => match &options.task {
+            Task::List => list(&options),
+            Task::Fetch(task) => fetch(&options, task),
+            Task::Push(task) => push(&options, task),
+        },
     });
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -50,4 +54,9 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn help() -> Result<bool, Error> {
+    writeln!(io::stdout(), "{USAGE}").map_err(Error::io("standard output"))?;
+    Ok(true)
 }

@@ -33,12 +33,14 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use portline::Printable;
 use portline::git::fetch::server::Server as UploadServer;
 use portline::git::push::server::Server as ReceiveServer;
 use portline::git::{Request, Service, Version};
@@ -47,7 +49,6 @@ use support::connection::Connection;
 use support::drive::{Drive, GitSession};
 use support::receive::{self, ReceiveDriver};
 use support::repository::os;
-use support::terminal::safe;
 use support::upload::{self, UploadDriver};
 use support::{Error, Lookup, Repository};
 
@@ -66,9 +67,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const REQUEST: usize = 16 << 10;
 
 fn main() -> ExitCode {
-    let result = Options::parse(env::args_os().skip(1)).and_then(|options| match options.mode {
-        Mode::Serve(service) => serve_standard(service, &options),
-        Mode::Daemon => run_daemon(options),
+    let result = Options::parse(env::args_os().skip(1)).and_then(|options| match options {
+        None => writeln!(io::stdout(), "{USAGE}").map_err(Error::io("standard output")),
+        Some(options) => match options.mode {
+            Mode::Serve(service) => serve_standard(service, &options),
+            Mode::Daemon => run_daemon(options),
+        },
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -97,14 +101,26 @@ struct Options {
     connections: usize,
 }
 
+/// What is wrong with the command line, and how it should be.
+fn complaint(what: &str) -> Error {
+    Error::Usage(format!("{what}\n{USAGE}"))
+}
+
+/// A number that follows `option`.
+fn number<T: FromStr>(option: &str, value: &str) -> Result<T, Error> {
+    value.parse().map_err(|_| complaint(&format!("{option} takes a whole number, not '{value}'")))
+}
+
 impl Options {
-    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, Error> {
-        let usage = || Error::Usage(USAGE.to_owned());
-        let mode = match arguments.next().as_deref().and_then(OsStr::to_str) {
+    /// Reads the command line. `Ok(None)`: help was asked for.
+    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Error> {
+        let first = arguments.next().ok_or_else(|| complaint("say what to serve"))?;
+        let mode = match first.to_str() {
             Some("upload-pack" | "git-upload-pack") => Mode::Serve(Service::UploadPack),
             Some("receive-pack" | "git-receive-pack") => Mode::Serve(Service::ReceivePack),
             Some("daemon") => Mode::Daemon,
-            _ => return Err(usage()),
+            Some("--help" | "-h") => return Ok(None),
+            _ => return Err(complaint(&format!("there is no command {}", first.to_string_lossy()))),
         };
         let mut options = Self {
             mode,
@@ -117,30 +133,46 @@ impl Options {
         };
         let mut directory = None;
         while let Some(argument) = arguments.next() {
-            let daemon = mode == Mode::Daemon;
-            let text = argument.to_str().unwrap_or_default();
-            if text == "--strict" {
-                options.lookup = Lookup::Strict;
-            } else if text == "--no-strict" {
-                options.lookup = Lookup::Git;
-            } else if let Some(seconds) = text.strip_prefix("--timeout=") {
-                let seconds = seconds.parse().map_err(|_| usage())?;
-                options.timeout = Some(Duration::from_secs(seconds)).filter(|timeout| !timeout.is_zero());
-            } else if daemon && text == "--enable-push" {
-                options.push = true;
-            } else if daemon && text == "--listen" {
-                let address = arguments.next().and_then(|address| address.into_string().ok());
-                options.listen = address.ok_or_else(usage)?;
-            } else if let Some(limit) = text.strip_prefix("--max-connections=").filter(|_| daemon) {
-                options.connections = limit.parse().map_err(|_| usage())?;
-            } else if directory.is_none() && !text.starts_with('-') {
-                directory = Some(PathBuf::from(argument));
-            } else {
-                return Err(usage());
+            match argument.to_str().filter(|text| text.starts_with('-')) {
+                Some("--help" | "-h") => return Ok(None),
+                Some(option) => options.set(option, &mut arguments)?,
+                None if directory.is_none() => directory = Some(PathBuf::from(argument)),
+                None => {
+                    return Err(complaint(&format!(
+                        "{} is one directory too many",
+                        argument.to_string_lossy()
+                    )));
+                }
             }
         }
-        options.directory = directory.ok_or_else(usage)?;
-        Ok(options)
+        options.directory = directory.ok_or_else(|| complaint("a directory is missing"))?;
+        Ok(Some(options))
+    }
+
+    fn set(&mut self, option: &str, more: &mut impl Iterator<Item = OsString>) -> Result<(), Error> {
+        let is_daemon = self.mode == Mode::Daemon;
+        let (name, value) =
+            option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
+        match (name, value) {
+            ("--strict", None) => self.lookup = Lookup::Strict,
+            ("--no-strict", None) => self.lookup = Lookup::Git,
+            ("--timeout", Some(seconds)) => {
+                let timeout = Duration::from_secs(number(name, seconds)?);
+                self.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+            }
+            ("--enable-push", None) if is_daemon => self.push = true,
+            ("--listen", Some(address)) if is_daemon => self.listen = address.to_owned(),
+            ("--listen", None) if is_daemon => {
+                let address = more.next().and_then(|address| address.into_string().ok());
+                self.listen = address.ok_or_else(|| complaint("--listen needs an address"))?;
+            }
+            ("--max-connections", Some(limit)) if is_daemon => self.connections = number(name, limit)?,
+            ("--timeout" | "--max-connections", None) => {
+                return Err(complaint(&format!("{name} needs a value: {name}=N")));
+            }
+            _ => return Err(complaint(&format!("there is no option {option} here"))),
+        }
+        Ok(())
     }
 }
 
@@ -257,7 +289,7 @@ fn serve_client(stream: TcpStream, options: &Options) -> Result<(), Error> {
     let found = locate(&options.directory, &request.path, options.lookup).filter(|_| may);
     let Some(repository) = found else {
         refuse(&stream, &denied());
-        let message = format!("{} refused: {}", request.service, safe(&request.path));
+        let message = format!("{} refused: {}", request.service, Printable(&request.path));
         return Err(Error::Session { message });
     };
     let connection = Connection::tcp(stream, rest)?;

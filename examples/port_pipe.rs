@@ -39,11 +39,13 @@ struct Options {
     config: Config,
 }
 
-fn parse(args: impl Iterator<Item = String>) -> Result<Options, String> {
+/// Reads the arguments; the error is for the user. `Ok(None)`: help was asked for.
+fn parse(args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut args = args.peekable();
     let sends = match args.next().as_deref() {
         Some("send") => true,
         Some("recv") => false,
+        Some("--help" | "-h") => return Ok(None),
         Some(other) => return Err(format!("{other:?} is neither send nor recv")),
         None => return Err("say send or recv".into()),
     };
@@ -55,17 +57,20 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Options, String> {
             value.parse().map_err(|_| format!("{arg} needs a number, not {value:?}"))
         };
         match arg.as_str() {
+            "--help" | "-h" => return Ok(None),
             "--chunk" if sends => config.chunk_size = Some(number()? as usize),
             "--window" if sends => config.window = number()?,
             "--chunk" | "--window" => return Err(format!("{arg} is the sender's to choose")),
             "--ack-timeout" => config.ack_timeout = Duration::from_millis(number()?.into()),
-            option if option.starts_with("--") => return Err(format!("there is no option {option}")),
+            option if option.starts_with('-') && option != "-" => {
+                return Err(format!("there is no option {option}"));
+            }
             _ if file.is_some() => return Err(format!("one FILE is enough; {arg:?} is a second")),
             _ => file = Some(arg),
         }
     }
     match file.filter(|file| file != "-") {
-        Some(file) => Ok(Options { sends, file, config }),
+        Some(file) => Ok(Some(Options { sends, file, config })),
         None if sends => Err("name the FILE to send: standard input carries the acknowledgements".into()),
         None => Err("name the FILE to write: standard output carries the acknowledgements".into()),
     }
@@ -255,7 +260,11 @@ fn recv(options: Options) -> Outcome<()> {
 
 fn main() -> ExitCode {
     let options = match parse(env::args().skip(1)) {
-        Ok(options) => options,
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            let told = writeln!(io::stdout(), "{USAGE}");
+            return if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
         Err(error) => {
             eprintln!("port_pipe: {error}\n{USAGE}");
             return ExitCode::from(2);

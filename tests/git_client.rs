@@ -349,4 +349,21 @@ fn the_command_line_is_checked() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output.stderr).starts_with("fatal: "), "{}", text(&output.stderr));
     }
+    for (arguments, words) in [
+        (&[][..], "a command is missing"),
+        (&["clone"], "there is no command clone"),
+        (&["fetch", "repo.git"], "URL is missing"),
+        (&["push", "repo.git", "--oops", "x"], "there is no option --oops"),
+        (&["push", "repo.git", "--delete"], "--delete needs a value"),
+        (&["ls-remote", "--timeout=soon"], "--timeout takes whole seconds, not 'soon'"),
+    ] {
+        let said = text(&client(&sandbox, arguments).stderr);
+        assert!(said.starts_with(&format!("fatal: {words}\nusage: git_client")), "{said}");
+    }
+    for help in [&["--help"][..], &["-h"], &["push", "--help"]] {
+        let output = client(&sandbox, help);
+        assert_eq!(output.status.code(), Some(0), "{help:?}");
+        assert!(output.stdout.starts_with(b"usage: git_client ls-remote"), "{}", text(&output.stdout));
+        assert!(output.stderr.is_empty());
+    }
 }

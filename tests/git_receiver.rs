@@ -11,8 +11,9 @@
 
 mod support_repo;
 
-use std::fs;
-use std::process::Output;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::process::{Output, Stdio};
 
 use support_repo::{Sandbox, count, example, pkt, program, run, server, text};
 
@@ -101,7 +102,8 @@ fn small_packs_are_unpacked_and_large_ones_kept() {
         sandbox.ok("origin.git", &["repack", "-adq"]);
         let before = fs::read_dir(sandbox.path("origin.git/objects/pack")).unwrap().count();
         sandbox.commit("work.git", "main", "new");
-        pushed(&sandbox, &["main"]);
+        let said = pushed(&sandbox, &["main"]);
+        assert!(!said.contains('\0'), "{said}");
         let names = fs::read_dir(sandbox.path("origin.git/objects/pack")).unwrap();
         let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
         let new = names.iter().filter(|name| name.to_string_lossy().ends_with(".idx")).count() - 1;
@@ -395,15 +397,58 @@ fn a_ref_that_is_gone_is_deleted_with_a_warning_only_if_its_object_is_gone_too()
     assert_eq!(count(&answer, b"ng refs/heads/nothing failed to update ref\n"), 1, "{}", text(&answer));
 }
 
-/// The time that a hook takes is not the client's silence.
 #[test]
-fn a_hook_may_take_longer_than_the_timeout() {
+fn a_real_client_waits_for_a_hook_that_takes_longer_than_a_keep_alive() {
     let sandbox = pair();
-    // Waits for a second and a half on a file that does not grow.
+    sandbox.set("origin.git", "receive.keepAlive", "1");
+    // Waits on a file that does not grow.
     sandbox.hook("origin.git", "pre-receive", "timeout 1.5 tail -f /dev/null; exit 0");
     sandbox.commit("work.git", "main", "new");
-    let command = format!("--receive-pack={}", server("receive-pack --timeout=1"));
-    let url = sandbox.path("origin.git");
-    sandbox.ok("work.git", &["push", "-q", &command, url.to_str().unwrap(), "main"]);
+    pushed(&sandbox, &["main"]);
     assert_eq!(sandbox.id("origin.git", "main"), sandbox.id("work.git", "main"));
+}
+
+/// A packet of the server's answer; `None` at its end.
+fn packet(from: &mut impl Read) -> Option<Vec<u8>> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length).ok()?;
+    let length = usize::from_str_radix(&text(&length), 16).unwrap();
+    let mut data = vec![0; length.saturating_sub(4)];
+    from.read_exact(&mut data).unwrap();
+    Some(data)
+}
+
+/// GIT-18: the hook takes as long as it takes the client to hear four keep-alives, and that is longer than the
+/// timeout: the time that a hook takes is not the client's silence.
+#[test]
+fn a_client_hears_that_the_server_lives_while_a_hook_takes_longer_than_the_timeout() {
+    let sandbox = pair();
+    sandbox.set("origin.git", "receive.keepAlive", "1");
+    let gate = sandbox.path("gate");
+    assert!(program("mkfifo").arg(&gate).status().unwrap().success());
+    // Open for both, so that neither side waits for the other to open it.
+    let mut opener = OpenOptions::new().read(true).write(true).open(&gate).unwrap();
+    sandbox.hook(
+        "origin.git",
+        "pre-receive",
+        &format!("timeout 100 head -n 1 '{}' >/dev/null", gate.display()),
+    );
+    let mut server = program(example("git_server"));
+    server.args(["receive-pack", "--timeout=3"]).arg(sandbox.path("origin.git"));
+    let mut server = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut output) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
+    let (side, zero) = (sandbox.id("origin.git", "side"), "0".repeat(40));
+    let delete = pkt(format!("{side} {zero} refs/heads/side\0report-status side-band-64k"));
+    input.write_all(&[&delete, &b"0000"[..]].concat()).unwrap();
+    let mut heard = 0;
+    while heard < 4 {
+        heard += usize::from(packet(&mut output).expect("the hook waits for us") == [1]);
+    }
+    opener.write_all(b"go on\n").unwrap();
+    let mut rest = Vec::new();
+    output.read_to_end(&mut rest).unwrap();
+    drop(input);
+    assert!(server.wait().unwrap().success());
+    assert_eq!(count(&rest, b"ok refs/heads/side\n"), 1, "{}", text(&rest));
+    assert!(!sandbox.refs("origin.git").contains("refs/heads/side"));
 }

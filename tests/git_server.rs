@@ -13,7 +13,7 @@ mod support_repo;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 
 use support_repo::{Daemon, Sandbox, count, example, pkt, program, run, server, text};
 
@@ -157,7 +157,37 @@ fn a_directory_is_found_as_git_finds_it() {
         );
         assert!(output.stdout.is_empty());
     }
-    assert!(text(&serve(&[]).stderr).starts_with("fatal: usage:"));
+}
+
+#[test]
+fn the_command_line_is_explained() {
+    let serve = |arguments: &[&str]| {
+        let mut command = program(example("git_server"));
+        command.args(arguments);
+        run(command, b"")
+    };
+    for help in [&["--help"][..], &["-h"], &["daemon", "--help"], &["upload-pack", "x", "--help"]] {
+        let output = serve(help);
+        assert!(output.status.success(), "{help:?}");
+        assert!(output.stdout.starts_with(b"usage: git_server upload-pack"), "{}", text(&output.stdout));
+        assert!(output.stderr.is_empty());
+    }
+    for (arguments, words) in [
+        (&[][..], "say what to serve"),
+        (&["serve"], "there is no command serve"),
+        (&["upload-pack"], "a directory is missing"),
+        (&["upload-pack", "a", "b"], "b is one directory too many"),
+        (&["upload-pack", "--oops", "a"], "there is no option --oops here"),
+        (&["receive-pack", "--enable-push", "a"], "there is no option --enable-push here"),
+        (&["daemon", "--timeout", "5", "a"], "--timeout needs a value: --timeout=N"),
+        (&["daemon", "--max-connections=many", "a"], "--max-connections takes a whole number, not 'many'"),
+        (&["daemon", "a", "--listen"], "--listen needs an address"),
+    ] {
+        let output = serve(arguments);
+        assert_eq!(output.status.code(), Some(128), "{arguments:?}");
+        let said = text(&output.stderr);
+        assert!(said.starts_with(&format!("fatal: {words}\nusage: git_server")), "{said}");
+    }
 }
 
 /// Git's protection against repositories of other users holds for our server as for Git's own.
@@ -281,7 +311,7 @@ fn a_sha256_repository_is_served() {
 fn the_daemon_serves_in_every_version_and_several_clients_at_once() {
     let sandbox = Sandbox::new();
     sandbox.rich("origin.git", 500);
-    let daemon = sandbox.daemon(&["--timeout=60"]);
+    let daemon = sandbox.daemon(&["--timeout=3600"]);
     let url = daemon.url("origin.git");
     std::thread::scope(|scope| {
         for (n, version) in VERSIONS.into_iter().enumerate() {
@@ -329,7 +359,7 @@ fn the_daemon_answers_bad_requests_and_too_many_clients_with_err() {
     let sandbox = Sandbox::new();
     sandbox.rich("origin.git", 0);
     let ask = |daemon: &Daemon, bytes: &[u8]| {
-        let mut stream = TcpStream::connect(daemon.address()).unwrap();
+        let mut stream = daemon.connect();
         stream.write_all(bytes).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         let mut answer = Vec::new();
@@ -343,7 +373,7 @@ fn the_daemon_answers_bad_requests_and_too_many_clients_with_err() {
     }
     // One that has been served the refs stays; the next one is told.
     let daemon = sandbox.daemon(&["--max-connections=1"]);
-    let mut first = TcpStream::connect(daemon.address()).unwrap();
+    let mut first = daemon.connect();
     first.write_all(&pkt("git-upload-pack /origin.git\0host=x\0")).unwrap();
     first.read_exact(&mut [0; 100]).unwrap();
     assert_eq!(ask(&daemon, b""), text(&pkt("ERR too many connections")));
@@ -369,7 +399,7 @@ fn a_silent_client_is_given_up_after_the_timeout() {
     let sandbox = Sandbox::new();
     sandbox.rich("origin.git", 0);
     let daemon = sandbox.daemon(&["--timeout=1"]);
-    let mut stream = TcpStream::connect(daemon.address()).unwrap();
+    let mut stream = daemon.connect();
     stream.write_all(&pkt("git-upload-pack /origin.git\0host=x\0")).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

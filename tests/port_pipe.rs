@@ -1,6 +1,7 @@
 //! Two processes of the example `port_pipe` carry a file over a pair of pipes.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
@@ -8,11 +9,13 @@
 )]
 
 mod common;
+mod support_repo;
 
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{Rng, example};
+use common::Rng;
+use support_repo::example;
 
 /// `recv`, and `send` wired to it crosswise.
 fn pair(send: &mut Command, recv: &mut Command) -> (Child, Child) {
@@ -99,11 +102,17 @@ fn a_call_without_a_file_says_why_there_must_be_one() {
         (&["recv", "-"], "standard output carries the acknowledgements"),
         (&["recv", "x", "--window", "2"], "--window is the sender's to choose"),
         (&["send", "x", "--chunk", "many"], "--chunk needs a number"),
+        (&["send", "x", "--oops"], "there is no option --oops"),
         (&[], "say send or recv"),
     ] {
         let output = Command::new(example("port_pipe")).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
         assert!(said(&output).contains(words) && said(&output).contains("usage:"), "{}", said(&output));
+    }
+    for help in [&["--help"][..], &["recv", "-h"]] {
+        let output = Command::new(example("port_pipe")).args(help).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stdout.starts_with(b"usage: port_pipe send FILE") && output.stderr.is_empty());
     }
     let output = Command::new(example("port_pipe")).args(["send", "x", "--window", "0"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

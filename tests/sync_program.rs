@@ -95,7 +95,6 @@ fn an_empty_side_is_filled_from_the_other() {
         pair.sandbox.feed(sync_pair::SIDES[full], &["fast-import", "--quiet"], &history(30, 7));
         pair.agrees(&[]);
         assert_eq!(pair.refs(0).len(), 3);
-        let _ = noise(0);
     }
     let pair = Pair::empty();
     let said = pair.ends(0, &[]);
@@ -272,4 +271,19 @@ fn what_cannot_be_done_ends_with_2_and_says_why() {
     let help = sync_in(&root, &["--help"]);
     assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
     assert!(help.out.contains("--break-after"));
+}
+
+/// The right side stops reading, and answers, in the middle of the pack; nobody waits for its rest.
+#[test]
+fn a_right_side_that_refuses_a_large_pack_early_is_heard() {
+    let pair = Pair::equal(1);
+    let large: String = (0..2_000).map(noise).collect();
+    pair.commit(0, "main", &large);
+    pair.sandbox.set("right.git", "receive.maxInputSize", "10000");
+    for (window, chunk) in [("1", "1000"), ("16", "65536")] {
+        let said = pair.ends(1, &["--window", window, "--chunk", chunk]);
+        assert_row(&said, "refs/heads/main", "refused: ");
+        assert!(said.err.contains("pack exceeds maximum allowed size"), "{}", said.err);
+        pair.check();
+    }
 }

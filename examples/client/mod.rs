@@ -9,11 +9,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use portline::Instant;
 use portline::git::fetch::client::{Action, Client, Config, Outcome};
 use portline::git::push::client as pushing;
 use portline::git::push::{Change, Command};
 use portline::git::{Advertisement, ObjectId, RefName, Service};
+use portline::{Instant, Printable};
 
 use self::options::{FetchTask, Options, PushTask, open};
 use self::table::{Line, Table};
@@ -22,7 +22,6 @@ use crate::support::fetch::FetchDriver;
 use crate::support::history;
 use crate::support::push::PushDriver;
 use crate::support::refs::{Updates, by_name};
-use crate::support::terminal::safe;
 use crate::support::{Error, Repository};
 
 /// Shows the server's refs, as `git ls-remote` does.
@@ -40,7 +39,7 @@ pub fn list(options: &Options) -> Result<bool, Error> {
     let failed = || Error::io("standard output");
     let mut output = io::stdout().lock();
     for entry in driver.seen.into_iter().flat_map(|seen| seen.refs) {
-        let name = safe(entry.name.as_bytes());
+        let name = Printable(entry.name.as_bytes());
         writeln!(output, "{}\t{name}", entry.id).map_err(failed())?;
         if let Some(peeled) = entry.peeled {
             writeln!(output, "{peeled}\t{name}^{{}}").map_err(failed())?;
@@ -217,7 +216,7 @@ pub fn push(options: &Options, task: &PushTask) -> Result<bool, Error> {
     let report = driver.into_result(ran)?;
     let (commands, mut table) = planned.into_inner();
     if let Err(reason) = &report.unpack {
-        let shown = writeln!(io::stderr(), "error: remote unpack failed: {}", safe(reason));
+        let shown = writeln!(io::stderr(), "error: remote unpack failed: {}", Printable(reason));
         shown.map_err(Error::io("standard error"))?;
     }
     for (command, told) in commands.into_iter().zip(report.refs) {

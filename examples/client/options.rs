@@ -14,10 +14,11 @@ use crate::support::process::clean;
 use crate::support::refspec::Refspec;
 use crate::support::{Error, Lookup, Repository};
 
-const USAGE: &str = "usage: git_client ls-remote URL
+/// What to type.
+pub const USAGE: &str = "usage: git_client ls-remote URL
        git_client fetch DIR URL [REFSPEC...] [--mirror]
        git_client push DIR URL [[+]SRC:DST...] [--delete REF] [--force] [--atomic] [-o OPTION]
-common: [--stats] [--quiet | --progress] [--timeout=N], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
+common: [--stats] [--quiet | --progress] [--timeout=N] [--help], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
 
 /// How long to wait for a host to answer.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -105,52 +106,73 @@ struct Words {
 }
 
 impl Words {
-    fn read(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+    /// `Ok(None)`: help was asked for.
+    fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Error> {
         let mut words = Self::default();
+        let utf8 = |argument: OsString| {
+            argument
+                .into_string()
+                .map_err(|text| complaint(&format!("{} is not UTF-8", text.to_string_lossy())))
+        };
         while let Some(argument) = arguments.next() {
             if argument == "--" {
                 words.program = arguments.collect();
                 break;
             }
-            let text = argument.into_string().ok()?;
+            let text = utf8(argument)?;
+            let mut value = || {
+                let missing = || complaint(&format!("{text} needs a value"));
+                arguments.next().ok_or_else(missing).and_then(utf8)
+            };
             match text.as_str() {
+                "--help" | "-h" => return Ok(None),
                 "--mirror" => words.mirror = true,
                 "--force" | "-f" => words.force = true,
                 "--atomic" => words.atomic = true,
                 "--stats" => words.stats = true,
                 "--quiet" | "-q" => words.quiet = true,
                 "--progress" => words.progress = true,
-                "--delete" | "-d" => words.deletes.push(arguments.next()?.into_string().ok()?),
-                "-o" => words.push_options.push(arguments.next()?.into_string().ok()?.into()),
+                "--delete" | "-d" => words.deletes.push(value()?),
+                "-o" => words.push_options.push(value()?.into()),
                 other => match other.strip_prefix("--timeout=") {
-                    Some(seconds) => words.timeout = Some(Duration::from_secs(seconds.parse().ok()?)),
-                    None if other.starts_with('-') => return None,
+                    Some(seconds) => {
+                        let wrong = |_| complaint(&format!("--timeout takes whole seconds, not '{seconds}'"));
+                        words.timeout = Some(Duration::from_secs(seconds.parse().map_err(wrong)?));
+                    }
+                    None if other.starts_with('-') => {
+                        return Err(complaint(&format!("there is no option {other}")));
+                    }
                     None => words.plain.push(text),
                 },
             }
         }
         words.timeout = words.timeout.filter(|timeout| !timeout.is_zero());
-        Some(words)
+        Ok(Some(words))
     }
 }
 
+/// What is wrong with the command line, and how it should be.
+fn complaint(what: &str) -> Error {
+    Error::Usage(format!("{what}\n{USAGE}"))
+}
+
 impl Options {
-    /// Reads the command line.
+    /// Reads the command line. `Ok(None)`: help was asked for.
     ///
     /// # Errors
     /// [`Error::Usage`].
-    pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, Error> {
-        let usage = || Error::Usage(USAGE.to_owned());
-        let mut words = Words::read(arguments).ok_or_else(usage)?;
+    pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Error> {
+        let missing = |what: &'static str| move || complaint(&format!("{what} is missing"));
+        let Some(mut words) = Words::read(arguments)? else { return Ok(None) };
         let mut plain = std::mem::take(&mut words.plain).into_iter();
-        let command = plain.next().ok_or_else(usage)?;
+        let command = plain.next().ok_or_else(missing("a command"))?;
         let directory = match command.as_str() {
             "ls-remote" => None,
-            "fetch" | "push" => Some(PathBuf::from(plain.next().ok_or_else(usage)?)),
-            _ => return Err(usage()),
+            "fetch" | "push" => Some(PathBuf::from(plain.next().ok_or_else(missing("DIR"))?)),
+            _ => return Err(complaint(&format!("there is no command {command}"))),
         };
         let remote = if words.program.is_empty() {
-            Remote::parse(&plain.next().ok_or_else(usage)?)?
+            Remote::parse(&plain.next().ok_or_else(missing("URL"))?)?
         } else {
             Remote::Program(std::mem::take(&mut words.program))
         };
@@ -166,14 +188,14 @@ impl Options {
                 let deletes = words.deletes.into_iter().map(|name| format!(":{name}"));
                 let specs: Vec<String> = rest.into_iter().chain(deletes).collect();
                 if specs.is_empty() {
-                    return Err(usage());
+                    return Err(complaint("nothing was named to push"));
                 }
                 let (force, atomic, options) = (words.force, words.atomic, words.push_options);
                 Task::Push(PushTask { directory, specs, force, atomic, options })
             }
             (None, _) => Task::List,
         };
-        Ok(Self { task, remote, stats, progress, timeout })
+        Ok(Some(Self { task, remote, stats, progress, timeout }))
     }
 
     /// Reaches the server. The request that is to be sent first comes with it, where one is.
@@ -189,7 +211,7 @@ impl Options {
             }
             Remote::Program(words) => {
                 let (program, arguments) =
-                    words.split_first().ok_or_else(|| Error::Usage(USAGE.to_owned()))?;
+                    words.split_first().ok_or_else(|| complaint("a program is missing"))?;
                 let mut command = Command::new(program);
                 clean(&mut command).args(arguments);
                 Ok((Connection::child(command)?, None))

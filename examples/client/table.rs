@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use bytes::Bytes;
+use portline::Printable;
 use portline::git::push::{Change, Command};
 
 use crate::support::Error;
-use crate::support::terminal::safe;
 
 /// What became of one ref.
 #[derive(Debug)]
@@ -58,11 +58,11 @@ impl Line {
         let (mark, what) = if self.reason.is_some() { ('!', "[rejected]".to_owned()) } else { ('*', what) };
         write!(output, " {mark} {what:<16} ")?;
         if let Some(source) = &self.source {
-            write!(output, "{} -> ", safe(source))?;
+            write!(output, "{} -> ", Printable(source))?;
         }
-        write!(output, "{}", safe(name.as_bytes()))?;
+        write!(output, "{}", Printable(name.as_bytes()))?;
         match &self.reason {
-            Some(reason) => writeln!(output, " ({})", safe(reason).to_string().replace('\n', " ")),
+            Some(reason) => writeln!(output, " ({})", Printable(reason).to_string().replace('\n', " ")),
             None => writeln!(output),
         }
     }

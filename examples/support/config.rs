@@ -1,8 +1,10 @@
 //! A repository's settings, read once.
 
 use std::str;
+use std::time::Duration;
 
 use portline::git::HiddenRefs;
+use portline::limits;
 
 use super::error::Error;
 use super::process::Git;
@@ -44,6 +46,15 @@ impl Config {
     /// The number of the first of `names` that is set to one; `k`, `m` and `g` multiply by 1024.
     pub fn number(&self, names: &[&str]) -> Option<i64> {
         names.iter().find_map(|name| number(self.value(name)?))
+    }
+
+    /// How often a server of `section` (`uploadpack` or `receive`) tells a waiting client that it lives: `keepAlive`
+    /// in seconds, `None` (any number below 1) for never.
+    pub fn keep_alive(&self, section: &str) -> Option<Duration> {
+        let Some(seconds) = self.number(&[&format!("{section}.keepalive")]) else {
+            return Some(limits::KEEP_ALIVE);
+        };
+        u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 
     /// The truth of the first of `names` that is set to one.

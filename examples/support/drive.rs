@@ -59,6 +59,8 @@ pub enum Work {
     Message(Bytes),
     /// The store has written one piece of the pack to its program.
     PieceTaken,
+    /// The program that stores the pack has read all of it and works on.
+    PackRead,
     /// The program that stores the pack has ended.
     StoreEnded,
     /// The refs have been dealt with: one result for each command.

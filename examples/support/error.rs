@@ -4,9 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
+use portline::Printable;
 use portline::git::Misuse;
-
-use super::terminal::safe;
 
 /// An error of the driver: the repository, a child process, the connection.
 #[derive(Debug, thiserror::Error)]
@@ -19,13 +18,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// Git will not use the repository: another owner, a broken configuration. Git's words say what to do.
-    #[error("{}", safe(.message))]
+    #[error("{}", Printable(.message))]
     Unusable {
         /// Git's words without `fatal: `.
         message: Vec<u8>,
     },
     /// A Git program failed.
-    #[error("git {command} failed: {}", safe(.message))]
+    #[error("git {command} failed: {}", Printable(.message))]
     Git {
         /// The program.
         command: &'static str,
@@ -73,6 +72,6 @@ impl Error {
 
     /// The end of a session as its machine tells it, made safe for a terminal.
     pub fn session(error: &impl Display) -> Self {
-        Self::Session { message: safe(error.to_string().as_bytes()).to_string() }
+        Self::Session { message: Printable(error.to_string().as_bytes()).to_string() }
     }
 }

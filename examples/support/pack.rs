@@ -111,13 +111,18 @@ fn post_pieces(stdout: impl Read, allowed: &Receiver<()>, mailbox: &Mailbox) {
     let _ = pieces(stdout, PIECE, |piece| allowed.recv().is_ok() && mailbox.post(Work::PackChunk(piece)));
 }
 
-/// Posts what a program says on its standard error.
+/// Posts what a program says on its standard error. A NUL there is index-pack's word that it has read its input.
 fn relay(stderr: Option<impl Read + Send + 'static>, mailbox: &Mailbox) -> thread::JoinHandle<()> {
     let mailbox = mailbox.clone();
     thread::spawn(move || {
         if let Some(stderr) = stderr {
             // Half a message is better than none.
-            let _ = pieces(stderr, MESSAGE, |piece| mailbox.post(Work::Message(piece)));
+            let _ = pieces(stderr, MESSAGE, |piece| {
+                piece.split(|byte| *byte == 0).enumerate().all(|(nuls, words)| {
+                    (nuls == 0 || mailbox.post(Work::PackRead))
+                        && (words.is_empty() || mailbox.post(Work::Message(piece.slice_ref(words))))
+                })
+            });
         }
     })
 }
@@ -170,6 +175,7 @@ impl StoreOptions {
         } else {
             let mut command =
                 git.command(&["index-pack", "--stdin", "--fix-thin", "--keep=receiving a pack"]);
+            command.arg("--report-end-of-input");
             command.args(self.verbose.then_some("-v"));
             command.args((!self.quiet).then_some("--show-resolving-progress"));
             command
@@ -279,11 +285,6 @@ impl PackStore {
             Storing::Running { waiting, .. } => *waiting < WAITING,
             Storing::Header(_) | Storing::Refused(_) => true,
         }
-    }
-
-    /// Whether the program that stores it has pieces to take.
-    pub const fn is_behind(&self) -> bool {
-        matches!(self.state, Storing::Running { waiting: 1.., .. })
     }
 
     /// A piece has been written.

@@ -111,7 +111,7 @@ impl Driver<Client> for PushDriver<'_> {
                 };
                 return told.map_err(Error::from);
             }
-            Work::PieceTaken | Work::StoreEnded | Work::RefsUpdated(_) => {}
+            Work::PieceTaken | Work::PackRead | Work::StoreEnded | Work::RefsUpdated(_) => {}
         }
         self.builder = Some(builder);
         Ok(())

@@ -25,6 +25,7 @@ pub fn config(repository: &Repository, version: Version, idle_timeout: Option<Du
         atomic: settings.truth("receive.advertiseatomic").unwrap_or(true),
         push_options: settings.truth("receive.advertisepushoptions").unwrap_or(false),
         ofs_delta: settings.truth("repack.usedeltabaseoffset").unwrap_or(true),
+        keep_alive: settings.keep_alive("receive"),
         idle_timeout,
         ..Config::default()
     }
@@ -149,6 +150,8 @@ impl Driver<Server> for ReceiveDriver<'_> {
                     store.taken();
                 }
             }
+            // From here on the client waits for us. A machine that has its answer already needs no such word.
+            Work::PackRead => drop(machine.pack_complete(now)),
             Work::StoreEnded => self.stored(now, machine)?,
             Work::Message(bytes) if !machine.has_ended() => machine.progress(now, bytes)?,
             Work::RefsUpdated(results) => {
@@ -164,10 +167,6 @@ impl Driver<Server> for ReceiveDriver<'_> {
 
     fn takes_actions(&self) -> bool {
         self.store.as_ref().is_none_or(PackStore::has_room)
-    }
-
-    fn excuses_silence(&self) -> bool {
-        self.updater.is_some() || self.store.as_ref().is_some_and(PackStore::is_behind)
     }
 
     fn lives_by_output(&self) -> bool {

@@ -95,10 +95,6 @@ pub trait Driver<M: Machine> {
     fn lives_by_output(&self) -> bool {
         false
     }
-    /// Whether the peer waits for us, so that its silence is none: no deadline counts meanwhile.
-    fn excuses_silence(&self) -> bool {
-        false
-    }
 }
 
 /// How a session ended: by what its machine said, which knows best, and by what its loop came to.
@@ -132,9 +128,7 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if !self.driver.excuses_silence() {
-            self.machine.handle_timeout(now);
-        }
+        self.machine.handle_timeout(now);
     }
 
     fn handle_work(&mut self, now: Instant, work: Work) -> Result<(), Error> {
@@ -159,8 +153,7 @@ impl<M: Machine, D: Driver<M>> Session for GitSession<'_, M, D> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        // The answer that is due starts the deadline anew.
-        self.machine.poll_timeout().filter(|_| !self.driver.excuses_silence())
+        self.machine.poll_timeout()
     }
 
     fn wants_input(&self) -> bool {

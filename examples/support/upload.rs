@@ -31,7 +31,16 @@ pub fn config(repository: &Repository, version: Version, idle_timeout: Option<Du
         WantPolicy::Advertised
     };
     let hidden = settings.hidden("uploadpack");
-    Config { version, format: repository.format(), hidden, wants, idle_timeout, ..Config::default() }
+    let keep_alive = settings.keep_alive("uploadpack");
+    Config {
+        version,
+        format: repository.format(),
+        hidden,
+        wants,
+        keep_alive,
+        idle_timeout,
+        ..Config::default()
+    }
 }
 
 /// Answers the machine from a repository.
@@ -113,7 +122,7 @@ impl Driver<Server> for UploadDriver<'_> {
                 };
                 return told.map_err(Error::from);
             }
-            Work::PieceTaken | Work::StoreEnded | Work::RefsUpdated(_) => {}
+            Work::PieceTaken | Work::PackRead | Work::StoreEnded | Work::RefsUpdated(_) => {}
         }
         self.builder = Some(builder);
         Ok(())

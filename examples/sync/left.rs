@@ -148,7 +148,10 @@ impl<'a> Left<'a> {
                 self.builder =
                     Some(PackBuilder::start(self.repository, &mut self.objects, &request, &self.mailbox)?);
             }
-            Action::Finished(outcome) => self.end = Some(Ok(outcome)),
+            Action::Finished(outcome) => {
+                self.builder = None;
+                self.end = Some(Ok(outcome));
+            }
             Action::Failed(failure) => {
                 (self.store, self.builder) = (None, None);
                 self.end = Some(Err(Box::new(failure)));
@@ -218,16 +221,23 @@ impl<'a> Left<'a> {
         match work {
             Work::PackChunk(bytes) => {
                 builder.came();
-                self.bars.pushed(bytes.len());
-                self.builder = Some(builder);
-                told(self.machine.pack_chunk(now, bytes))
+                let size = bytes.len();
+                // A push that is over although its pack is not was refused: the rest of it is for nobody.
+                if !is_over(self.machine.pack_chunk(now, bytes))? {
+                    self.bars.pushed(size);
+                    self.builder = Some(builder);
+                }
             }
             _ if builder.finish()? => {
                 self.bars.moved();
-                told(self.machine.pack_finished(now))
+                is_over(self.machine.pack_finished(now))?;
             }
-            _ => told(self.machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))),
+            _ => {
+                let reason = Bytes::from_static(b"pack-objects failed");
+                is_over(self.machine.pack_failed(now, reason))?;
+            }
         }
+        Ok(())
     }
 }
 
@@ -253,6 +263,7 @@ impl Session for Left<'_> {
                     store.taken();
                 }
             }
+            Work::PackRead => {}
             Work::StoreEnded => self.stored(now)?,
             Work::RefsUpdated(results) => {
                 self.join();
@@ -280,6 +291,16 @@ impl Session for Left<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Nothing is on its way, not even an acknowledgement, and still the machine wants no pack: it has been answered
+    /// too early. The next piece lets it say so.
+    fn drained(&mut self) {
+        if let Some(builder) = &mut self.builder {
+            if self.machine.poll_timeout().is_none() {
+                builder.allow();
+            }
+        }
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -310,6 +331,15 @@ impl Session for Left<'_> {
 fn told(result: Result<(), Misuse>) -> Result<(), Error> {
     match result {
         Ok(()) | Err(Misuse::Ended { .. }) => Ok(()),
+        Err(misuse) => Err(misuse.into()),
+    }
+}
+
+/// Whether an answer came after the operation that had asked for it.
+fn is_over(result: Result<(), Misuse>) -> Result<bool, Error> {
+    match result {
+        Ok(()) => Ok(false),
+        Err(Misuse::Ended { .. } | Misuse::NotAsked { .. }) => Ok(true),
         Err(misuse) => Err(misuse.into()),
     }
 }

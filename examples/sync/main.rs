@@ -22,7 +22,7 @@ mod pipe;
 mod right;
 mod table;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -98,11 +98,14 @@ fn sync(args: &Args, left: &Path, right: &Path, strategy: Strategy) -> Result<bo
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("no loopback port can be opened"))?;
     let address = listener.local_addr().map_err(Error::io("the loopback port has no address"))?;
+    // Both ends are there before the first thread is: none can wait for another that has failed.
+    let stream = TcpStream::connect(address).map_err(Error::io("the other side cannot be reached"))?;
+    let (accepted, _) = listener.accept().map_err(Error::io("the other side did not connect"))?;
     let peer = config.peer.clone();
     let outcome = thread::scope(|scope| {
-        let server = scope.spawn(|| serve(&right, &listener, &peer));
+        let server = scope.spawn(|| serve(&right, accepted, &peer));
         let pipe = Pipe::new(args.break_after);
-        let driver = scope.spawn(|| drive(&left, address, config, pipe));
+        let driver = scope.spawn(|| drive(&left, stream, config, pipe));
         let outcome = join(driver);
         let served = join(server);
         // The driving side's word counts; the other's explains what it cannot.
@@ -139,16 +142,14 @@ fn config(args: &Args, strategy: Strategy, base: Option<Vec<base::Entry>>) -> Co
 /// What was done, and how it ended.
 type Ended = (Outcome, Result<(), Error>);
 
-fn drive(repository: &Repository, address: SocketAddr, config: Config, pipe: Pipe) -> Result<Ended, Error> {
-    let stream = TcpStream::connect(address).map_err(Error::io("the other side cannot be reached"))?;
+fn drive(repository: &Repository, stream: TcpStream, config: Config, pipe: Pipe) -> Result<Ended, Error> {
     let drive = Drive::new(Connection::tcp(stream, Bytes::new())?);
     let mut session = Left::new(repository, drive.mailbox(), config, pipe, drive.now())?;
     let ran = drive.run(&mut session);
     Ok(session.into_result(ran))
 }
 
-fn serve(repository: &Repository, listener: &TcpListener, config: &peer::Config) -> Result<(), Error> {
-    let (stream, _) = listener.accept().map_err(Error::io("the other side did not connect"))?;
+fn serve(repository: &Repository, stream: TcpStream, config: &peer::Config) -> Result<(), Error> {
     let drive = Drive::new(Connection::tcp(stream, Bytes::new())?);
     let mut session = Right::new(repository, drive.mailbox(), config, drive.now())?;
     drive.run(&mut session)

@@ -234,19 +234,3 @@ impl Link {
         moved
     }
 }
-
-/// The binary of an example, beside the test's own; built when it is not there.
-pub fn example(name: &str) -> std::path::PathBuf {
-    let here = std::env::current_exe().unwrap();
-    let profile = here.parent().and_then(std::path::Path::parent).unwrap();
-    let binary = profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    if !binary.exists() {
-        let mut cargo = std::process::Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--example", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success(), "example {name} does not build");
-    }
-    binary
-}

@@ -2,30 +2,10 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 
-use super::support_repo::{Sandbox, program, run, text};
-
-/// The program, built from the present sources.
-pub fn binary() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap().to_owned();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--example", "sync"]);
-        cargo.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-        cargo.arg("--target-dir").arg(profile.parent().unwrap());
-        if profile.file_name() == Some(OsStr::new("release")) {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success(), "the example does not build");
-        profile.join("examples/sync").with_extension(std::env::consts::EXE_EXTENSION)
-    })
-}
+use super::support_repo::{Sandbox, example, program, run, text};
 
 /// What the program printed and how it ended.
 #[derive(Debug)]
@@ -37,7 +17,7 @@ pub struct Said {
 
 /// The program with these arguments, standing in `directory`.
 pub fn sync_in(directory: &Path, arguments: &[&str]) -> Said {
-    let mut command = program(binary());
+    let mut command = program(example("sync"));
     command.args(arguments).current_dir(directory);
     let output = run(command, b"");
     Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
