@@ -6,6 +6,7 @@
     clippy::arithmetic_side_effects,
     clippy::panic,
     clippy::cast_possible_truncation,
+    clippy::print_stdout,
     missing_docs
 )]
 
