@@ -6,6 +6,7 @@
     clippy::arithmetic_side_effects,
     clippy::panic,
     clippy::cast_possible_truncation,
+    clippy::print_stdout,
     missing_docs
 )]
 
@@ -235,4 +236,140 @@ fn mux_11_a_pipe_that_is_cut_anywhere_leaves_every_call_with_one_end() {
         let (good, bad) = run(weather, seed);
         assert!(good + bad == CALLS || good + bad == 0, "{good} {bad}");
     }
+}
+
+const STREAMS: usize = 1000;
+/// A block that fills a turn: with its frame header it is one quantum.
+const BLOCK: usize = 64 << 10;
+/// What goes on the pipe for it: length, channel, frame.
+const FULL: usize = mux::Config::new(Role::Initiator).quantum + 8;
+/// Bytes a microsecond: 1 Gbit/s.
+const RATE: usize = 125;
+
+/// A side with a thousand streams that are written to whenever they take something. It answers "ping" at once.
+fn saturated(role: Role, done: std::rc::Rc<std::cell::Cell<u32>>, streams: usize) -> Side {
+    let block = Bytes::from(vec![7; BLOCK]);
+    let fill = move |link: &mut Link, now, stream| while link.write(now, stream, block.clone()).is_ok() {};
+    let mut side = Side::new(role, move |link, now, action| match action {
+        Action::Called { call, method, .. } if method == "ping" => link.respond(call, Ok(method)).unwrap(),
+        Action::Called { call, .. } => {
+            for _ in 0..streams {
+                let both = Shape::items(Direction::Both(StreamRole::Responder));
+                link.open_stream(now, call, both).unwrap();
+            }
+        }
+        Action::StreamOpened { stream } | Action::Writable { stream } => fill(link, now, stream),
+        Action::Data { stream, .. } => link.consume(now, stream),
+        Action::Returned { result, .. } => {
+            assert_eq!(result.unwrap().value, "ping");
+            done.set(done.get() + 1);
+        }
+        _ => {}
+    });
+    let mut config = Config::new(role);
+    config.max_call_streams = STREAMS;
+    side.link = Link::new(config, Instant::ZERO).unwrap();
+    side
+}
+
+/// Two directions, each of which writes one message after another, at [`RATE`].
+struct Slow {
+    now: Instant,
+    sides: [Side; 2],
+    writing: [Option<(Instant, Bytes)>; 2],
+    /// Messages and bytes of streams that each direction has delivered.
+    delivered: [(usize, usize); 2],
+}
+
+impl Slow {
+    fn load(&mut self) {
+        for from in 0..2 {
+            self.sides[from].work(self.now);
+            if self.writing[from].is_none() {
+                let message = self.sides[from].mux.poll_transmit().map(Transmit::into_bytes);
+                self.writing[from] = message.map(|message| {
+                    let takes = Duration::from_micros(message.len().div_ceil(RATE) as u64);
+                    (self.now.checked_add(takes).unwrap(), message)
+                });
+            }
+        }
+    }
+
+    /// To the arrival of the next message; the direction of that if it is one of the control channel.
+    fn step(&mut self) -> Option<usize> {
+        self.load();
+        let next = |at: usize| Some((self.writing[at].as_ref()?.0, at));
+        let (now, from) = next(0).into_iter().chain(next(1)).min().expect("something is on its way");
+        let (_, message) = self.writing[from].take().unwrap();
+        self.now = now;
+        let is_control = message[4..8] == [0; 4];
+        if !is_control {
+            self.delivered[from].0 += 1;
+            self.delivered[from].1 += message.len();
+        }
+        self.sides[1 - from].mux.handle_bytes(now, message).unwrap();
+        self.load();
+        is_control.then_some(from)
+    }
+
+    /// One call: the stream messages and bytes in front of it and of its result, and the microseconds it took.
+    fn ping(&mut self, done: &std::cell::Cell<u32>) -> ([(usize, usize); 2], u64) {
+        let (start, before) = (self.now, done.get());
+        self.sides[0].link.call("ping".into(), Bytes::new(), Fallback::None).unwrap();
+        let mut ahead = [(0, 0); 2];
+        for (direction, ahead) in ahead.iter_mut().enumerate() {
+            let from = self.delivered[direction];
+            while self.step() != Some(direction) {}
+            let to = self.delivered[direction];
+            *ahead = (to.0 - from.0, to.1 - from.1);
+        }
+        assert_eq!(done.get(), before + 1);
+        (ahead, self.now.as_micros() - start.as_micros())
+    }
+}
+
+/// A link with so many streams, all of them with more to send than goes out, after some rounds.
+fn slow(streams: usize) -> (Slow, std::rc::Rc<std::cell::Cell<u32>>) {
+    let done = std::rc::Rc::new(std::cell::Cell::new(0));
+    let sides =
+        [(Role::Initiator, 0), (Role::Acceptor, streams)].map(|(role, n)| saturated(role, done.clone(), n));
+    let mut slow = Slow { now: Instant::ZERO, sides, writing: [None, None], delivered: [(0, 0); 2] };
+    slow.sides[0].link.call("streams".into(), Bytes::new(), Fallback::None).unwrap();
+    // READY both ways, again READY in answer, CALL, and the OPENs: the pipe is quiet without streams.
+    loop {
+        slow.load();
+        if slow.writing.iter().all(Option::is_none) || slow.delivered.iter().any(|d| d.0 >= 3 * STREAMS) {
+            return (slow, done);
+        }
+        slow.step();
+    }
+}
+
+/// MUX-3, MUX-6: on its way there and on its way back a control message waits for the one message that is being
+/// written, which is at most one quantum, however many streams are waiting for their turns.
+#[test]
+fn mux_3_a_call_beside_a_thousand_saturated_streams_waits_for_at_most_one_quantum_each_way() {
+    let (mut idle, done) = slow(0);
+    let (ahead, alone) = idle.ping(&done);
+    assert_eq!(ahead, [(0, 0); 2]);
+
+    let (mut full, done) = slow(STREAMS);
+    let (mut most, mut longest) = ([(0, 0); 2], 0);
+    for calls in 0..100 {
+        // Each time at another moment.
+        for _ in 0..calls % 7 {
+            full.step();
+        }
+        for side in &full.sides {
+            assert_eq!(side.link.open_streams(), STREAMS);
+        }
+        assert!(full.writing.iter().all(Option::is_some), "both directions are busy");
+        let (ahead, took) = full.ping(&done);
+        most = [0, 1].map(|at| most[at].max(ahead[at]));
+        longest = longest.max(took);
+        assert!(ahead.iter().all(|(messages, bytes)| *messages <= 1 && *bytes <= FULL), "{ahead:?}");
+    }
+    println!("idle: 0 B ahead, {alone} µs; {STREAMS} saturated streams: {most:?} ahead, {longest} µs");
+    assert_eq!(most, [(1, FULL); 2], "and there was such a call");
+    assert!(longest <= alone + 2 * FULL.div_ceil(RATE) as u64, "{longest} µs, {alone} on an idle link");
 }

@@ -22,7 +22,9 @@ fn whole(mut input: &[u8], limit: usize) -> (Vec<Bytes>, Result<(), Error>) {
                 input = &input[consumed..];
             }
             Ok(Decoded::Incomplete { .. }) if input.is_empty() => return (messages, Ok(())),
-            Ok(Decoded::Incomplete { needed }) => return (messages, Err(Error::Truncated { missing: needed })),
+            Ok(Decoded::Incomplete { needed }) => {
+                return (messages, Err(Error::Truncated { missing: needed }));
+            }
             Err(error) => return (messages, Err(error)),
         }
     }

@@ -10,7 +10,10 @@ fuzz_target!(|message: &[u8]| {
     let owned = decode_bytes(Bytes::copy_from_slice(message));
     match (decode(message), owned) {
         (Ok(borrowed), Ok(owned)) => {
-            assert_eq!((borrowed.kind, borrowed.id, borrowed.payload), (owned.kind, owned.id, &owned.payload[..]));
+            assert_eq!(
+                (borrowed.kind, borrowed.id, borrowed.payload),
+                (owned.kind, owned.id, &owned.payload[..])
+            );
             if borrowed.kind == FrameType::Error {
                 let reason = Reason::decode(&owned.payload);
                 assert!(!reason.to_string().contains(char::is_control));

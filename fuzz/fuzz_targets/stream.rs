@@ -122,5 +122,10 @@ fuzz_target!(|input: Input| {
         }
     };
     assert_eq!(terminal, 1);
-    assert!(end.has_ended() && !end.wants_input() && end.poll_timeout().is_none() && end.poll_transmit().is_none());
+    assert!(
+        end.has_ended()
+            && !end.wants_input()
+            && end.poll_timeout().is_none()
+            && end.poll_transmit().is_none()
+    );
 });

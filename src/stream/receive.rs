@@ -236,9 +236,24 @@ impl ReceiveHalf {
         self.incoming = None;
     }
 
+    /// Whether nothing waits and nothing is to be consumed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.incoming.as_ref().is_none_or(|i| i.arrived.is_empty() && i.handed.is_empty())
+    }
+
+    /// Bytes on the heap, what waits not counted.
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        self.incoming.as_ref().map_or(0, |incoming| {
+            size_of::<Incoming>()
+                + incoming.arrived.capacity() * size_of::<(Data, Held)>()
+                + incoming.handed.capacity() * size_of::<Held>()
+        })
+    }
+
     /// Gives memory back that an idle stream does not need.
     pub(super) fn shrink(&mut self) {
-        if self.incoming.as_ref().is_some_and(|i| i.arrived.is_empty() && i.handed.is_empty()) {
+        if self.is_idle() {
             self.incoming = None;
         }
     }

@@ -242,6 +242,14 @@ impl SendHalf {
         self.stage = Stage::Done;
     }
 
+    /// Bytes on the heap, what waits not counted.
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        self.outgoing
+            .as_ref()
+            .map_or(0, |outgoing| size_of::<Outgoing>() + outgoing.waiting.capacity() * size_of::<Waiting>())
+    }
+
     /// Gives memory back that an idle stream does not need.
     pub(super) fn shrink(&mut self) {
         if self.is_empty() {

@@ -116,6 +116,10 @@ impl Link {
         let limits = &self.config.stream;
         let Some(core) = found.core() else { return };
         let (acts, deadline) = (core.has_action(), core.poll_timeout(limits));
+        // A million streams that were once used would each keep the queues of their busiest moment.
+        if !acts && core.is_idle() {
+            core.shrink();
+        }
         if acts && !found.is_busy {
             found.is_busy = true;
             self.busy.push_back(stream);
@@ -247,7 +251,9 @@ impl Link {
 mod tests {
     use super::*;
     use crate::rpc::slab::Slab;
+    use crate::rpc::{Config, Fallback, Role};
     use crate::stream::Direction;
+    use bytes::Bytes;
 
     /// RPC-22: what an idle stream costs a link on its heap; nothing else is kept for it.
     #[test]
@@ -273,5 +279,89 @@ mod tests {
         }
         let each = streams.heap() / count as usize;
         assert!(each <= 192, "{each} bytes");
+    }
+
+    const NOW: Instant = Instant::ZERO;
+
+    /// Lets everything pass; each side consumes what comes, and the server answers each item with the same.
+    fn exchange(ends: &mut [Link; 2], opened: &mut Vec<u32>) {
+        loop {
+            let mut moved = false;
+            for from in 0..2 {
+                while let Some(message) = ends[from].poll_transmit() {
+                    ends[1 - from].handle_message(NOW, message.into_bytes()).unwrap();
+                    moved = true;
+                }
+                while let Some(channel) = ends[from].poll_channel() {
+                    while let Some(message) = ends[from].poll_channel_transmit(channel) {
+                        ends[1 - from].handle_channel_message(NOW, channel, message.into_bytes()).unwrap();
+                    }
+                    moved = true;
+                }
+                while let Some(action) = ends[from].poll_action() {
+                    moved = true;
+                    match action {
+                        Action::OpenChannel { channel, .. } => ends[from].channel_attached(NOW, channel),
+                        Action::Called { call, .. } => {
+                            let shape = Shape::items(Direction::Both(stream::Role::Responder));
+                            for _ in 0..STREAMS {
+                                opened.push(ends[from].open_stream(NOW, call, shape).unwrap());
+                            }
+                        }
+                        Action::Data { stream, data } => {
+                            ends[from].consume(NOW, stream);
+                            if from == 1 {
+                                ends[from].write(NOW, stream, data).unwrap();
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    const STREAMS: usize = 50;
+
+    /// What the streams of a link keep on the heap: the slab, and the queues of each.
+    fn heap(link: &mut Link, opened: &[u32]) -> usize {
+        let mut sum = link.streams.heap();
+        for stream in opened {
+            sum += link.streams.find_mut(*stream).and_then(Stream::core).unwrap().heap();
+        }
+        sum
+    }
+
+    /// STREAM-26: the queues of a busy stream do not outlive what waited in them.
+    #[test]
+    fn stream_26_a_stream_that_was_used_and_is_idle_costs_what_a_fresh_one_does() {
+        let mut ends = [Role::Initiator, Role::Acceptor].map(|role| {
+            let mut config = Config::new(role);
+            config.max_call_streams = STREAMS;
+            Link::new(config, NOW).unwrap()
+        });
+        let mut opened = Vec::new();
+        ends[0].call(Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
+        exchange(&mut ends, &mut opened);
+        assert_eq!(opened.len(), STREAMS);
+        let fresh = [0, 1].map(|end| heap(&mut ends[end], &opened));
+        for stream in &opened {
+            for item in 0..20_u8 {
+                ends[0].write(NOW, *stream, alloc::vec![item; 100].into()).unwrap();
+            }
+        }
+        let busy = heap(&mut ends[0], &opened);
+        assert!(busy > fresh[0] + STREAMS * 100, "{busy} while items wait, {} before", fresh[0]);
+        exchange(&mut ends, &mut opened);
+        for end in 0..2 {
+            let link = &mut ends[end];
+            assert_eq!(heap(link, &opened), fresh[end], "end {end}");
+            assert!(link.timers.is_empty() && link.busy.is_empty() && link.sending.is_empty());
+            let core = link.streams.find_mut(opened[0]).and_then(Stream::core).unwrap();
+            assert_eq!(core.window().window(), 16, "it is open still");
+        }
     }
 }

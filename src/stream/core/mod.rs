@@ -378,6 +378,19 @@ impl Core {
         self.receive.window()
     }
 
+    /// Whether nothing waits in either direction, and nothing that was handed out is still to be consumed.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.send.is_empty() && self.receive.is_idle()
+    }
+
+    /// Bytes on the heap, for the tests that hold the cost of an idle stream.
+    #[cfg(test)]
+    pub(crate) fn heap(&self) -> usize {
+        let failure = self.failure.as_ref().map_or(0, |_| size_of::<Failure>());
+        self.send.heap().saturating_add(self.receive.heap()).saturating_add(failure)
+    }
+
     /// Gives back the memory of queues that are empty. A stream that goes on moving would only take it again.
     pub fn shrink(&mut self) {
         self.send.shrink();

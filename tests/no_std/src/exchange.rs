@@ -1,6 +1,6 @@
 //! The exchanges. Each step has a number, which is the exit code when it fails.
 
-use crate::port;
+use crate::{link, port};
 use bytes::{Bytes, BytesMut};
 use portline::pkt::{self, Band, Fragment, Packet, Reader};
 
@@ -20,7 +20,11 @@ pub fn all() -> Step {
     for (total, chunk, window) in [(0, 7, 1), (1000, 7, 1), (1000, 64, 4), (300_000, 65536, 2)] {
         port::stream(total, chunk, window)?;
     }
-    port::silence()
+    port::silence()?;
+    for split in [1, 7, 4096] {
+        link::echo(40, split)?;
+    }
+    Ok(())
 }
 
 /// Gives `input` to a new reader in pieces of `split` bytes.

@@ -8,6 +8,7 @@ extern crate alloc;
 
 mod bare;
 mod exchange;
+mod link;
 mod port;
 
 /// What `_start` calls, on an aligned stack.
