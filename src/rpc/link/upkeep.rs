@@ -255,9 +255,9 @@ mod tests {
     use crate::stream::Direction;
     use bytes::Bytes;
 
-    /// RPC-22: what an idle stream costs a link on its heap; nothing else is kept for it.
+    /// STREAM-26: what an idle stream costs a link on its heap; nothing else is kept for it.
     #[test]
-    fn rpc_22_an_idle_stream_costs_at_most_256_bytes() {
+    fn stream_26_an_idle_stream_of_a_link_costs_at_most_256_bytes() {
         let count: u32 = 100_000;
         let mut streams = Slab::new();
         for number in 1..=count {
