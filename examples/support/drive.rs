@@ -52,9 +52,17 @@ pub enum Event {
 #[derive(Debug)]
 pub enum Work {
     /// The next bytes of a pack being built.
-    PackChunk(Bytes),
+    PackChunk {
+        /// Which builder posts it.
+        builder: u64,
+        /// The piece.
+        bytes: Bytes,
+    },
     /// All of the pack has been read from its builder.
-    PackEnded,
+    PackEnded {
+        /// Which builder posts it.
+        builder: u64,
+    },
     /// A message for the user: a child's progress or complaint, a hook's output.
     Message(Bytes),
     /// The store has written one piece of the pack to its program.

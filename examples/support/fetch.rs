@@ -175,7 +175,7 @@ impl Driver<Client> for FetchDriver<'_> {
                 }
             }
             Work::Message(bytes) => self.show(&bytes, false)?,
-            Work::PackChunk(_) | Work::PackEnded | Work::PackRead | Work::RefsUpdated(_) => {}
+            Work::PackChunk { .. } | Work::PackEnded { .. } | Work::PackRead | Work::RefsUpdated(_) => {}
         }
         Ok(())
     }

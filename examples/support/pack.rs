@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -25,9 +26,14 @@ const WAITING: usize = 16;
 /// Objects from which on a pack is kept as it is instead of being taken apart. Git's default.
 const UNPACK_LIMIT: i64 = 100;
 
+/// The next builder's number.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
 /// A pack being built. Dropping it ends the builder.
 #[derive(Debug)]
 pub struct PackBuilder {
+    /// What its posts carry: one that was dropped may still have some under way.
+    id: u64,
     process: Process,
     permits: Sender<()>,
     /// A permit was given and its piece has not come yet.
@@ -59,16 +65,29 @@ impl PackBuilder {
         thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
         let (permits, allowed) = channel();
         let mailbox = mailbox.clone();
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         thread::spawn(move || {
             let messages = relay(stderr, &mailbox);
             if let Some(stdout) = stdout {
-                post_pieces(stdout, &allowed, &mailbox);
+                post_pieces(stdout, &allowed, &mailbox, id);
             }
             // The last words before the end.
             let _ = messages.join();
-            mailbox.post(Work::PackEnded);
+            mailbox.post(Work::PackEnded { builder: id });
         });
-        Ok(Self { process, permits, asked: false })
+        Ok(Self { id, process, permits, asked: false })
+    }
+
+    /// Whether a piece or an end is one that this builder did not post: late words of one that was dropped.
+    pub const fn disowns(&self, work: &Work) -> bool {
+        match work {
+            Work::PackChunk { builder, .. } | Work::PackEnded { builder } => *builder != self.id,
+            Work::Message(_)
+            | Work::PieceTaken
+            | Work::PackRead
+            | Work::StoreEnded
+            | Work::RefsUpdated(_) => false,
+        }
     }
 
     /// Asks for the next piece, unless it is on its way.
@@ -106,9 +125,10 @@ fn revisions(wants: &[ObjectId], haves: &[ObjectId]) -> Vec<u8> {
 }
 
 /// Reads on while the last piece waits for its permit; ends when nobody gives permits any more.
-fn post_pieces(stdout: impl Read, allowed: &Receiver<()>, mailbox: &Mailbox) {
+fn post_pieces(stdout: impl Read, allowed: &Receiver<()>, mailbox: &Mailbox, builder: u64) {
     // A pipe that breaks is a builder that failed: how it ended tells.
-    let _ = pieces(stdout, PIECE, |piece| allowed.recv().is_ok() && mailbox.post(Work::PackChunk(piece)));
+    let post = |bytes| mailbox.post(Work::PackChunk { builder, bytes });
+    let _ = pieces(stdout, PIECE, |piece| allowed.recv().is_ok() && post(piece));
 }
 
 /// Posts what a program says on its standard error. A NUL there is index-pack's word that it has read its input.

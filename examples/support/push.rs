@@ -89,12 +89,14 @@ impl Driver<Client> for PushDriver<'_> {
 
     fn handle_work(&mut self, now: Instant, machine: &mut Client, work: Work) -> Result<(), Error> {
         // What a builder posts that was dropped is late.
-        let Some(mut builder) = self.builder.take() else { return Ok(()) };
+        let Some(mut builder) = self.builder.take_if(|builder| !builder.disowns(&work)) else {
+            return Ok(());
+        };
         if machine.has_ended() {
             return Ok(());
         }
         match work {
-            Work::PackChunk(bytes) => {
+            Work::PackChunk { bytes, .. } => {
                 builder.came();
                 machine.pack_chunk(now, bytes)?;
             }
@@ -102,7 +104,7 @@ impl Driver<Client> for PushDriver<'_> {
                 let shown = self.local.show(&mut io::stderr(), &bytes);
                 shown.map_err(Error::io("progress cannot be shown"))?;
             }
-            Work::PackEnded => {
+            Work::PackEnded { .. } => {
                 let whole = builder.finish()?;
                 let told = if whole {
                     machine.pack_finished(now)

@@ -106,14 +106,16 @@ impl Driver<Server> for UploadDriver<'_> {
 
     fn handle_work(&mut self, now: Instant, machine: &mut Server, work: Work) -> Result<(), Error> {
         // What a builder posts that was dropped is late.
-        let Some(mut builder) = self.builder.take() else { return Ok(()) };
+        let Some(mut builder) = self.builder.take_if(|builder| !builder.disowns(&work)) else {
+            return Ok(());
+        };
         match work {
-            Work::PackChunk(bytes) => {
+            Work::PackChunk { bytes, .. } => {
                 builder.came();
                 machine.pack_chunk(now, bytes)?;
             }
             Work::Message(bytes) => machine.progress(now, bytes)?,
-            Work::PackEnded => {
+            Work::PackEnded { .. } => {
                 let whole = builder.finish()?;
                 let told = if whole {
                     machine.pack_finished(now)

@@ -217,9 +217,11 @@ impl<'a> Left<'a> {
     }
 
     fn built(&mut self, now: Instant, work: Work) -> Result<(), Error> {
-        let Some(mut builder) = self.builder.take() else { return Ok(()) };
+        let Some(mut builder) = self.builder.take_if(|builder| !builder.disowns(&work)) else {
+            return Ok(());
+        };
         match work {
-            Work::PackChunk(bytes) => {
+            Work::PackChunk { bytes, .. } => {
                 builder.came();
                 let size = bytes.len();
                 // A push that is over although its pack is not was refused: the rest of it is for nobody.
@@ -256,7 +258,7 @@ impl Session for Left<'_> {
 
     fn handle_work(&mut self, now: Instant, work: Work) -> Result<(), Error> {
         match work {
-            Work::PackChunk(_) | Work::PackEnded => self.built(now, work)?,
+            Work::PackChunk { .. } | Work::PackEnded { .. } => self.built(now, work)?,
             Work::Message(bytes) => self.bars.local(&bytes),
             Work::PieceTaken => {
                 if let Some(store) = &mut self.store {
