@@ -47,6 +47,12 @@ pub const WANTS: usize = 4_000_000;
 pub const HAVES: usize = 4_000_000;
 /// Git: `shallow` lines.
 pub const SHALLOW: usize = 1_000_000;
+/// Git: bytes of a filter spec.
+pub const FILTER: usize = 16 << 10;
+/// Git: filters in one spec, those that combine others included.
+pub const FILTER_PARTS: usize = 256;
+/// Git: combinations inside of each other.
+pub const FILTER_DEPTH: usize = 8;
 /// Git: rounds of negotiation.
 pub const ROUNDS: usize = 4096;
 /// Git: commands of one push.
