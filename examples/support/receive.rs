@@ -21,7 +21,7 @@ pub fn config(repository: &Repository, version: Version, idle_timeout: Option<Du
     Config {
         version,
         format: repository.format(),
-        hidden: settings.hidden("receive"),
+        view: settings.hidden("receive").into(),
         atomic: settings.truth("receive.advertiseatomic").unwrap_or(true),
         push_options: settings.truth("receive.advertisepushoptions").unwrap_or(false),
         ofs_delta: settings.truth("repack.usedeltabaseoffset").unwrap_or(true),
@@ -137,6 +137,7 @@ impl Driver<Server> for ReceiveDriver<'_> {
                 }
             }
             Action::UpdateRefs(update) => self.update(update),
+            Action::Reported => machine.done(now)?,
             Action::Finished(outcome) => self.end(Ok(outcome)),
             Action::Failed(error) => self.end(Err(Error::session(&error))),
         }

@@ -200,8 +200,7 @@ impl<'a> Left<'a> {
 
     /// Moves refs as a push to this repository would: its own settings and hooks have the last word.
     fn update(&mut self, commands: Vec<Command>) {
-        let update =
-            Update { commands, atomic: false, quiet: true, push_options: Vec::new(), shallow: Vec::new() };
+        let update = Update { quiet: true, ..Update::new(commands) };
         let (repository, mailbox) = (self.repository.clone(), self.mailbox.clone());
         let job = Job { repository, quarantine: None, update, options: false, mailbox: mailbox.clone() };
         self.updater = Some(thread::spawn(move || {
