@@ -10,6 +10,7 @@
 //!   objects, history                  which objects are there, commits, reachability
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
 //!   refspec      which refs become which
+//!   remote       where a client finds its server
 //!   process, terminal, error          child processes, safe printing, typed errors
 //! ```
 //!
@@ -36,6 +37,7 @@ pub mod quarantine;
 pub mod receive;
 pub mod refs;
 pub mod refspec;
+pub mod remote;
 pub mod repository;
 pub mod session;
 pub mod terminal;

@@ -81,6 +81,13 @@ impl Client {
         this
     }
 
+    /// What is asked for, while it may still change: until [`Client::push`] answers the advertisement. A driver may
+    /// learn only then what its user wants, as a remote helper does. The request has gone by then, and later
+    /// changes do nothing.
+    pub const fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
     /// Answers [`Action::Advertised`]: what is to be pushed. Nothing is fine: the session ends well.
     ///
     /// What needs a capability that the server does not have ends the machine with [`Error::NotSupported`]
