@@ -43,7 +43,7 @@ use bytes::{Bytes, BytesMut};
 use portline::Printable;
 use portline::git::fetch::server::Server as UploadServer;
 use portline::git::push::server::Server as ReceiveServer;
-use portline::git::{Request, Service, Version};
+use portline::git::{Request, Service, Serving, Version};
 use portline::pkt::{self, Packet, Reader};
 use support::connection::Connection;
 use support::drive::{Drive, GitSession};
@@ -212,8 +212,9 @@ fn serve(
             driver.into_result(ran).map(drop)
         }
         Service::ReceivePack => {
-            let machine = ReceiveServer::new(receive::config(repository, version, timeout), now);
-            let mut driver = ReceiveDriver::new(repository, mailbox);
+            let config = receive::config(repository, Serving::Session, version, timeout)?;
+            let mut driver = ReceiveDriver::new(repository, &config, mailbox);
+            let machine = ReceiveServer::new(config, now);
             let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
             driver.into_result(ran).map(drop)
         }

@@ -82,7 +82,8 @@ pub fn is_ancestor(git: &Git, old: &ObjectId, new: &ObjectId) -> Result<bool, Er
     }
 }
 
-fn lines(prefix: &str, ids: &[ObjectId]) -> Vec<u8> {
+/// One id a line, behind `prefix`.
+pub(super) fn lines(prefix: &str, ids: &[ObjectId]) -> Vec<u8> {
     let mut text = Vec::with_capacity(ids.len().saturating_mul(66));
     for id in ids {
         text.extend_from_slice(prefix.as_bytes());

@@ -2,6 +2,7 @@
 //! and never held.
 
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -86,7 +87,8 @@ impl PackBuilder {
             | Work::PieceTaken
             | Work::PackRead
             | Work::StoreEnded
-            | Work::RefsUpdated(_) => false,
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => false,
         }
     }
 
@@ -160,6 +162,8 @@ pub struct StoreOptions {
     pub verbose: bool,
     /// Say nothing unless something is wrong.
     pub quiet: bool,
+    /// A list of commits that are taken to have no parents, in place of the repository's own.
+    pub shallow_file: Option<PathBuf>,
 }
 
 impl StoreOptions {
@@ -182,11 +186,13 @@ impl StoreOptions {
             max_input: config.number(&[&own("maxinputsize")]).filter(|limit| *limit > 0),
             verbose: false,
             quiet: false,
+            shallow_file: None,
         }
     }
 
     fn command(&self, repository: &Repository, quarantine: &Quarantine, objects: u32) -> Command {
         let git = repository.git().with(quarantine.environment());
+        let git = git.with(self.shallow_file.iter().map(|path| ("GIT_SHALLOW_FILE", path.clone().into())));
         let limit = self.unpack_limit.unwrap_or(UNPACK_LIMIT);
         let mut command = if i64::from(objects) < limit {
             let mut command = git.command(&["unpack-objects"]);

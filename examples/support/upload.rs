@@ -124,7 +124,11 @@ impl Driver<Server> for UploadDriver<'_> {
                 };
                 return told.map_err(Error::from);
             }
-            Work::PieceTaken | Work::PackRead | Work::StoreEnded | Work::RefsUpdated(_) => {}
+            Work::PieceTaken
+            | Work::PackRead
+            | Work::StoreEnded
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => {}
         }
         self.builder = Some(builder);
         Ok(())
