@@ -215,7 +215,10 @@ impl Updater {
 fn put(to: &mut Vec<u8>, command: &Command) {
     let (old, new) = (command.old.to_hex(), command.new.to_hex());
     let name = command.name.as_bytes();
-    let parts: &[&[u8]] = if command.new.is_null() {
+    let parts: &[&[u8]] = if command.new.is_null() && command.old.is_null() {
+        // Whatever it holds.
+        &[b"delete ", name, b"\0\0"]
+    } else if command.new.is_null() {
         &[b"delete ", name, b"\0", old.as_bytes(), b"\0"]
     } else {
         &[b"update ", name, b"\0", new.as_bytes(), b"\0", old.as_bytes(), b"\0"]
