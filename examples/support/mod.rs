@@ -7,7 +7,7 @@
 //!   upload, receive, fetch, push      the four drivers: a machine's actions, answered from a repository
 //!   update, policy      what happens to the refs of a push: settings, hooks, transactions
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
-//!   objects, history                  which objects are there, commits, reachability
+//!   objects, history, deepen          which objects are there, commits, reachability, where a shallow history ends
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
 //!   refspec      which refs become which
 //!   process, terminal, error          child processes, safe printing, typed errors
@@ -22,6 +22,7 @@
 
 pub mod config;
 pub mod connection;
+pub mod deepen;
 pub mod drive;
 pub mod error;
 pub mod fetch;

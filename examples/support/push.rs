@@ -113,7 +113,11 @@ impl Driver<Client> for PushDriver<'_> {
                 };
                 return told.map_err(Error::from);
             }
-            Work::PieceTaken | Work::PackRead | Work::StoreEnded | Work::RefsUpdated(_) => {}
+            Work::PackUri { .. }
+            | Work::PieceTaken
+            | Work::PackRead
+            | Work::StoreEnded
+            | Work::RefsUpdated(_) => {}
         }
         self.builder = Some(builder);
         Ok(())

@@ -160,7 +160,7 @@ impl Driver<Server> for ReceiveDriver<'_> {
                     machine.refs_updated(now, results)?;
                 }
             }
-            Work::Message(_) | Work::PackChunk { .. } | Work::PackEnded { .. } => {}
+            Work::Message(_) | Work::PackChunk { .. } | Work::PackUri { .. } | Work::PackEnded { .. } => {}
         }
         Ok(())
     }
