@@ -77,6 +77,8 @@ pub const ROUNDS: usize = 4096;
 pub const COMMANDS: usize = 1_000_000;
 /// Git: push options of one push.
 pub const PUSH_OPTIONS: usize = 1024;
+/// Git: bytes of a nonce that a client signs; it is shorter than this.
+pub const NONCE: usize = 256;
 /// Git: bytes of a report, all lines together.
 pub const REPORT: usize = 256 << 20;
 /// Git: bytes of a peer's error message that are kept.

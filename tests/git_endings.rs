@@ -144,6 +144,8 @@ machine!(push::Client, |machine, action, answers, seen| match action {
         }
         true
     }
+    // A push that is not to be signed asks for no signature.
+    push::Action::Sign(_) => false,
     push::Action::Progress(bytes) => {
         seen.handed.extend_from_slice(&bytes);
         false
@@ -168,6 +170,10 @@ machine!(receive::Server, |machine, action, answers, seen| match action {
     }
     receive::Action::PackEnd => {
         answers.then(|| machine.pack_stored(NOW, Ok(())).unwrap());
+        true
+    }
+    receive::Action::Reported => {
+        answers.then(|| machine.done(NOW).unwrap());
         true
     }
     receive::Action::UpdateRefs(update) => {

@@ -19,8 +19,10 @@ use bytes::Bytes;
 use portline::git::ObjectId;
 use portline::{Instant, Transmit};
 
+use super::after::After;
 use super::connection::{Connection, Streams};
 use super::error::Error;
+use super::update::Results;
 
 #[allow(unused_imports, reason = "each example uses its own part")]
 pub use super::session::{Driver, GitSession, Machine, ended};
@@ -81,8 +83,10 @@ pub enum Work {
     PackRead,
     /// The program that stores the pack has ended.
     StoreEnded,
-    /// The refs have been dealt with: one result for each command.
-    RefsUpdated(Vec<Result<(), Bytes>>),
+    /// The refs have been dealt with: one result for each command, and what is left to be done.
+    RefsUpdated(Results, Option<Box<After>>),
+    /// What was left to be done is done.
+    AfterDone,
 }
 
 /// Where workers post.

@@ -179,7 +179,8 @@ impl Driver<Client> for FetchDriver<'_> {
             | Work::PackUri { .. }
             | Work::PackEnded { .. }
             | Work::PackRead
-            | Work::RefsUpdated(_) => {}
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => {}
         }
         Ok(())
     }

@@ -113,7 +113,8 @@ pub fn is_ancestor(git: &Git, old: &ObjectId, new: &ObjectId) -> Result<bool, Er
     }
 }
 
-fn lines(prefix: &str, ids: &[ObjectId]) -> Vec<u8> {
+/// One id a line, behind `prefix`.
+pub(super) fn lines(prefix: &str, ids: &[ObjectId]) -> Vec<u8> {
     let mut text = Vec::with_capacity(ids.len().saturating_mul(66));
     for id in ids {
         text.extend_from_slice(prefix.as_bytes());
@@ -234,7 +235,12 @@ impl Walk {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn within(git: &Git, starts: &[ObjectId], since: Option<u64>, not: &[ObjectId]) -> Result<Self, Error> {
+    pub fn within(
+        git: &Git,
+        starts: &[ObjectId],
+        since: Option<u64>,
+        not: &[ObjectId],
+    ) -> Result<Self, Error> {
         let mut command = git.command(&["rev-list", "--parents", "--timestamp", "--stdin"]);
         command.args(since.map(|since| format!("--max-age={since}")));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -2,6 +2,7 @@
 //! and never held.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -69,7 +70,8 @@ impl PackBuilder {
             option.extend(filter.encode());
             os(&option)
         }));
-        for protocol in request.uri_protocols.iter().filter(|name| name.iter().all(u8::is_ascii_alphanumeric)) {
+        for protocol in request.uri_protocols.iter().filter(|name| name.iter().all(u8::is_ascii_alphanumeric))
+        {
             command.arg(os(&[b"--uri-protocol=", &protocol[..]].concat()));
         }
         command.arg(if request.progress { "--progress" } else { "-q" });
@@ -103,7 +105,8 @@ impl PackBuilder {
             | Work::PieceTaken
             | Work::PackRead
             | Work::StoreEnded
-            | Work::RefsUpdated(_) => false,
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => false,
         }
     }
 
@@ -162,13 +165,7 @@ fn revisions(
 }
 
 /// Posts the lines that name packs to be fetched elsewhere, if there may be any, then the pack.
-fn post_pack(
-    stdout: impl Read,
-    names_uris: bool,
-    allowed: &Receiver<()>,
-    mailbox: &Mailbox,
-    builder: u64,
-) {
+fn post_pack(stdout: impl Read, names_uris: bool, allowed: &Receiver<()>, mailbox: &Mailbox, builder: u64) {
     let mut stdout = BufReader::with_capacity(PIECE, stdout);
     // A pack begins with a letter that no hash begins with.
     while names_uris && stdout.fill_buf().is_ok_and(|bytes| !bytes.is_empty() && !bytes.starts_with(b"P")) {
@@ -222,6 +219,8 @@ pub struct StoreOptions {
     pub verbose: bool,
     /// Say nothing unless something is wrong.
     pub quiet: bool,
+    /// A list of commits that are taken to have no parents, in place of the repository's own.
+    pub shallow_file: Option<PathBuf>,
 }
 
 impl StoreOptions {
@@ -244,11 +243,13 @@ impl StoreOptions {
             max_input: config.number(&[&own("maxinputsize")]).filter(|limit| *limit > 0),
             verbose: false,
             quiet: false,
+            shallow_file: None,
         }
     }
 
     fn command(&self, repository: &Repository, quarantine: &Quarantine, objects: u32) -> Command {
         let git = repository.git().with(quarantine.environment());
+        let git = git.with(self.shallow_file.iter().map(|path| ("GIT_SHALLOW_FILE", path.clone().into())));
         let limit = self.unpack_limit.unwrap_or(UNPACK_LIMIT);
         let mut command = if i64::from(objects) < limit {
             let mut command = git.command(&["unpack-objects"]);

@@ -72,6 +72,7 @@ impl Driver<Client> for PushDriver<'_> {
                 let commands = (self.choose)(&seen)?;
                 machine.push(now, commands)?;
             }
+            Action::Sign(_) => machine.sign_failed(now, Bytes::from_static(b"no key"))?,
             Action::BuildPack(mut request) => {
                 request.progress = self.shows;
                 let builder = PackBuilder::start(self.repository, &mut self.objects, &request, &self.mailbox);
@@ -117,7 +118,8 @@ impl Driver<Client> for PushDriver<'_> {
             | Work::PieceTaken
             | Work::PackRead
             | Work::StoreEnded
-            | Work::RefsUpdated(_) => {}
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => {}
         }
         self.builder = Some(builder);
         Ok(())

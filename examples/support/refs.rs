@@ -81,6 +81,25 @@ fn read(git: &Git, patterns: &[OsString]) -> Result<Vec<Ref>, Error> {
     Ok(listed)
 }
 
+/// All refs sorted by name, without `HEAD`, without what tags stand for: all that a push is shown, and no object is
+/// read for it.
+///
+/// # Errors
+/// [`Error::Git`], [`Error::Answer`], [`Error::Io`].
+pub fn plain(git: &Git) -> Result<Vec<Ref>, Error> {
+    let listed = git.ask(&["for-each-ref", "--format=%(objectname) %(refname)"], Vec::new())?;
+    let lines = listed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let parse = |line: &[u8]| {
+        let answer = || Error::Answer { command: "for-each-ref", answer: line.to_vec() };
+        let space = line.iter().position(|byte| *byte == b' ').ok_or_else(answer)?;
+        let (id, name) = line.split_at_checked(space).ok_or_else(answer)?;
+        let id = ObjectId::from_hex(id).map_err(|_| answer())?;
+        // A name that is not valid on the wire is not shown.
+        Ok(RefName::new(name.get(1..).unwrap_or_default()).ok().map(|name| Ref::new(name, id)))
+    };
+    lines.filter_map(|line| parse(line).transpose()).collect()
+}
+
 /// One line of [`FORMAT`]; `None` for a name that is not valid on the wire.
 fn parse(line: &[u8]) -> Result<Option<Ref>, Error> {
     let answer = || Error::Answer { command: "for-each-ref", answer: line.to_vec() };
@@ -134,6 +153,20 @@ fn head(git: &Git) -> Result<(Option<ObjectId>, Option<RefName>), Error> {
     let target = git.run(&["symbolic-ref", "--quiet", "HEAD"], Vec::new())?;
     let found = git.run(&["rev-parse", "--verify", "--quiet", "HEAD"], Vec::new())?;
     Ok((ObjectId::from_hex(found.stdout.trim_ascii()).ok(), RefName::new(target.stdout.trim_ascii()).ok()))
+}
+
+/// The symbolic refs but `HEAD`, and what they stand for.
+///
+/// # Errors
+/// As [`list`].
+pub fn links(git: &Git) -> Result<Vec<(RefName, RefName)>, Error> {
+    let format = "--format=%(if)%(symref)%(then)%(refname)%00%(symref)%(end)";
+    let listed = git.ask(&["for-each-ref", format], Vec::new())?;
+    let lines = listed.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut names = line.splitn(2, |byte| *byte == 0);
+        Some((RefName::new(names.next()?).ok()?, RefName::new(names.next()?).ok()?))
+    });
+    Ok(lines.collect())
 }
 
 /// Why a ref was not updated: Git's own words.
@@ -190,6 +223,8 @@ struct Updater {
 impl Updater {
     fn start(git: &Git, message: &str) -> Result<Self, Error> {
         let mut command = git.command(&["update-ref", "-m", message, "--stdin", "-z"]);
+        // As receive-pack stands in the repository: the `reference-transaction` hook sees it so.
+        command.env("GIT_DIR", ".");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::spawn(&mut command)?;
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());

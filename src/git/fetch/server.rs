@@ -32,7 +32,7 @@
 //! | `pack_finished` | Packing | flush; [`Action::Finished`] or the next request |
 //! | anything wrong | any | `ERR` or band 3, [`Action::Failed`] |
 //!
-//! An [`Exchange`] is a whole session, or one of the pieces in which stateless transports carry it.
+//! A [`Serving`] is a whole session, or one of the pieces in which stateless transports carry it.
 //!
 //! Limits: [`Config::max_wants`], [`Config::max_haves`], [`Config::max_rounds`], and those of every Git machine.
 //! Rules: `spec/05-fetch.md` from FETCH-30, `spec/15-git-v2-server.md`, `spec/16-git-shallow.md`.
@@ -61,11 +61,11 @@ use bytes::Bytes;
 
 use crate::Instant;
 use crate::git::wire::{Core, Drive, Step, machine_face};
-use crate::git::{ObjectId, SessionError, Version};
+use crate::git::{ObjectId, Serving, SessionError, Version};
 use crate::pkt::{self, Band, Packet};
 use advertise::Advertising;
 pub use error::Error;
-pub use face::{Action, Config, DeepenRequest, Exchange, Outcome, Unborn, WantPolicy};
+pub use face::{Action, Config, DeepenRequest, Outcome, Unborn, WantPolicy};
 use fetch_command::Fetch;
 pub use filters::{FilterKind, FilterPolicy, FilterRefusal};
 use ls_refs::{LsRefs, Showing};
@@ -149,7 +149,7 @@ pub struct Server {
 machine_face!(Server, Action, Error);
 
 impl Server {
-    /// A server at the start of a session, or of the piece of it that [`Config::exchange`] names.
+    /// A server at the start of a session, or of the piece of it that [`Config::serving`] names.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
         let core = Core::new(config.idle_timeout, now).with_keep_alive(config.keep_alive);
@@ -173,18 +173,18 @@ impl Server {
     }
 
     fn begin(&mut self) -> Result<(), Error> {
-        match (self.config.spoken(), self.config.exchange) {
-            (Version::V2, Exchange::Request) => self.state = State::Head(Head::default()),
-            (Version::V2, exchange) => {
+        match (self.config.spoken(), self.config.serving) {
+            (Version::V2, Serving::Request) => self.state = State::Head(Head::default()),
+            (Version::V2, serving) => {
                 greeting::put(&self.config, &mut self.core.wire)?;
-                if exchange == Exchange::Advertise {
+                if serving == Serving::Advertisement {
                     self.end();
                 } else {
                     self.state = State::Head(Head::default());
                 }
             }
-            (Version::V0 | Version::V1, Exchange::Request) => self.state = State::Wanting,
-            (Version::V0 | Version::V1, Exchange::Session | Exchange::Advertise) => {
+            (Version::V0 | Version::V1, Serving::Request) => self.state = State::Wanting,
+            (Version::V0 | Version::V1, Serving::Session | Serving::Advertisement) => {
                 self.core.push(Action::ListRefs);
                 self.state = State::Listing(Listing::Advertisement);
             }
@@ -232,7 +232,7 @@ impl Server {
             Ok(None) => return Ok(Step::Wait),
             // A stateless client reads the shallow lines first and asks again.
             Err(SessionError::Ended { .. })
-                if self.config.exchange == Exchange::Request && self.negotiation.is_untouched() =>
+                if self.config.serving == Serving::Request && self.negotiation.is_untouched() =>
             {
                 self.end();
                 return Ok(Step::Again);
@@ -322,9 +322,9 @@ impl Drive for Server {
                 if !lines.write(&self.config, &mut self.core.wire)? {
                     return Ok(Step::Wait);
                 }
-                match self.config.exchange {
-                    Exchange::Advertise => self.end(),
-                    Exchange::Session | Exchange::Request => self.state = State::Wanting,
+                match self.config.serving {
+                    Serving::Advertisement => self.end(),
+                    Serving::Session | Serving::Request => self.state = State::Wanting,
                 }
                 Ok(Step::Again)
             }

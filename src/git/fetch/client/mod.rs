@@ -230,6 +230,13 @@ impl Client {
         this
     }
 
+    /// What is asked for, while it may still change: until [`Client::want`] answers the advertisement. A driver may
+    /// learn only then what its user wants, as a remote helper does. The request has gone by then, and later
+    /// changes do nothing.
+    pub const fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
     /// Answers [`Action::Advertised`]: fetch `wants`, mostly ids of advertised refs; `tips` are what the
     /// repository's own refs point to. Repeated ids count once. With no wants the session ends well.
     ///

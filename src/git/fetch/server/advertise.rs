@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Config, Error, Exchange, WantPolicy};
+use super::{Config, Error, WantPolicy};
 use crate::git::advertisement::{put_no_refs, put_ref};
 use crate::git::wire::Wire;
-use crate::git::{Capabilities, ObjectId, Ref, Version};
+use crate::git::{Capabilities, ObjectId, Ref, Serving, Version};
 use crate::limits;
 
 /// The refs that a peer sees, under the names that it sees; `HEAD` in front. A target that is hidden is no target.
@@ -107,7 +107,7 @@ fn capabilities(config: &Config, first: Option<&Ref>) -> Capabilities {
     if matches!(config.wants, WantPolicy::Reachable | WantPolicy::TipsAndReachable | WantPolicy::Any) {
         list.push("allow-reachable-sha1-in-want");
     }
-    if config.stateless_no_done || config.exchange != Exchange::Session {
+    if config.stateless_no_done || config.serving != Serving::Session {
         list.push("no-done");
     }
     let target = first.filter(|one| one.name.is_head()).and_then(|head| head.target.as_ref());

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::error::Error;
 use super::filters::FilterPolicy;
 use crate::git::wire::AGENT;
-use crate::git::{Depth, ObjectFormat, ObjectId, PackRequest, RefView, Version};
+use crate::git::{Depth, ObjectFormat, ObjectId, PackRequest, RefView, Serving, Version};
 use crate::limits;
 
 /// Which objects a client may want (FETCH-35). What is refused is refused in the same words whether it is
@@ -36,20 +36,6 @@ impl WantPolicy {
     }
 }
 
-/// What of a conversation one machine holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Exchange {
-    /// All of it: both sides talk over one connection.
-    #[default]
-    Session,
-    /// Only what the server says first (Git's `--http-backend-info-refs`).
-    Advertise,
-    /// One request and its answer (`--stateless-rpc`): nothing is said first, the client repeats what it wants and
-    /// has, and what it was shown by another process may be out of date: what the present refs reach may be wanted,
-    /// whatever the policy, as with Git.
-    Request,
-}
-
 /// What a server of version 2 makes of `unborn` (`lsrefs.unborn`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unborn {
@@ -70,8 +56,9 @@ pub struct Config {
     /// The newest version spoken here: a client that asks for more is answered in version 0, as a server that
     /// never heard of more does.
     pub newest: Version,
-    /// What of the conversation this machine holds.
-    pub exchange: Exchange,
+    /// How much of a session this machine is fed (GIT-22). In a [`Serving::Request`] what the client was shown by another
+    /// process may be out of date: what the present refs reach may be wanted whatever the policy, as with Git.
+    pub serving: Serving,
     /// The repository's hash function.
     pub format: ObjectFormat,
     /// The `agent` capability; `None` says nothing. Bytes that are not printable are sent as dots.
@@ -100,7 +87,7 @@ pub struct Config {
     pub bundle_uris: Option<Vec<Bytes>>,
     /// Version 2: whether an unborn `HEAD` is told of.
     pub unborn: Unborn,
-    /// Versions 0 and 1: whether to advertise `no-done` in an [`Exchange::Session`] too, as Git does over stateless
+    /// Versions 0 and 1: whether to advertise `no-done` in a [`Serving::Session`] too, as Git does over stateless
     /// transports: one round trip fewer, for drivers whose transport cannot deadlock on it. A client that sends it is
     /// served either way, as Git does.
     pub stateless_no_done: bool,
@@ -130,7 +117,7 @@ impl Default for Config {
         Self {
             version: Version::V0,
             newest: Version::V2,
-            exchange: Exchange::Session,
+            serving: Serving::Session,
             format: ObjectFormat::Sha1,
             agent: Some(Bytes::from_static(AGENT)),
             session_id: None,

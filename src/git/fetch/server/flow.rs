@@ -20,9 +20,9 @@ use super::pack::{Begun, Packing};
 use super::request::{Command, Head};
 use super::tips::Names;
 use super::wants::{Wants, may_go_beyond};
-use super::{Action, Error, Exchange, Fetch, Listing, Outcome, Server, State, WantPolicy};
+use super::{Action, Error, Fetch, Listing, Outcome, Server, State, WantPolicy};
 use crate::git::wire::Drive;
-use crate::git::{Depth, ObjectId, Ref, Version};
+use crate::git::{Depth, ObjectId, Ref, Serving, Version};
 use crate::limits;
 use crate::pkt::MAX_BAND_DATA;
 
@@ -372,7 +372,7 @@ impl Server {
 
     pub(super) fn reply(&mut self, stop: Stop) {
         let features = self.wants.features;
-        let leaves = self.config.exchange == Exchange::Request;
+        let leaves = self.config.serving == Serving::Request;
         let flush = AtFlush { no_done: features.no_done, leaves };
         match self.negotiation.reply(&mut self.core.wire, features.acks, flush, stop) {
             Ok(Next::Haves) => self.state = State::Haves,
@@ -410,9 +410,9 @@ impl Server {
         totals.haves = totals.haves.saturating_add(fetch.haves.lines);
         totals.common = totals.common.saturating_add(fetch.haves.common.len());
         capped(totals.requests, "requests", limits::REQUESTS)?;
-        match self.config.exchange {
-            Exchange::Request => self.end(),
-            Exchange::Session | Exchange::Advertise => self.state = State::Head(Head::default()),
+        match self.config.serving {
+            Serving::Request => self.end(),
+            Serving::Session | Serving::Advertisement => self.state = State::Head(Head::default()),
         }
         Ok(())
     }

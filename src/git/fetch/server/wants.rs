@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::border::{Border, capped};
 use super::negotiation::Acks;
 use super::tips::Tips;
-use super::{Config, Error, Exchange, WantPolicy};
-use crate::git::{Capabilities, Filter, ObjectFormat, ObjectId, PackRequest, SessionError, Version};
+use super::{Config, Error, WantPolicy};
+use crate::git::{Capabilities, Filter, ObjectFormat, ObjectId, PackRequest, Serving, SessionError, Version};
 use crate::pkt::{self, MAX_BAND_DATA, Packet};
 
 /// What may come before the haves.
@@ -149,7 +149,7 @@ impl Wants {
 /// Whether anything but tips may be wanted.
 pub(super) fn may_go_beyond(config: &Config) -> bool {
     match config.wants {
-        WantPolicy::Advertised | WantPolicy::Tips => config.exchange == Exchange::Request,
+        WantPolicy::Advertised | WantPolicy::Tips => config.serving == Serving::Request,
         WantPolicy::Reachable | WantPolicy::TipsAndReachable | WantPolicy::Any => true,
     }
 }
