@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time;
 
 use bytes::Bytes;
+use portline::git::ObjectId;
 use portline::{Instant, Transmit};
 
 use super::after::After;
@@ -59,6 +60,15 @@ pub enum Work {
         builder: u64,
         /// The piece.
         bytes: Bytes,
+    },
+    /// A pack that the peer fetches elsewhere; before any piece of the one being built.
+    PackUri {
+        /// Which builder posts it.
+        builder: u64,
+        /// The pack's hash.
+        pack: ObjectId,
+        /// Where it is.
+        uri: Bytes,
     },
     /// All of the pack has been read from its builder.
     PackEnded {

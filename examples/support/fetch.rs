@@ -176,6 +176,7 @@ impl Driver<Client> for FetchDriver<'_> {
             }
             Work::Message(bytes) => self.show(&bytes, false)?,
             Work::PackChunk { .. }
+            | Work::PackUri { .. }
             | Work::PackEnded { .. }
             | Work::PackRead
             | Work::RefsUpdated(..)

@@ -9,7 +9,7 @@
 //!   proc_receive, certificate, border the hook that does it otherwise, signed pushes, shallow ones
 //!   namespace    which refs a session shows
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
-//!   objects, history                  which objects are there, commits, reachability
+//!   objects, history, deepen          which objects are there, commits, reachability, where a shallow history ends
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
 //!   refspec      which refs become which
 //!   remote       where a client finds its server
@@ -28,6 +28,7 @@ pub mod border;
 pub mod certificate;
 pub mod config;
 pub mod connection;
+pub mod deepen;
 pub mod drive;
 pub mod error;
 pub mod fetch;

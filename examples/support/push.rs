@@ -114,7 +114,8 @@ impl Driver<Client> for PushDriver<'_> {
                 };
                 return told.map_err(Error::from);
             }
-            Work::PieceTaken
+            Work::PackUri { .. }
+            | Work::PieceTaken
             | Work::PackRead
             | Work::StoreEnded
             | Work::RefsUpdated(..)

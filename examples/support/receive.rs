@@ -225,7 +225,7 @@ impl Driver<Server> for ReceiveDriver<'_> {
                     machine.done(now)?;
                 }
             }
-            Work::Message(_) | Work::PackChunk { .. } | Work::PackEnded { .. } => {}
+            Work::Message(_) | Work::PackChunk { .. } | Work::PackUri { .. } | Work::PackEnded { .. } => {}
         }
         Ok(())
     }

@@ -267,7 +267,7 @@ impl Session for Left<'_> {
                     store.taken();
                 }
             }
-            Work::PackRead => {}
+            Work::PackUri { .. } | Work::PackRead => {}
             Work::StoreEnded => self.stored(now)?,
             Work::RefsUpdated(results, _) => {
                 self.join();

@@ -76,7 +76,8 @@ impl<'a> Right<'a> {
         let (repository, mailbox) = (self.repository, self.mailbox.clone());
         match service {
             Service::UploadPack => {
-                self.machine.accept_fetch(now, upload::config(repository, git::Version::V0, None))?;
+                let config = upload::config(repository, git::Serving::Session, git::Version::V0, None)?;
+                self.machine.accept_fetch(now, config)?;
                 self.operation = Operation::Fetch(Box::new(UploadDriver::new(repository, mailbox)?));
             }
             Service::ReceivePack => {
