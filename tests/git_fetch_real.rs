@@ -89,7 +89,7 @@ fn fetch(server: &Path, dir: &Path, branch: &str, config: Config) -> (Vec<u8>, O
                 Action::Pack(bytes) => pack.extend_from_slice(&bytes),
                 Action::Progress(_) => {}
                 Action::Finished(outcome) => end = Some(outcome),
-                Action::Failed(error) => panic!("{error}"),
+                other => panic!("{other:?}"),
             }
         }
         while let Some(bytes) = client.poll_transmit().map(Transmit::into_bytes) {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::work::{Batch, Side, Work};
 use super::{Action, Error, Failure, Outcome, TwoWaySync};
-use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, fetch, push};
+use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, Version, fetch, push};
 use crate::peer::client;
 use crate::sync::{Plan, Planner, planner};
 
@@ -106,6 +106,9 @@ impl TwoWaySync {
             Fetch::Advertised(advertisement) => self.advertised(advertisement),
             Fetch::FindHeld(ids) => self.actions.push_back(Action::FindHeld(ids)),
             Fetch::LoadCommits(ids) => self.actions.push_back(Action::LoadCommits(ids)),
+            Fetch::Shallow(_) | Fetch::RemoteShallow(_) => self.fail(Error::Shallow),
+            // Answers to what the sync never asks.
+            Fetch::WantedRefs(_) | Fetch::PackUris(_) | Fetch::ObjectInfo(_) | Fetch::Bundles(_) => {}
             Fetch::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Fetch::Pack(bytes) => {
                 if matches!(&self.state, State::Fetching(fetching) if fetching.store == Store::Done) {
@@ -174,7 +177,13 @@ impl TwoWaySync {
                 self.actions.push_back(Action::UpdateRefs(commands));
             }
             Side::Remote => {
-                let request = Request { service: Service::ReceivePack, ..self.config.request.clone() };
+                // Version 2 has no push: Git asks for version 0 then, and so do we.
+                let version = match self.config.request.version {
+                    Version::V2 => Version::V0,
+                    version => version,
+                };
+                let service = Service::ReceivePack;
+                let request = Request { service, version, ..self.config.request.clone() };
                 let push = push::client::Config { request: Some(request), ..self.config.push.clone() };
                 match self.client.begin_push(self.now, push) {
                     Ok(()) => self.state = State::UpdatingRemote(batch),
