@@ -15,8 +15,8 @@ use portline::git::{AdvertisementError, Commit, Misuse, ObjectId, Request, Servi
 use portline::{Blame, Instant, limits, pkt};
 
 use harness::{
-    Repo, Seen, TIP, ZERO, advertise, allowing, clone_of_tip, drain, feed, id, line, many_tips, plain, play, recorded,
-    tip,
+    Repo, Seen, TIP, ZERO, advertise, allowing, clone_of_tip, drain, feed, id, line, many_tips, plain, play,
+    recorded, tip,
 };
 
 /// FETCH-4, FETCH-7, FETCH-8, GIT-10: wants once each, the capabilities on the first, everything in one write.
@@ -300,7 +300,9 @@ fn fetch_1_the_request_line_goes_first_and_version_1_is_announced() {
     assert_eq!(seen.version, Version::V1);
 
     // No version above the one that the config allows.
-    for (highest, said) in [(Version::V0, "version 1"), (Version::V0, "version 2"), (Version::V1, "version 2")] {
+    for (highest, said) in
+        [(Version::V0, "version 1"), (Version::V0, "version 2"), (Version::V1, "version 2")]
+    {
         let config = Config { version: highest, ..config.clone() };
         let seen = play(config, &Repo::default(), line(said) + &advertise(""));
         assert_eq!(*seen.error(), Error::Advertisement(AdvertisementError::UnsupportedVersion));

@@ -11,9 +11,7 @@ use std::path::Path;
 use portline::git::fetch::client::{Action, Config, Error, Listing, Outcome};
 use portline::git::fetch::negotiator::Algorithm;
 use portline::git::{Advertisement, Deepen, Depth, Filter, ObjectId, SessionError, Version};
-use real_fetch::{
-    By, border, branch, count, has_git, id, move_border, pair, run_git, session, store,
-};
+use real_fetch::{By, border, branch, count, has_git, id, move_border, pair, run_git, session, store};
 
 const WAYS: [(Version, By); 6] = [
     (Version::V0, By::Pipe),
@@ -211,8 +209,7 @@ fn v2c_9_a_partial_clone_and_what_it_needs_later() {
             if !allowed {
                 continue;
             }
-            let config =
-                Config { algorithm: Algorithm::Noop, listing: Listing::None, ..Config::default() };
+            let config = Config { algorithm: Algorithm::Noop, listing: Listing::None, ..Config::default() };
             let lazy = session(&server, &copy, &|_| vec![blob], config, version, by);
             assert_eq!((lazy.objects(), lazy.outcome().haves), (1, 0), "{way}");
             // In version 2 the refs are not even listed.
@@ -236,7 +233,8 @@ fn v2c_5_an_empty_repository_tells_its_unborn_branch() {
     let server = empty(root.path(), "server", "sha256");
     let copy = empty(root.path(), "copy", "sha256");
     for (version, by) in WAYS {
-        let fetched = session(&server, &copy, &|_: &Advertisement| Vec::new(), Config::default(), version, by);
+        let fetched =
+            session(&server, &copy, &|_: &Advertisement| Vec::new(), Config::default(), version, by);
         let unborn = fetched.seen.unwrap().unborn.map(|name| name.to_string());
         assert_eq!(unborn.is_some_and(|name| name == "refs/heads/main"), version == Version::V2);
         assert_eq!(*fetched.end.unwrap().as_ref().unwrap(), Outcome::default());

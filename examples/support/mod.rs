@@ -9,6 +9,7 @@
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
 //!   objects, history                  which objects are there, commits, reachability
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
+//!   border, promise      shallow and partial repositories: where history ends, what is left out
 //!   refspec      which refs become which
 //!   process, terminal, error          child processes, safe printing, typed errors
 //! ```
@@ -20,6 +21,7 @@
 // Each example uses its own part of this tree.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod border;
 pub mod config;
 pub mod connection;
 pub mod drive;
@@ -31,6 +33,7 @@ pub mod objects;
 pub mod pack;
 pub mod policy;
 pub mod process;
+pub mod promise;
 pub mod push;
 pub mod quarantine;
 pub mod receive;

@@ -1,6 +1,7 @@
 //! Packs: built by `pack-objects`, stored by `index-pack` or `unpack-objects`, streamed in both directions
 //! and never held.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -160,6 +161,10 @@ pub struct StoreOptions {
     pub verbose: bool,
     /// Say nothing unless something is wrong.
     pub quiet: bool,
+    /// The pack comes from a server that promises what is missing in it.
+    pub promised: bool,
+    /// What the program is to see besides: the shallow border as it will be.
+    pub environment: Vec<(&'static str, OsString)>,
 }
 
 impl StoreOptions {
@@ -182,13 +187,16 @@ impl StoreOptions {
             max_input: config.number(&[&own("maxinputsize")]).filter(|limit| *limit > 0),
             verbose: false,
             quiet: false,
+            promised: false,
+            environment: Vec::new(),
         }
     }
 
     fn command(&self, repository: &Repository, quarantine: &Quarantine, objects: u32) -> Command {
-        let git = repository.git().with(quarantine.environment());
+        let git = repository.git().with(quarantine.environment()).with(self.environment.iter().cloned());
         let limit = self.unpack_limit.unwrap_or(UNPACK_LIMIT);
-        let mut command = if i64::from(objects) < limit {
+        // Only a pack can carry the mark of a promise.
+        let mut command = if i64::from(objects) < limit && !self.promised {
             let mut command = git.command(&["unpack-objects"]);
             command.args(self.quiet.then_some("-q"));
             command
@@ -196,6 +204,7 @@ impl StoreOptions {
             let mut command =
                 git.command(&["index-pack", "--stdin", "--fix-thin", "--keep=receiving a pack"]);
             command.arg("--report-end-of-input");
+            command.args(self.promised.then_some("--promisor"));
             command.args(self.verbose.then_some("-v"));
             command.args((!self.quiet).then_some("--show-resolving-progress"));
             command

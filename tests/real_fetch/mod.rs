@@ -128,7 +128,11 @@ impl Fetched {
     }
 
     pub fn objects(&self) -> usize {
-        if self.pack.is_empty() { 0 } else { u32::from_be_bytes(self.pack[8..12].try_into().unwrap()) as usize }
+        if self.pack.is_empty() {
+            0
+        } else {
+            u32::from_be_bytes(self.pack[8..12].try_into().unwrap()) as usize
+        }
     }
 }
 
@@ -136,7 +140,14 @@ impl Fetched {
 pub type Choose<'a> = &'a dyn Fn(&Advertisement) -> Vec<ObjectId>;
 
 /// Fetches what `choose` says from `server` into `dir`, with `dir`'s own border.
-pub fn session(server: &Path, dir: &Path, choose: Choose<'_>, config: Config, version: Version, by: By) -> Fetched {
+pub fn session(
+    server: &Path,
+    dir: &Path,
+    choose: Choose<'_>,
+    config: Config,
+    version: Version,
+    by: By,
+) -> Fetched {
     let config = Config { shallow: border(dir), stateless: by == By::Requests, ..config };
     let mut client = Client::new(config, ZERO);
     let mut fetched = Fetched::default();

@@ -34,7 +34,10 @@ impl Client {
     }
 
     /// Bordering: how the shallow border moves, up to a flush (SHALLOWC-4).
-    pub(super) fn hear_border(&mut self, mut both: Box<(Talk, ShallowUpdate)>) -> Result<(State, Step), Error> {
+    pub(super) fn hear_border(
+        &mut self,
+        mut both: Box<(Talk, ShallowUpdate)>,
+    ) -> Result<(State, Step), Error> {
         let (talk, update) = &mut *both;
         match self.core.wire.packet(BORDER)? {
             None => return Ok((State::Bordering(both), Step::Wait)),

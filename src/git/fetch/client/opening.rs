@@ -73,7 +73,11 @@ impl Client {
 
     /// A version above the one that the config allows is none that was asked for (FETCH-2).
     fn takes(&self, version: Version) -> Result<(), Error> {
-        if version > self.config.version { Err(AdvertisementError::UnsupportedVersion.into()) } else { Ok(()) }
+        if version > self.config.version {
+            Err(AdvertisementError::UnsupportedVersion.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn open_refs(

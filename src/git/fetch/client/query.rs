@@ -46,8 +46,13 @@ pub(super) struct Query {
 #[derive(Debug)]
 enum Answer {
     /// The line that names the attribute is next.
-    Attribute { asked: usize },
-    Objects { asked: usize, told: Vec<ObjectInfo> },
+    Attribute {
+        asked: usize,
+    },
+    Objects {
+        asked: usize,
+        told: Vec<ObjectInfo>,
+    },
     Bundles(Vec<BundleLine>),
 }
 
@@ -133,7 +138,11 @@ impl Client {
                     let what = "objects in the answer of object-info";
                     return Err(SessionError::TooMany { what, limit: *asked }.into());
                 }
-                told.push(object(text).filter(|told| told.id.format() == query.offer.terms.format).ok_or(unexpected)?);
+                told.push(
+                    object(text)
+                        .filter(|told| told.id.format() == query.offer.terms.format)
+                        .ok_or(unexpected)?,
+                );
             }
             Answer::Bundles(told) => {
                 if told.len() >= limits::URIS {

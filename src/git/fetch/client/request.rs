@@ -57,7 +57,12 @@ impl Offer {
     }
 
     /// Version 2: the command `fetch` with its arguments, in Git's order (V2C-8).
-    fn fetch(&self, config: &Config, wants: &[ObjectId], names: &BTreeSet<RefName>) -> Result<BytesMut, Error> {
+    fn fetch(
+        &self,
+        config: &Config,
+        wants: &[ObjectId],
+        names: &BTreeSet<RefName>,
+    ) -> Result<BytesMut, Error> {
         let mut head = self.command(config, "fetch")?;
         for (is_sent, argument) in [
             (config.wait_for_done, "wait-for-done"),

@@ -65,7 +65,9 @@ impl Sections {
     fn open(&mut self, header: &[u8]) -> Option<Section> {
         let (name, section): (&'static [u8], _) = match header {
             b"shallow-info" => (b"shallow-info", Section::ShallowInfo(ShallowUpdate::default())),
-            b"wanted-refs" if !self.talk.names.is_empty() => (b"wanted-refs", Section::WantedRefs(Vec::new())),
+            b"wanted-refs" if !self.talk.names.is_empty() => {
+                (b"wanted-refs", Section::WantedRefs(Vec::new()))
+            }
             b"packfile-uris" if self.talk.takes_uris => (b"packfile-uris", Section::PackfileUris(Vec::new())),
             _ => return None,
         };
@@ -217,10 +219,7 @@ impl Client {
                 let pack = Box::new(Pack { outcome, is_begun: false, goodbye });
                 return Ok((State::Pack(pack), Step::Again));
             }
-            (
-                Section::ShallowInfo(_) | Section::WantedRefs(_) | Section::PackfileUris(_),
-                Packet::Delim,
-            ) => {
+            (Section::ShallowInfo(_) | Section::WantedRefs(_) | Section::PackfileUris(_), Packet::Delim) => {
                 if let Some(action) = sections.close() {
                     self.core.push(action);
                 }

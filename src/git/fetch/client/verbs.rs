@@ -156,13 +156,7 @@ impl Client {
         Ok(())
     }
 
-    fn inquire(
-        &mut self,
-        offer: Offer,
-        names: BTreeSet<RefName>,
-        wants: Vec<ObjectId>,
-        tips: Vec<ObjectId>,
-    ) {
+    fn inquire(&mut self, offer: Offer, names: BTreeSet<RefName>, wants: Vec<ObjectId>, tips: Vec<ObjectId>) {
         if wants.is_empty() && names.is_empty() {
             self.finish_without_pack(&offer);
             return;
