@@ -1,5 +1,7 @@
 //! The recorded server, the driver and its repository for the fetch client's tests.
 
+#![allow(dead_code)]
+
 #[path = "../recorded/mod.rs"]
 mod recorded;
 
