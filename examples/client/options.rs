@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +10,8 @@ use portline::git::{Request, Service, Version};
 
 use super::extent::Extent;
 use crate::support::connection::Connection;
-use crate::support::process::clean;
 use crate::support::refspec::Refspec;
+use crate::support::remote::Remote;
 use crate::support::{Error, Lookup, Repository};
 
 /// What to type.
@@ -22,9 +21,6 @@ pub const USAGE: &str = "usage: git_client ls-remote URL
 fetch also: [--depth=N | --deepen=N | --unshallow | --shallow-since=DATE] [--shallow-exclude=REF] [--update-shallow]
             [--filter=SPEC] [--remote=NAME] [--server-option=OPTION]
 common: [--protocol=0|1|2] [--stats] [--quiet | --progress] [--timeout=N] [--help], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
-
-/// How long to wait for a host to answer.
-const CONNECT: Duration = Duration::from_secs(30);
 
 /// What was asked for.
 #[derive(Debug)]
@@ -80,22 +76,6 @@ pub struct PushTask {
     pub atomic: bool,
     /// For the server's hooks.
     pub options: Vec<Bytes>,
-}
-
-/// Whom to ask.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Remote {
-    /// `git://HOST[:PORT]/PATH`.
-    Daemon {
-        /// `HOST:PORT`.
-        address: String,
-        /// As it stands in the URL.
-        host: String,
-        /// The repository.
-        path: String,
-    },
-    /// A program and its arguments.
-    Program(Vec<OsString>),
 }
 
 /// The command line as it is being read.
@@ -242,27 +222,7 @@ impl Options {
             Service::ReceivePack if self.version == Version::V2 => Version::V0,
             Service::ReceivePack | Service::UploadPack => self.version,
         };
-        match &self.remote {
-            Remote::Daemon { address, host, path } => {
-                let mut request = Request::new(service).with_path(path.clone());
-                request.host = Some(host.clone().into());
-                request.version = version;
-                Ok((Connection::connect(address.as_str(), CONNECT)?, Some(request)))
-            }
-            Remote::Program(words) => {
-                let (program, arguments) =
-                    words.split_first().ok_or_else(|| complaint("a program is missing"))?;
-                let mut command = Command::new(program);
-                clean(&mut command).args(arguments);
-                // A program that reaches another machine has to pass it on.
-                match version {
-                    Version::V0 => {}
-                    Version::V1 => drop(command.env("GIT_PROTOCOL", "version=1")),
-                    Version::V2 => drop(command.env("GIT_PROTOCOL", "version=2")),
-                }
-                Ok((Connection::child(command)?, None))
-            }
-        }
+        self.remote.connect(service, version)
     }
 }
 
@@ -277,30 +237,6 @@ fn refspecs(given: &[String], mirror: bool) -> Result<Vec<Refspec>, Error> {
         default.iter().map(|spec| Refspec::parse(spec)).collect()
     } else {
         given.iter().map(|spec| Refspec::parse(spec)).collect()
-    }
-}
-
-impl Remote {
-    /// The URL, where there is one.
-    pub fn url(&self) -> Option<String> {
-        match self {
-            Self::Daemon { host, path, .. } => Some(format!("git://{host}{path}")),
-            Self::Program(_) => None,
-        }
-    }
-
-    fn parse(url: &str) -> Result<Self, Error> {
-        let usage = || Error::Usage(format!("'{url}' is no URL of the form git://HOST[:PORT]/PATH"));
-        let rest = url.strip_prefix("git://").ok_or_else(usage)?;
-        let slash = rest.find('/').ok_or_else(usage)?;
-        let (host, path) = rest.split_at_checked(slash).ok_or_else(usage)?;
-        // A colon inside brackets belongs to an IPv6 address.
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-        let address = if has_port { host.to_owned() } else { format!("{host}:9418") };
-        if host.is_empty() || path.len() < 2 {
-            return Err(usage());
-        }
-        Ok(Self::Daemon { address, host: host.to_owned(), path: path.to_owned() })
     }
 }
 

@@ -6,7 +6,6 @@ use portline::Instant;
 use portline::git::fetch::client::{Action, Client, Config, Outcome};
 use portline::git::{Advertisement, ObjectId, ShallowUpdate};
 
-use super::border::Border;
 use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::history::{self, Loader};
@@ -16,6 +15,7 @@ use super::process::Git;
 use super::promise::Promise;
 use super::quarantine::{Kept, Quarantine};
 use super::repository::Repository;
+use super::shallow::Border;
 use super::terminal::Progress;
 
 /// Chooses what to fetch from what the server has.
@@ -227,7 +227,12 @@ impl Driver<Client> for FetchDriver<'_> {
                 }
             }
             Work::Message(bytes) => self.show(&bytes, false)?,
-            Work::PackChunk { .. } | Work::PackEnded { .. } | Work::PackRead | Work::RefsUpdated(_) => {}
+            Work::PackChunk { .. }
+            | Work::PackUri { .. }
+            | Work::PackEnded { .. }
+            | Work::PackRead
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => {}
         }
         Ok(())
     }

@@ -218,7 +218,7 @@ fn requests(
         if client.has_ended() {
             return;
         }
-        client.response_complete(ZERO).unwrap();
+        let _ = client.handle_closed(ZERO);
         let mut request = Vec::new();
         if !turn(dir, choose, client, fetched, &mut request) {
             return;

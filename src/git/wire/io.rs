@@ -20,8 +20,6 @@ pub(crate) struct Wire {
     out: VecDeque<Transmit>,
     out_bytes: usize,
     pub(super) closed: bool,
-    /// Whether the response being read is over: no more of it will come.
-    response_over: bool,
     /// The words of band 3 so far.
     fatal: Option<BytesMut>,
     pub(super) clock: Clock,
@@ -36,7 +34,6 @@ impl Wire {
             out: VecDeque::new(),
             out_bytes: 0,
             closed: false,
-            response_over: false,
             fatal: None,
             clock: Clock { now, idle, deadline, taken: false, keep_alive: None, beat: None, spoke: false },
         }
@@ -102,7 +99,7 @@ impl Wire {
 
     /// Waiting for input is fine until there will be none.
     fn starved(&self, expected: &'static str) -> Result<(), SessionError> {
-        if !self.is_closed() {
+        if !self.closed {
             return Ok(());
         }
         match self.input.missing()? {
@@ -111,19 +108,14 @@ impl Wire {
         }
     }
 
-    /// Whether the peer has ended its direction, or its response. Input may still be buffered.
+    /// Whether the peer has ended its direction. Input may still be buffered.
     pub(crate) const fn is_closed(&self) -> bool {
-        self.closed || self.response_over
+        self.closed
     }
 
-    /// No more of this response will come; the next one may.
-    pub(crate) const fn end_response(&mut self) {
-        self.response_over = true;
-    }
-
-    /// Whether the response is over, for once: everything of it was read, so the next one may begin.
-    pub(crate) fn take_response_end(&mut self) -> bool {
-        self.input.is_empty() && core::mem::take(&mut self.response_over)
+    /// The next response of a stateless transport begins: input comes again.
+    pub(crate) const fn reopen(&mut self) {
+        self.closed = false;
     }
 
     /// Whether more output may be made.

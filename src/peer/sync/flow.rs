@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::work::{Batch, Side, Work};
 use super::{Action, Error, Failure, Outcome, TwoWaySync};
-use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, Version, fetch, push};
+use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, fetch, push};
 use crate::peer::client;
 use crate::sync::{Plan, Planner, planner};
 
@@ -177,14 +177,12 @@ impl TwoWaySync {
                 self.actions.push_back(Action::UpdateRefs(commands));
             }
             Side::Remote => {
-                // Version 2 has no push: Git asks for version 0 then, and so do we.
-                let version = match self.config.request.version {
-                    Version::V2 => Version::V0,
-                    version => version,
+                let request = Request { service: Service::ReceivePack, ..self.config.request.clone() };
+                let push = push::client::Config {
+                    request: Some(request),
+                    signing: None,
+                    ..self.config.push.clone()
                 };
-                let service = Service::ReceivePack;
-                let request = Request { service, version, ..self.config.request.clone() };
-                let push = push::client::Config { request: Some(request), ..self.config.push.clone() };
                 match self.client.begin_push(self.now, push) {
                     Ok(()) => self.state = State::UpdatingRemote(batch),
                     Err(misuse) => self.fail_with(Error::Misuse(misuse)),
@@ -197,6 +195,8 @@ impl TwoWaySync {
         use push::client::Action as Push;
         match action {
             Push::Advertised(advertisement) => self.push_batch(&advertisement),
+            // A sync does not sign: it is not asked.
+            Push::Sign(_) => {}
             Push::BuildPack(request) => self.actions.push_back(Action::BuildPack(request)),
             Push::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Push::Finished(report) => {

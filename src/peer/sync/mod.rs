@@ -54,11 +54,11 @@ pub struct Config {
     /// Where backup refs go. Default `refs/portline/backup/` (SYNC-47).
     pub backup_prefix: Bytes,
     /// The repository asked for; its service is set by the sync. Its version is that of the fetch, 2 by default; a
-    /// peer that does not speak it answers in another. A push is in version 0 where this says 2.
+    /// peer that does not speak it answers in another. A push asks for version 0 where this says 2.
     pub request: Request,
     /// The fetch; its request is set by the sync, and so is that all refs are listed and history is not deepened.
     pub fetch: fetch::client::Config,
-    /// The pushes; their request is set by the sync.
+    /// The pushes; their request is set by the sync, and they are not signed.
     pub push: push::client::Config,
 }
 

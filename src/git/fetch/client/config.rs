@@ -31,8 +31,8 @@ pub struct Config {
     pub request: Option<Request>,
     /// The highest version in which the server may answer. Default 2.
     pub version: Version,
-    /// Whether the transport carries one request and its whole response at a time, as smart HTTP does. Default
-    /// `false`.
+    /// Whether the transport carries one request and its whole response at a time, as smart HTTP does: see the
+    /// [module](super). Default `false`.
     pub stateless: bool,
     /// The `agent` that is told to a server which tells its own. Default `portline/` and the version.
     pub agent: Option<Bytes>,

@@ -37,9 +37,10 @@
 //!
 //! **Stateless** ([`Config::stateless`]): the transport carries one request and its response at a time, as smart HTTP
 //! does. Each [`poll_transmit`](Client::poll_transmit) is then one whole request, which repeats what the server has to
-//! know; the driver sends it (`POST git-upload-pack`), hands on the response and says [`Client::response_complete`] at
-//! its end, and nothing more is sent before. The first response is the one to `GET info/refs?service=git-upload-pack`,
-//! for which nothing is sent. A response-end packet (`0002`) ends a response as well.
+//! know; the driver sends it (`POST git-upload-pack`), hands on the body of the response and says
+//! [`handle_closed`](Client::handle_closed) at its end. Nothing more is sent before, and more input is taken after. The
+//! first response is the one to `GET info/refs?service=git-upload-pack`, for which nothing is sent. Where responses come
+//! on one connection with a response-end packet (`0002`) behind each, that packet says the same.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -111,6 +112,7 @@ pub use self::query::{BundleLine, ObjectInfo};
 use self::request::Offer;
 use self::sections::Sections;
 use self::talk::Talk;
+use self::terms::Agreed;
 use crate::git::wire::{Core, Drive, Step, machine_face};
 use crate::git::{Advertisement, ObjectId, RefName, SessionError, ShallowUpdate};
 use crate::pkt::Packet;
@@ -181,6 +183,7 @@ pub struct Outcome {
 #[derive(Debug)]
 struct Inquiry {
     offer: Offer,
+    agreed: Agreed,
     wants: Vec<ObjectId>,
     names: BTreeSet<RefName>,
     tips: Vec<ObjectId>,
@@ -242,13 +245,22 @@ impl Client {
         }
     }
 
-    /// Ending: the response is over, by a packet or by the driver's word (V2C-15).
+    /// What is asked for, while it may still change: until [`Client::want`] answers the advertisement. A driver may
+    /// learn only then what its user wants, as a remote helper does. What was sent by then, the request and in
+    /// version 2 the question for the refs, stays as it was.
+    pub const fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    /// Ending: the response is over, with its body or by a packet (V2C-15).
     fn end_response(&mut self, next: Box<State>) -> Result<(State, Step), Error> {
         const END: &str = "the end of the response";
-        if self.core.wire.take_response_end() {
+        let wire = &mut self.core.wire;
+        if wire.is_closed() && wire.input.is_empty() {
+            wire.reopen();
             return Ok((*next, Step::Again));
         }
-        match self.core.wire.packet(END)? {
+        match wire.packet(END)? {
             None => Ok((State::Ending(next), Step::Wait)),
             Some(Packet::ResponseEnd) => Ok((*next, Step::Again)),
             Some(packet) => Err(SessionError::unexpected(END, &packet).into()),

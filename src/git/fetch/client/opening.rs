@@ -89,12 +89,8 @@ impl Client {
             return Ok((State::Opening(Box::new(Opening::Refs(parser))), Step::Again));
         };
         self.takes(seen.version)?;
-        let (terms, capabilities) = terms::agree(&self.config, &seen)?;
-        let takes_any = ["allow-tip-sha1-in-want", "allow-reachable-sha1-in-want"]
-            .iter()
-            .any(|allowed| seen.capabilities.has(allowed));
-        let shallow = seen.shallow.clone();
-        let offer = Offer { terms, capabilities, ids: Vec::new(), takes_any, shallow };
+        let offer = Offer::new(&seen);
+        terms::allows_options(&self.config, &offer)?;
         Ok((self.boundary(State::Told(Box::new((offer, seen)))), Step::Again))
     }
 
@@ -134,18 +130,20 @@ impl Client {
             version: Version::V2,
             format,
             refs: Vec::new(),
-            capabilities: capabilities.clone(),
+            capabilities,
             haves: Vec::new(),
             shallow: Vec::new(),
             skipped: 0,
             unborn: None,
         };
-        let terms = terms::agree_v2(&self.config, &seen)?;
         let is_listed = self.config.listing != Listing::None;
-        if is_listed && !capabilities.has("ls-refs") {
-            return Err(Error::Unsupported { what: "ls-refs" });
+        for (needed, what) in [(true, "fetch"), (is_listed, "ls-refs")] {
+            if needed && !seen.capabilities.has(what) {
+                return Err(Error::Unsupported { what });
+            }
         }
-        let offer = Offer { terms, capabilities, ids: Vec::new(), takes_any: true, shallow: Vec::new() };
+        let offer = Offer::new(&seen);
+        terms::allows_options(&self.config, &offer)?;
         let both = Box::new((offer, seen));
         let next = if is_listed { State::Asking(both) } else { State::Told(both) };
         Ok((self.boundary(next), Step::Again))

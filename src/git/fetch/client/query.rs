@@ -67,10 +67,10 @@ impl Client {
         const VERB: &str = "object_info";
         let offer = self.offer(VERB)?;
         let refuse = |reason| Err(Misuse::Argument { verb: VERB, reason });
-        if !offer.terms.is_v2() || !offer.capabilities.has("object-info") {
+        if !offer.is_v2() || !offer.capabilities.has("object-info") {
             return refuse("the server does not offer object-info");
         }
-        if ids.len() > limits::WANTS || ids.iter().any(|id| id.format() != offer.terms.format) {
+        if ids.len() > limits::WANTS || ids.iter().any(|id| id.format() != offer.format) {
             return refuse("an id is of another object format than the server's, or there are too many");
         }
         let request = offer.object_info(&self.config, ids);
@@ -86,7 +86,7 @@ impl Client {
     pub fn bundle_uri(&mut self, now: Instant) -> Result<(), Misuse> {
         const VERB: &str = "bundle_uri";
         let offer = self.offer(VERB)?;
-        if !offer.terms.is_v2() || !offer.capabilities.has("bundle-uri") {
+        if !offer.is_v2() || !offer.capabilities.has("bundle-uri") {
             return Err(Misuse::Argument { verb: VERB, reason: "the server does not offer bundle-uri" });
         }
         let request = offer.bundle_uri(&self.config);
@@ -139,9 +139,7 @@ impl Client {
                     return Err(SessionError::TooMany { what, limit: *asked }.into());
                 }
                 told.push(
-                    object(text)
-                        .filter(|told| told.id.format() == query.offer.terms.format)
-                        .ok_or(unexpected)?,
+                    object(text).filter(|told| told.id.format() == query.offer.format).ok_or(unexpected)?,
                 );
             }
             Answer::Bundles(told) => {

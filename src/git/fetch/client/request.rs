@@ -6,60 +6,60 @@ use alloc::vec::Vec;
 
 use bytes::BytesMut;
 
-use super::terms::Terms;
+use super::terms::{Agreed, Terms};
 use super::{Config, Error, Listing};
-use crate::git::{Capabilities, Deepen, Depth, Filter, ObjectId, RefName};
+use crate::git::{
+    Advertisement, Capabilities, Deepen, Depth, Filter, ObjectFormat, ObjectId, RefName, Version,
+};
 use crate::pkt;
 
 /// What the advertisement leaves behind for the rest of the session.
 #[derive(Debug)]
 pub(super) struct Offer {
-    pub(super) terms: Terms,
-    /// Versions 0 and 1: what is requested. Version 2: what is offered.
+    pub(super) version: Version,
+    pub(super) format: ObjectFormat,
+    /// What the server can do.
     pub(super) capabilities: Capabilities,
     /// Every object that the server has shown to have, sorted.
     pub(super) ids: Vec<ObjectId>,
-    /// Versions 0 and 1: whether objects may be wanted that no ref points to.
-    pub(super) takes_any: bool,
     /// The server's own shallow border as versions 0 and 1 show it.
     pub(super) shallow: Vec<ObjectId>,
 }
 
 impl Offer {
-    /// Everything up to the haves.
+    pub(super) fn new(seen: &Advertisement) -> Self {
+        Self {
+            version: seen.version,
+            format: seen.format,
+            capabilities: seen.capabilities.clone(),
+            ids: Vec::new(),
+            shallow: seen.shallow.clone(),
+        }
+    }
+
+    pub(super) fn is_v2(&self) -> bool {
+        self.version == Version::V2
+    }
+
+    /// Everything up to the haves, as agreed.
     pub(super) fn head(
         &self,
         config: &Config,
+        agreed: &Agreed,
         wants: &[ObjectId],
         names: &BTreeSet<RefName>,
     ) -> Result<BytesMut, Error> {
-        if self.terms.is_v2() { self.fetch(config, wants, names) } else { self.lines(config, wants) }
-    }
-
-    /// Versions 0 and 1: wants with the capabilities on the first, the border, the filter, a flush (FETCH-8).
-    fn lines(&self, config: &Config, wants: &[ObjectId]) -> Result<BytesMut, Error> {
-        let mut head = BytesMut::new();
-        let mut list = Some(self.capabilities.to_line()).filter(|line| !line.is_empty());
-        for want in wants {
-            match list.take() {
-                Some(line) => {
-                    pkt::put_line(&mut head, &[b"want ", want.to_hex().as_bytes(), b" ", &line])?;
-                }
-                None => pkt::put_line(&mut head, &[b"want ", want.to_hex().as_bytes()])?,
-            }
+        match &agreed.requested {
+            Some(list) => lines(config, agreed.terms, list, wants),
+            None => self.fetch(config, agreed.terms, wants, names),
         }
-        put_border(&mut head, &config.shallow, &config.deepen)?;
-        if self.terms.filtered {
-            put_filter(&mut head, config.filter.as_ref())?;
-        }
-        pkt::put_flush(&mut head);
-        Ok(head)
     }
 
     /// Version 2: the command `fetch` with its arguments, in Git's order (V2C-8).
     fn fetch(
         &self,
         config: &Config,
+        terms: Terms,
         wants: &[ObjectId],
         names: &BTreeSet<RefName>,
     ) -> Result<BytesMut, Error> {
@@ -70,7 +70,7 @@ impl Offer {
             (config.no_progress, "no-progress"),
             (config.include_tag, "include-tag"),
             (config.ofs_delta, "ofs-delta"),
-            (self.terms.sideband_all, "sideband-all"),
+            (terms.sideband_all, "sideband-all"),
         ] {
             if is_sent {
                 pkt::put_line(&mut head, &[argument.as_bytes()])?;
@@ -80,7 +80,7 @@ impl Offer {
         if matches!(config.deepen.to, Depth::Further(_)) {
             pkt::put_line(&mut head, &[b"deepen-relative"])?;
         }
-        if self.terms.filtered {
+        if terms.filtered {
             put_filter(&mut head, config.filter.as_ref())?;
         }
         if self.takes_uris(config) {
@@ -97,12 +97,15 @@ impl Offer {
 
     /// Whether refs may be wanted by their names.
     pub(super) fn takes_names(&self) -> bool {
-        self.terms.is_v2() && self.capabilities.has_feature("fetch", "ref-in-want")
+        self.is_v2() && self.capabilities.has_feature("fetch", "ref-in-want")
     }
 
     /// Whether all of these may be wanted, as far as that was advertised; version 2 leaves it to the server.
     pub(super) fn lets_want(&self, wants: &[ObjectId]) -> bool {
-        self.terms.is_v2() || self.takes_any || wants.iter().all(|id| self.ids.binary_search(id).is_ok())
+        let takes_any = ["allow-tip-sha1-in-want", "allow-reachable-sha1-in-want"]
+            .iter()
+            .any(|allowed| self.capabilities.has(allowed));
+        self.is_v2() || takes_any || wants.iter().all(|id| self.ids.binary_search(id).is_ok())
     }
 
     /// Whether packs may be told by their URIs.
@@ -165,11 +168,31 @@ impl Offer {
             pkt::put_line(&mut request, &[b"server-option=", option])?;
         }
         if offered.has("object-format") {
-            pkt::put_line(&mut request, &[b"object-format=", self.terms.format.name().as_bytes()])?;
+            pkt::put_line(&mut request, &[b"object-format=", self.format.name().as_bytes()])?;
         }
         pkt::put_delim(&mut request);
         Ok(request)
     }
+}
+
+/// Versions 0 and 1: wants with the capabilities on the first, the border, the filter, a flush (FETCH-8).
+fn lines(config: &Config, terms: Terms, list: &Capabilities, wants: &[ObjectId]) -> Result<BytesMut, Error> {
+    let mut head = BytesMut::new();
+    let mut list = Some(list.to_line()).filter(|line| !line.is_empty());
+    for want in wants {
+        match list.take() {
+            Some(line) => {
+                pkt::put_line(&mut head, &[b"want ", want.to_hex().as_bytes(), b" ", &line])?;
+            }
+            None => pkt::put_line(&mut head, &[b"want ", want.to_hex().as_bytes()])?,
+        }
+    }
+    put_border(&mut head, &config.shallow, &config.deepen)?;
+    if terms.filtered {
+        put_filter(&mut head, config.filter.as_ref())?;
+    }
+    pkt::put_flush(&mut head);
+    Ok(head)
 }
 
 /// The client's border and where history is to end (SHALLOWC-1, SHALLOWC-2).

@@ -1,7 +1,8 @@
 //! What both sides have agreed on: the capabilities of one fetch.
 
+use super::request::Offer;
 use super::{Config, Error};
-use crate::git::{Advertisement, Capabilities, Depth, ObjectFormat, ObjectId};
+use crate::git::{Capabilities, Depth, ObjectFormat, ObjectId};
 
 /// How the server acknowledges haves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +48,35 @@ impl Terms {
     }
 }
 
-/// Chooses what to request among what a server of versions 0 and 1 offers (FETCH-7).
-pub(super) fn agree(config: &Config, seen: &Advertisement) -> Result<(Terms, Capabilities), Error> {
+/// The terms, and in versions 0 and 1 the capabilities that are requested.
+#[derive(Debug)]
+pub(super) struct Agreed {
+    pub(super) terms: Terms,
+    pub(super) requested: Option<Capabilities>,
+}
+
+/// Chooses what to request of what is offered.
+pub(super) fn agree(config: &Config, offer: &Offer) -> Result<Agreed, Error> {
+    if offer.is_v2() {
+        return Ok(Agreed { terms: agree_v2(config, offer)?, requested: None });
+    }
+    let (terms, list) = agree_lines(config, offer)?;
+    Ok(Agreed { terms, requested: Some(list) })
+}
+
+/// Server options go with every command, so they are refused before the first (V2C-7).
+pub(super) fn allows_options(config: &Config, offer: &Offer) -> Result<(), Error> {
+    let is_offered = offer.is_v2() && offer.capabilities.has("server-option");
+    if config.server_options.is_empty() || is_offered {
+        return Ok(());
+    }
+    Err(Error::Unsupported { what: "server-option" })
+}
+
+/// Versions 0 and 1 (FETCH-7).
+fn agree_lines(config: &Config, seen: &Offer) -> Result<(Terms, Capabilities), Error> {
     let offered = &seen.capabilities;
     require(config, seen, |what| offered.has(what))?;
-    if !config.server_options.is_empty() {
-        return Err(Error::Unsupported { what: "server-option" });
-    }
     let mut list = Capabilities::new();
     let mut request = |wanted: bool, name: &'static str| {
         let is_agreed = wanted && offered.has(name);
@@ -96,18 +119,12 @@ pub(super) fn agree(config: &Config, seen: &Advertisement) -> Result<(Terms, Cap
 }
 
 /// The terms of version 2, where `fetch` has a list of what it can do (V2C-6).
-pub(super) fn agree_v2(config: &Config, seen: &Advertisement) -> Result<Terms, Error> {
+fn agree_v2(config: &Config, seen: &Offer) -> Result<Terms, Error> {
     let offered = &seen.capabilities;
     let feature = |name: &str| offered.has_feature("fetch", name);
     require(config, seen, |_| feature("shallow"))?;
-    for (wanted, is_offered, what) in [
-        (true, offered.has("fetch"), "fetch"),
-        (config.wait_for_done, feature("wait-for-done"), "wait-for-done"),
-        (!config.server_options.is_empty(), offered.has("server-option"), "server-option"),
-    ] {
-        if wanted && !is_offered {
-            return Err(Error::Unsupported { what });
-        }
+    if config.wait_for_done && !feature("wait-for-done") {
+        return Err(Error::Unsupported { what: "wait-for-done" });
     }
     Ok(Terms {
         format: seen.format,
@@ -122,7 +139,7 @@ pub(super) fn agree_v2(config: &Config, seen: &Advertisement) -> Result<Terms, E
 }
 
 /// A shallow border, told or asked for, needs a server that knows of it: what came otherwise would be of no use.
-fn require(config: &Config, seen: &Advertisement, has: impl Fn(&str) -> bool) -> Result<(), Error> {
+fn require(config: &Config, seen: &Offer, has: impl Fn(&str) -> bool) -> Result<(), Error> {
     if config.shallow.iter().any(|id: &ObjectId| id.format() != seen.format) {
         return Err(Error::Unsendable { what: "shallow border" });
     }

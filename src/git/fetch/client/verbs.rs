@@ -7,6 +7,7 @@ use core::mem;
 
 use super::request::Offer;
 use super::talk::{Start, Talk};
+use super::terms;
 use super::{Action, Client, Error, Inquiry, Outcome, State};
 use crate::git::fetch::negotiator::{Algorithm, Negotiator};
 use crate::git::wire::Drive;
@@ -50,7 +51,7 @@ impl Client {
         tips: Vec<ObjectId>,
     ) -> Result<(), Misuse> {
         let offer = self.offer(verb)?;
-        let format = offer.terms.format;
+        let format = offer.format;
         let refuse = |reason| Err(Misuse::Argument { verb, reason });
         if wants.len() > limits::WANTS || names.len() > limits::WANTS {
             return refuse("more wants than the limit");
@@ -140,27 +141,15 @@ impl Client {
         Ok(())
     }
 
-    /// In a stateless session: the response to the last request has ended, all of it was handed on. The next request
-    /// is made now. A response that ends too early fails the session, as the end of input does elsewhere.
-    ///
-    /// # Errors
-    /// [`Misuse`]: the session is not stateless, or no response is due.
-    pub fn response_complete(&mut self, now: Instant) -> Result<(), Misuse> {
-        const VERB: &str = "response_complete";
-        self.core.running(VERB)?;
-        if !self.config.stateless || self.waits_for_driver() {
-            return Err(Misuse::NotAsked { verb: VERB });
-        }
-        self.core.wire.end_response();
-        self.answered(now);
-        Ok(())
-    }
-
     fn inquire(&mut self, offer: Offer, names: BTreeSet<RefName>, wants: Vec<ObjectId>, tips: Vec<ObjectId>) {
         if wants.is_empty() && names.is_empty() {
-            self.finish_without_pack(&offer);
+            self.finish_without_pack();
             return;
         }
+        let agreed = match self.config.check().and_then(|()| terms::agree(&self.config, &offer)) {
+            Ok(agreed) => agreed,
+            Err(error) => return self.fail(error),
+        };
         let mut asked = wants.clone();
         if self.config.algorithm != Algorithm::Noop {
             asked.extend_from_slice(&offer.ids);
@@ -168,27 +157,27 @@ impl Client {
         asked.sort_unstable();
         asked.dedup();
         self.core.push(Action::FindHeld(asked.clone()));
-        self.state = State::Holding(Box::new(Inquiry { offer, wants, names, tips, asked }));
+        self.state = State::Holding(Box::new(Inquiry { offer, agreed, wants, names, tips, asked }));
     }
 
     fn take_held(&mut self, inquiry: Inquiry, mut held: Vec<ObjectId>) -> Result<(), Error> {
-        let Inquiry { offer, mut wants, names, tips, asked } = inquiry;
+        let Inquiry { offer, agreed, mut wants, names, tips, asked } = inquiry;
         held.retain(|id| asked.binary_search(id).is_ok());
         held.sort_unstable();
         // A border that moves concerns what is held as well.
-        if !offer.terms.deepens {
+        if !agreed.terms.deepens {
             wants.retain(|id| held.binary_search(id).is_err());
         }
         if wants.is_empty() && names.is_empty() {
-            self.finish_without_pack(&offer);
+            self.finish_without_pack();
             return Ok(());
         }
         let advertised = held.into_iter().filter(|id| offer.ids.binary_search(id).is_ok());
         let negotiator = Negotiator::new(self.config.algorithm, advertised, tips)
             .with_limits(self.config.max_haves, self.config.max_rounds);
         let start = Start {
-            terms: offer.terms,
-            head: offer.head(&self.config, &wants, &names)?,
+            terms: agreed.terms,
+            head: offer.head(&self.config, &agreed, &wants, &names)?,
             wants: wants.len().saturating_add(names.len()),
             takes_uris: offer.takes_uris(&self.config),
             names,
@@ -200,8 +189,8 @@ impl Client {
     }
 
     /// Tells the server that nothing is wanted (FETCH-6); one that hears every request for itself needs not know.
-    fn finish_without_pack(&mut self, offer: &Offer) {
-        if !offer.terms.stateless {
+    fn finish_without_pack(&mut self) {
+        if !self.config.stateless {
             self.core.wire.flush();
         }
         self.core.finish(Action::Finished(Outcome::default()));
