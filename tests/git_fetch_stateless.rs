@@ -92,10 +92,8 @@ fn v2c_21_version_0_repeats_what_the_server_must_know() {
     assert_eq!((outcome.rounds, outcome.haves, outcome.common.as_slice()), (2, 21, &[id(3)][..]));
 
     // With no-done the pack follows in the same response.
-    let granted = common(3)
-        + &line(&format!("ACK {} ready", id(3)))
-        + &line("NAK")
-        + &line(&format!("ACK {}", id(3)));
+    let granted =
+        common(3) + &line(&format!("ACK {} ready", id(3))) + &line("NAK") + &line(&format!("ACK {}", id(3)));
     let responses = [advertise("multi_ack_detailed no-done side-band-64k"), granted + PACK];
     assert_eq!(talk(stateless(), &many_tips(), &responses).1.len(), 2);
 
@@ -120,7 +118,7 @@ fn v2c_15_version_2_one_request_at_a_time() {
     let head = line("command=fetch") + "0001" + &line(&format!("want {TIP}"));
     assert!(sent[1].starts_with(&head) && sent[1].ends_with("0000"));
     assert!(sent[2].starts_with(&(head + &line(&format!("have {}", id(3))))), "{sent:?}");
-    assert!(sent[2].ends_with("0009done\n0000") && sent[3].is_empty(), "no goodbye");
+    assert!(sent[2].ends_with("0009done\n0000") && sent[3].is_empty());
     assert!(seen.outcome().pack);
     let (_, sent) = talk(stateless(), &Repo::default(), &[caps, refs]);
     assert_eq!(sent[1], "");
