@@ -109,10 +109,10 @@ fn replay(one: &Recorded, size: usize) -> (Vec<String>, Vec<Action>, Vec<u8>) {
                     client.want(ZERO, wants, tips).unwrap();
                 }
                 Action::FindHeld(ids) => {
-                    client.held(ZERO, if wants.is_empty() { ids } else { vec![] }).unwrap()
+                    client.held(ZERO, if wants.is_empty() { ids } else { vec![] }).unwrap();
                 }
                 Action::LoadCommits(_) => {
-                    client.commits(ZERO, (0..history.len()).map(commit).collect()).unwrap()
+                    client.commits(ZERO, (0..history.len()).map(commit).collect()).unwrap();
                 }
                 Action::Pack(bytes) => pack.extend_from_slice(&bytes),
                 Action::Progress(_) => {}

@@ -13,14 +13,15 @@ use portline::git::fetch::negotiator::Algorithm;
 use portline::git::{Advertisement, Deepen, Depth, Filter, ObjectId, SessionError, Version};
 use real_fetch::{By, border, branch, count, has_git, id, move_border, pair, run_git, session, store};
 
-const WAYS: [(Version, By); 6] = [
-    (Version::V0, By::Pipe),
+/// Version 1 is version 0 with a line in front: the first test shows it.
+const ALL: [(Version, By); 5] = [
     (Version::V1, By::Pipe),
+    (Version::V0, By::Pipe),
     (Version::V2, By::Pipe),
     (Version::V0, By::Requests),
-    (Version::V1, By::Requests),
     (Version::V2, By::Requests),
 ];
+const WAYS: [(Version, By); 4] = [ALL[1], ALL[2], ALL[3], ALL[4]];
 
 fn deepen(to: Depth) -> Config {
     Config { deepen: Deepen { to, not: Vec::new() }, ..Config::default() }
@@ -38,12 +39,12 @@ fn v2c_8_a_clone_and_a_fetch_in_every_version() {
     if !has_git() {
         return;
     }
-    for format in ["sha1", "sha256"] {
+    for format in ["sha256", "sha1"] {
         let root = tempfile::tempdir().unwrap();
         let (server, client) = (root.path().join("server"), root.path().join("client"));
         pair(root.path(), format, 200, 50, 30);
         let best = count(&server, &format!("{}..main", id(&client, "main")));
-        for (n, (version, by)) in WAYS.into_iter().enumerate() {
+        for (n, (version, by)) in ALL.into_iter().enumerate() {
             let way = format!("{format} {version:?} {by:?}");
             let copy = empty(root.path(), &format!("copy{n}"), format);
             let cloned = session(&server, &copy, &branch("main"), Config::default(), version, by);
