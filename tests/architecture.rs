@@ -16,6 +16,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("transmit", &[]),
     ("text", &[]),
+    ("random", &[]),
+    // Beside the wings: it knows of time only.
+    ("recovery", &["time", "limits", "error", "random"]),
     // The port wing.
     ("frame", &["time", "limits", "error", "transmit"]),
     ("port", &["time", "limits", "error", "transmit", "frame"]),
