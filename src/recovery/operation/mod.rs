@@ -32,6 +32,7 @@ mod face;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
+use core::time::Duration;
 
 pub use self::face::{Action, Attempt, Cause, Config, Failure, GaveUp, Misuse, Outcome, Phase, Retry};
 use super::backoff::{Backoff, ConfigError, Exhausted};
@@ -166,6 +167,16 @@ impl<E: Clone> Operation<E> {
     pub fn failed(&mut self, now: Instant, error: E) -> Result<(), Misuse> {
         self.run("failed")?;
         self.broke(now, Cause::Session { error }, true);
+        Ok(())
+    }
+
+    /// The session saw by itself that something took too long; the connection is of no more use.
+    ///
+    /// # Errors
+    /// [`Misuse`]: no attempt is under way.
+    pub fn timed_out(&mut self, now: Instant, phase: Phase, after: Duration) -> Result<(), Misuse> {
+        self.run("timed_out")?;
+        self.broke(now, Cause::TimedOut { phase, after }, true);
         Ok(())
     }
 
