@@ -296,6 +296,12 @@ impl ResilientSync {
         self.operation.has_ended()
     }
 
+    /// The attempts that have failed so far; none after the end, which hands them over.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt<Error>] {
+        self.operation.attempts()
+    }
+
     /// How much has moved, and how fast.
     #[must_use]
     pub const fn transfer(&self) -> &Transfer {

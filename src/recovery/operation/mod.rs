@@ -283,6 +283,12 @@ impl<E: Clone> Operation<E> {
         matches!(self.state, State::Ended)
     }
 
+    /// The attempts that have failed so far; none after the end, which hands them over.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt<E>] {
+        &self.attempts
+    }
+
     /// What moves and how far it is.
     #[must_use]
     pub const fn transfer(&self) -> &Transfer {
