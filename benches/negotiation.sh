@@ -7,7 +7,7 @@
 #   haves    have lines sent, repeated ones included
 #   sent     bytes the client sends, the request line and in v2 the question for the refs included (needs strace)
 #   writes   system calls they take (needs strace); one a turn is the least: the request line, ls-refs in v2, the
-#            rounds, and in v2 the last flush
+#            rounds
 #   objects  objects in the pack that came back
 # Ours is `git_client fetch --stats`, which prints a line `rounds=N haves=N wants=N`.
 set -euo pipefail

@@ -118,7 +118,7 @@ fn v2c_15_version_2_one_request_at_a_time() {
     let head = line("command=fetch") + "0001" + &line(&format!("want {TIP}"));
     assert!(sent[1].starts_with(&head) && sent[1].ends_with("0000"));
     assert!(sent[2].starts_with(&(head + &line(&format!("have {}", id(3))))), "{sent:?}");
-    assert!(sent[2].ends_with("0009done\n0000") && sent[3].is_empty(), "no goodbye");
+    assert!(sent[2].ends_with("0009done\n0000") && sent[3].is_empty());
     assert!(seen.outcome().pack);
     let (_, sent) = talk(stateless(), &Repo::default(), &[caps, refs]);
     assert_eq!(sent[1], "");

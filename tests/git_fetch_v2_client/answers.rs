@@ -34,7 +34,7 @@ fn v2c_11_a_round_its_answer_and_the_pack() {
         server,
     );
     let head = command("fetch") + &want(TIP);
-    assert_eq!(seen.writes.len(), 4);
+    assert_eq!(seen.writes.len(), 3);
     for request in &seen.writes[1..3] {
         assert!(request.starts_with(head.as_bytes()) && request.ends_with(b"\n0000"));
     }
@@ -255,6 +255,10 @@ fn v2c_16_everything_in_a_sideband() {
         (line("ERR no"), SessionError::Remote { message: "no".into() }),
         (line("acknowledgments"), SessionError::Pkt(pkt::Error::UnknownBand { band: b'a' })),
         ("0004".to_owned(), SessionError::Pkt(pkt::Error::MissingBand)),
+        (
+            "0005\x01".repeat(4097),
+            SessionError::Pkt(pkt::Error::TooManyEmpty { limit: limits::EMPTY_PACKETS }),
+        ),
     ] {
         let seen = quick(config.clone(), &many_tips(), start.clone() + &rest);
         assert_eq!(*seen.error(), Error::Session(error), "{rest}");
