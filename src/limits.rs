@@ -47,6 +47,24 @@ pub const WANTS: usize = 4_000_000;
 pub const HAVES: usize = 4_000_000;
 /// Git: `shallow` lines.
 pub const SHALLOW: usize = 1_000_000;
+/// Git: `deepen-not` lines of one fetch.
+pub const DEEPEN_NOT: usize = 1024;
+/// Git: `want-ref` lines of one fetch.
+pub const WANT_REFS: usize = 65536;
+/// Git: `ref-prefix` lines of one `ls-refs`, and their bytes. Of so many Git uses none and lists everything.
+pub const REF_PREFIXES: usize = 65536;
+/// Git: bytes of the prefixes of one `ls-refs`, all together; past that they count as too many.
+pub const REF_PREFIX_BYTES: usize = 4 << 20;
+/// Git: lines of the capabilities of one request of version 2, server options included.
+pub const REQUEST_LINES: usize = 4096;
+/// Git: bytes of those lines, all together.
+pub const REQUEST_BYTES: usize = 1 << 20;
+/// Git: requests of one session of version 2.
+pub const REQUESTS: usize = 65536;
+/// Git: objects whose size one `object-info` asks for.
+pub const OBJECT_INFO: usize = 1_000_000;
+/// Git: bytes of a session id or an agent that are kept.
+pub const SESSION_ID: usize = 1024;
 /// Git: bytes of a filter spec.
 pub const FILTER: usize = 16 << 10;
 /// Git: filters in one spec, those that combine others included.
@@ -59,6 +77,8 @@ pub const ROUNDS: usize = 4096;
 pub const COMMANDS: usize = 1_000_000;
 /// Git: push options of one push.
 pub const PUSH_OPTIONS: usize = 1024;
+/// Git: bytes of a nonce that a client signs; it is shorter than this.
+pub const NONCE: usize = 256;
 /// Git: bytes of a report, all lines together.
 pub const REPORT: usize = 256 << 20;
 /// Git: bytes of a peer's error message that are kept.

@@ -10,6 +10,8 @@
     missing_docs
 )]
 
+#[path = "git_upload_pack/border.rs"]
+mod border;
 #[path = "git_upload_pack/hostile.rs"]
 mod hostile;
 #[path = "git_upload_pack/live.rs"]
@@ -47,7 +49,7 @@ fn compare(repo: &TempDir, name: &str, settings: &[&str], config: &Config, scrip
 }
 
 fn hiding() -> Config {
-    Config { hidden: HiddenRefs::from_iter(["refs/secret"]), ..Config::default() }
+    Config { view: HiddenRefs::from_iter(["refs/secret"]).into(), ..Config::default() }
 }
 
 const HIDE: &str = "transfer.hideRefs=refs/secret";
@@ -161,7 +163,7 @@ fn fetch_30_advertisements_read_as_gits_own() {
         let session = compare(repo, name, &[], &Config::default(), "-");
         assert_eq!(session.end, Action::Finished(Outcome::default()));
         compare(repo, name, &[HIDE], &hiding(), "-");
-        let everything = Config { hidden: HiddenRefs::from_iter(["refs", "HEAD"]), ..Config::default() };
+        let everything = Config { view: HiddenRefs::from_iter(["refs", "HEAD"]).into(), ..Config::default() };
         if name == "empty" {
             compare(repo, name, &["transfer.hideRefs=refs", "transfer.hideRefs=HEAD"], &everything, "-");
         }
@@ -184,7 +186,8 @@ fn fetch_30_advertisements_read_as_gits_own() {
 #[test]
 fn fetch_32_hidden_refs_appear_nowhere() {
     let repo = repository();
-    let hide = |patterns: &[&str]| Config { hidden: patterns.iter().collect(), ..Config::default() };
+    let hide =
+        |patterns: &[&str]| Config { view: HiddenRefs::from_iter(patterns).into(), ..Config::default() };
     let said = serve(repo.path(), hide(&["refs/heads/main"]), b"0000", 9).said;
     assert!(!String::from_utf8_lossy(&said).contains("main"));
     let said = serve(repo.path(), hide(&["refs", "HEAD"]), b"0000", 9).said;
@@ -195,12 +198,16 @@ fn fetch_32_hidden_refs_appear_nowhere() {
 
 /// FETCH-34.
 #[test]
-fn fetch_34_version_1_announces_itself_and_version_2_is_answered_in_0() {
+fn fetch_34_version_1_announces_itself_and_what_is_not_spoken_is_answered_in_0() {
     let repo = repository();
-    let said = |version| serve(repo.path(), Config { version, ..Config::default() }, b"0000", 9).said;
-    let plain = said(Version::V0);
-    assert_eq!(said(Version::V1), [b"000eversion 1\n", &plain[..]].concat());
-    assert_eq!(said(Version::V2), plain);
+    let said = |version, newest| {
+        serve(repo.path(), Config { version, newest, ..Config::default() }, b"0000", 9).said
+    };
+    let plain = said(Version::V0, Version::V2);
+    assert_eq!(said(Version::V1, Version::V2), [b"000eversion 1\n", &plain[..]].concat());
+    assert_eq!(said(Version::V1, Version::V0), plain);
+    assert_eq!(said(Version::V2, Version::V1), plain);
+    assert_eq!(said(Version::V2, Version::V0), plain);
 }
 
 /// T15: FETCH-35, FETCH-36.
@@ -277,18 +284,15 @@ fn fetch_38_lines_that_do_not_belong_are_refused() {
         }
         assert!(matches!(session.end, Action::Failed(_)), "{script}");
     }
-    for (script, line) in [
-        ("want {main}\nshallow {old}\n-", "shallow"),
-        ("want {main}\ndeepen 1\n-", "deepen"),
-        ("deepen-since 1\n-", "deepen-since"),
-        ("want {main}\ndeepen-not main\n-", "deepen-not"),
-        ("want {main} filter\nfilter blob:none\n-", "filter"),
-    ] {
-        let session = serve(repo.path(), Config::default(), &client(repo.path(), script), 9);
-        assert_eq!(session.end, Action::Failed(Error::NotOffered { line }));
-        let words = format!("ERR upload-pack: the client sent a {line} line, which was not offered");
-        assert_eq!(take_apart(&session.said).lines.pop(), Some(words));
-    }
+    let session = serve(
+        repo.path(),
+        Config::default(),
+        &client(repo.path(), "want {main} filter\nfilter blob:none\n-"),
+        9,
+    );
+    assert_eq!(session.end, Action::Failed(Error::NotOffered { line: "filter" }));
+    let words = "ERR upload-pack: the client sent a filter line, which was not offered";
+    assert_eq!(take_apart(&session.said).lines.pop().as_deref(), Some(words));
     let session = serve(repo.path(), Config::default(), &client(repo.path(), "ERR no\n"), 9);
     let message = bytes::Bytes::from_static(b"no");
     assert_eq!(session.end, Action::Failed(SessionError::Remote { message }.into()));

@@ -175,7 +175,12 @@ impl Driver<Client> for FetchDriver<'_> {
                 }
             }
             Work::Message(bytes) => self.show(&bytes, false)?,
-            Work::PackChunk { .. } | Work::PackEnded { .. } | Work::PackRead | Work::RefsUpdated(_) => {}
+            Work::PackChunk { .. }
+            | Work::PackUri { .. }
+            | Work::PackEnded { .. }
+            | Work::PackRead
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => {}
         }
         Ok(())
     }

@@ -72,6 +72,7 @@ impl Driver<Client> for PushDriver<'_> {
                 let commands = (self.choose)(&seen)?;
                 machine.push(now, commands)?;
             }
+            Action::Sign(_) => machine.sign_failed(now, Bytes::from_static(b"no key"))?,
             Action::BuildPack(mut request) => {
                 request.progress = self.shows;
                 let builder = PackBuilder::start(self.repository, &mut self.objects, &request, &self.mailbox);
@@ -113,7 +114,12 @@ impl Driver<Client> for PushDriver<'_> {
                 };
                 return told.map_err(Error::from);
             }
-            Work::PieceTaken | Work::PackRead | Work::StoreEnded | Work::RefsUpdated(_) => {}
+            Work::PackUri { .. }
+            | Work::PieceTaken
+            | Work::PackRead
+            | Work::StoreEnded
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => {}
         }
         self.builder = Some(builder);
         Ok(())

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bytes::Bytes;
 use portline::git::{ObjectFormat, ObjectId, Ref, RefName};
 
 use super::config::Config;
@@ -93,6 +94,14 @@ impl Repository {
     /// [`Error::Git`], [`Error::Answer`], [`Error::Io`].
     pub fn refs(&self) -> Result<Vec<Ref>, Error> {
         refs::list(&self.git)
+    }
+
+    /// Its refs whose names begin with one of `prefixes`, or all of them; with a `HEAD` that is not born yet.
+    ///
+    /// # Errors
+    /// As [`Repository::refs`].
+    pub fn refs_below(&self, prefixes: Option<&[Bytes]>) -> Result<Vec<Ref>, Error> {
+        refs::list_below(&self.git, self.format, prefixes)
     }
 
     /// Its refs without `HEAD`: what a push or a sync looks at.

@@ -76,12 +76,15 @@ impl<'a> Right<'a> {
         let (repository, mailbox) = (self.repository, self.mailbox.clone());
         match service {
             Service::UploadPack => {
-                self.machine.accept_fetch(now, upload::config(repository, git::Version::V0, None))?;
+                let config = upload::config(repository, git::Serving::Session, git::Version::V0, None)?;
+                self.machine.accept_fetch(now, config)?;
                 self.operation = Operation::Fetch(Box::new(UploadDriver::new(repository, mailbox)?));
             }
             Service::ReceivePack => {
-                self.machine.accept_push(now, receive::config(repository, git::Version::V0, None))?;
-                self.operation = Operation::Push(Box::new(ReceiveDriver::new(repository, mailbox)));
+                let config = receive::config(repository, git::Serving::Session, git::Version::V0, None)?;
+                let driver = ReceiveDriver::new(repository, &config, mailbox);
+                self.machine.accept_push(now, config)?;
+                self.operation = Operation::Push(Box::new(driver));
             }
         }
         Ok(())

@@ -221,7 +221,7 @@ fn t15_hidden_and_absent_objects_are_refused_alike() {
     let (hidden, absent) = (numbered(1), numbered(2));
     let refused = |version, wants, want: ObjectId| {
         let hide: HiddenRefs = ["refs/hidden"].into_iter().collect();
-        let config = serving::Config { version, wants, hidden: hide, ..serving::Config::default() };
+        let config = serving::Config { version, wants, view: hide.into(), ..serving::Config::default() };
         let refs = vec![Ref::new(name("refs/heads/a"), id(ID)), Ref::new(name("refs/hidden/x"), numbered(1))];
         let mut server = server(config, refs);
         let _ = server.handle_bytes(NOW, pkts(&[&format!("want {want}"), ""]));

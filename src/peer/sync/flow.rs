@@ -175,7 +175,11 @@ impl TwoWaySync {
             }
             Side::Remote => {
                 let request = Request { service: Service::ReceivePack, ..self.config.request.clone() };
-                let push = push::client::Config { request: Some(request), ..self.config.push.clone() };
+                let push = push::client::Config {
+                    request: Some(request),
+                    signing: None,
+                    ..self.config.push.clone()
+                };
                 match self.client.begin_push(self.now, push) {
                     Ok(()) => self.state = State::UpdatingRemote(batch),
                     Err(misuse) => self.fail_with(Error::Misuse(misuse)),
@@ -188,6 +192,8 @@ impl TwoWaySync {
         use push::client::Action as Push;
         match action {
             Push::Advertised(advertisement) => self.push_batch(&advertisement),
+            // A sync does not sign: it is not asked.
+            Push::Sign(_) => {}
             Push::BuildPack(request) => self.actions.push_back(Action::BuildPack(request)),
             Push::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Push::Finished(report) => {

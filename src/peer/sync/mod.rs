@@ -57,7 +57,7 @@ pub struct Config {
     pub request: Request,
     /// The fetch; its request is set by the sync.
     pub fetch: fetch::client::Config,
-    /// The pushes; their request is set by the sync.
+    /// The pushes; their request is set by the sync, and they are not signed.
     pub push: push::client::Config,
 }
 
