@@ -196,6 +196,7 @@ impl Driver<Client> for Listing<'_> {
                 let config = machine.config_mut();
                 config.atomic = settings.atomic;
                 config.quiet = settings.verbosity < 1;
+                config.shallow = self.repository.shallow()?;
                 config.push_options.clone_from(&settings.push_options);
                 let choose = Box::new(move |_: &_| Ok(updates.clone()));
                 let mailbox = self.mailbox.clone();
@@ -205,7 +206,7 @@ impl Driver<Client> for Listing<'_> {
             }
             Action::Finished(_) => self.push = Push::Over(Ok(())),
             Action::Failed(error) => self.push = Push::Over(Err(Error::session(&error))),
-            Action::BuildPack(_) | Action::Progress(_) => {}
+            Action::Sign(_) | Action::BuildPack(_) | Action::Progress(_) => {}
         }
         Ok(())
     }

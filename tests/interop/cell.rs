@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use crate::support_repo::{history, program, run, run_within, text};
+use crate::support_repo::{history, program, run, run_within, server, text};
 use crate::transport::{Transport, World, spoken};
 
 /// How long one Git may take in a cell: a moment, unless it hangs.
@@ -167,7 +167,15 @@ impl<'a> Cell<'a> {
 
     /// Clones a repository of the fixture.
     pub fn clone(&self, options: &[&str], from: &str, to: &str) {
-        self.ok("", &[&["clone", "-q"], options, &[&self.shared(from), to]].concat());
+        self.clone_from(options, &self.shared(from), to);
+    }
+
+    /// Clones whatever is at `url`.
+    pub fn clone_from(&self, options: &[&str], url: &str, to: &str) {
+        // A clone has no remote yet that settings could be for.
+        let program = format!("--upload-pack={}", server("upload-pack"));
+        let with = if self.transport == Transport::Path { vec![program.as_str()] } else { Vec::new() };
+        self.ok("", &[&["clone", "-q"], with.as_slice(), options, &[url, to]].concat());
     }
 
     /// A commit on a branch of a repository of this cell, without a work tree.
@@ -184,7 +192,8 @@ impl<'a> Cell<'a> {
         let table = text(&output.stdout);
         // The address differs, and so does the line that names it.
         let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with("To ")).collect();
-        self.note(&format!("push {arguments:?}: {:?}\n{}", output.status.code(), lines.join("\n")));
+        // How it fails differs with the transport's own programs.
+        self.note(&format!("push {arguments:?}: {}\n{}", output.status.success(), lines.join("\n")));
     }
 
     /// Adds a line to what was seen.
@@ -212,12 +221,18 @@ impl<'a> Cell<'a> {
         self.note(&format!("{name}: HEAD {head}{refs}\nshallow {shallow:?}\nobjects {}", objects.join(" ")));
     }
 
-    /// The version that was spoken has to be the one that was asked for. A push has no version 2.
-    pub fn check_version(&self, pushes: bool) {
-        let trace = fs::read(self.trace()).unwrap_or_default();
+    /// The version that was spoken has to be the one that was asked for, and one of ours has to have spoken it.
+    /// A push has no version 2.
+    pub fn check_trace(&self, pushes: bool) {
+        let trace = text(&fs::read(self.trace()).unwrap_or_default());
         let expected = if pushes && self.version == 2 { 0 } else { self.version };
-        if let Some(version) = spoken(self.transport, &text(&trace)) {
+        if let Some((version, ours)) = spoken(self.transport, &trace) {
             assert_eq!(version, expected, "another version was spoken");
+            // Behind the helper nobody else could, and a client that wants nothing does not tell its name.
+            assert!(
+                ours != (self.transport == Transport::Reference) || self.transport == Transport::Helper,
+                "someone else has spoken"
+            );
         }
     }
 

@@ -5,9 +5,9 @@ use crate::matrix::Operation;
 /// In the order of the table.
 pub const FETCHES: &[Operation] = &[
     Operation::fetch("ls-remote", |cell| {
-        let (all, heads) = (cell.shared("origin.git"), cell.shared("origin.git"));
-        for arguments in [&["ls-remote", "--symref", &all][..], &["ls-remote", "--heads", &heads, "ma*"]] {
-            let listed = cell.ok("", arguments);
+        let remote = format!("remote.origin.url={}", cell.shared("origin.git"));
+        for arguments in [&["--symref", "origin"][..], &["--heads", "origin", "ma*"]] {
+            let listed = cell.ok("", &[&["-c", &remote, "ls-remote"], arguments].concat());
             cell.note(&listed);
         }
     }),
@@ -41,7 +41,7 @@ pub const FETCHES: &[Operation] = &[
     }),
     Operation::fetch("tags: followed, all, pruned", |cell| {
         cell.copy("origin.git", "origin.git", None);
-        cell.ok("", &["clone", "-q", "--no-tags", &cell.own("origin.git"), "copy"]);
+        cell.clone_from(&["--no-tags"], &cell.own("origin.git"), "copy");
         cell.local("copy", &["config", "--unset", "remote.origin.tagOpt"]);
         cell.commit("origin.git", "main", "tagged");
         cell.local("origin.git", &["tag", "-a", "-m", "news", "v2", "main"]);
@@ -86,7 +86,7 @@ pub const FETCHES: &[Operation] = &[
     }),
     Operation::fetch("fetch into a shallow clone", |cell| {
         cell.copy("origin.git", "origin.git", None);
-        cell.ok("", &["clone", "-q", "--depth=2", &cell.own("origin.git"), "copy"]);
+        cell.clone_from(&["--depth=2"], &cell.own("origin.git"), "copy");
         cell.commit("origin.git", "main", "news");
         cell.ok("copy", &["fetch", "-q", "origin"]);
         cell.look("copy");

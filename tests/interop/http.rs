@@ -61,7 +61,9 @@ fn serve(stream: &TcpStream, place: &Place) -> io::Result<()> {
     }
     let inherited = std::env::var("PATH").unwrap_or_default();
     let mut cgi: Command = program(&place.backend);
-    cgi.env("PATH", format!("{}:{inherited}", place.bin.display()))
+    // It starts `git` from Git's own folder, so that one has to be ours.
+    cgi.env("GIT_EXEC_PATH", &place.bin)
+        .env("PATH", format!("{}:{inherited}", place.bin.display()))
         .env("GIT_PROJECT_ROOT", &place.root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("REQUEST_METHOD", method)

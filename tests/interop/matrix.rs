@@ -39,7 +39,7 @@ impl Operation {
         let mut cell = Cell::new(world, fixture, transport, version, self.name);
         let done = catch_unwind(AssertUnwindSafe(|| {
             (self.run)(&mut cell);
-            cell.check_version(self.pushes);
+            cell.check_trace(self.pushes);
         }));
         match done {
             Ok(()) => {

@@ -70,7 +70,7 @@ impl World {
         script(
             &cgi.join("git"),
             &format!(
-                "#!/bin/sh\nPATH='{path}'\nexport PATH\ncase $1 in\nupload-pack|receive-pack) exec '{}' \"$@\" ;;\n*) exec git \"$@\" ;;\nesac\n",
+                "#!/bin/sh\nunset GIT_EXEC_PATH\nPATH='{path}'\nexport PATH\ncase $1 in\nupload-pack|receive-pack) exec '{}' \"$@\" ;;\n*) exec git \"$@\" ;;\nesac\n",
                 ours.display()
             ),
         );
@@ -130,16 +130,16 @@ impl World {
     }
 }
 
-/// The version that was really spoken, from a trace; `None` where there is no trace to tell.
-pub fn spoken(transport: Transport, trace: &str) -> Option<u8> {
-    let side = match transport {
+/// The version that was really spoken, and whether the other side was one of ours; `None` where there is no trace to
+/// tell.
+pub fn spoken(transport: Transport, trace: &str) -> Option<(u8, bool)> {
+    // Git tells what it heard; behind the helper it is the server, which heard our client.
+    let announces = match transport {
         Transport::Reference | Transport::Path | Transport::Daemon | Transport::Http => "< version ",
         Transport::Helper => "> version ",
         Transport::HelperDaemon => return None,
     };
-    let versions = trace.lines().filter_map(|line| {
-        let (_, rest) = line.split_once(side)?;
-        rest.trim().parse().ok()
-    });
-    Some(versions.max().unwrap_or(0))
+    let versions = trace.lines().filter_map(|line| line.split_once(announces)?.1.trim().parse().ok());
+    let ours = trace.lines().any(|line| line.contains("< ") && line.contains("agent=portline/"));
+    Some((versions.max().unwrap_or(0), ours))
 }
