@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub)]
 
+mod extent;
 pub mod options;
 mod table;
 
@@ -9,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use portline::git::fetch::client::{Action, Client, Config, Outcome};
+use portline::git::fetch::client::{Action, Client, Config, Listing, Outcome};
 use portline::git::push::client as pushing;
 use portline::git::push::{Change, Command};
 use portline::git::{Advertisement, ObjectId, RefName, Service};
@@ -18,10 +19,11 @@ use portline::{Instant, Printable};
 use self::options::{FetchTask, Options, PushTask, open};
 use self::table::{Line, Table};
 use crate::support::drive::{self, Drive, Driver, GitSession, Work};
-use crate::support::fetch::FetchDriver;
+use crate::support::fetch::{FetchDriver, Fetched, configured};
 use crate::support::history;
 use crate::support::push::PushDriver;
 use crate::support::refs::{Updates, by_name};
+use crate::support::refspec::Refspec;
 use crate::support::{Error, Repository};
 
 /// Shows the server's refs, as `git ls-remote` does.
@@ -30,7 +32,8 @@ use crate::support::{Error, Repository};
 /// Whatever kept us from asking.
 pub fn list(options: &Options) -> Result<bool, Error> {
     let (connection, request) = options.connect(Service::UploadPack)?;
-    let config = Config { request, idle_timeout: options.timeout, ..Config::default() };
+    let (idle_timeout, server_options) = (options.timeout, options.server_options.clone());
+    let config = Config { request, idle_timeout, server_options, ..Config::default() };
     let drive = Drive::new(connection);
     let machine = Client::new(config, drive.now());
     let mut driver = Lister::default();
@@ -64,7 +67,16 @@ impl Driver<Client> for Lister {
             }
             Action::Finished(outcome) => self.result = Some(Ok(outcome)),
             Action::Failed(error) => self.result = Some(Err(Error::session(&error))),
-            Action::FindHeld(_) | Action::LoadCommits(_) | Action::Progress(_) | Action::Pack(_) => {}
+            Action::FindHeld(_)
+            | Action::LoadCommits(_)
+            | Action::Shallow(_)
+            | Action::RemoteShallow(_)
+            | Action::WantedRefs(_)
+            | Action::PackUris(_)
+            | Action::ObjectInfo(_)
+            | Action::Bundles(_)
+            | Action::Progress(_)
+            | Action::Pack(_) => {}
         }
         Ok(())
     }
@@ -107,16 +119,24 @@ fn wishes(task: &FetchTask, seen: &Advertisement) -> Vec<Wish> {
 /// Whatever kept the objects from coming; a ref that cannot be moved is a line of the table.
 pub fn fetch(options: &Options, task: &FetchTask) -> Result<bool, Error> {
     let repository = open(&task.directory)?;
-    let (connection, request) = options.connect(Service::UploadPack)?;
-    let config = Config {
-        request,
+    let mut config = Config {
+        server_options: options.server_options.clone(),
+        listing: listing(&task.refspecs),
         idle_timeout: options.timeout,
         no_progress: !options.progress,
-        ..Config::default()
+        ..configured(&repository)?
     };
+    task.extent.deepen(&repository, &mut config)?;
+    let promise = task.extent.promise(&repository, options.remote.url())?;
+    if let Some(promise) = &promise {
+        (config.filter, config.thin_pack) = (Some(promise.filter.clone()), false);
+    }
+    let (connection, request) = options.connect(Service::UploadPack)?;
+    config.request = request;
     let choose = |seen: &Advertisement| Ok(wishes(task, seen).into_iter().map(|wish| wish.id).collect());
     let drive = Drive::new(connection);
-    let mut driver = FetchDriver::new(&repository, drive.mailbox(), Box::new(choose), options.progress)?;
+    let driver = FetchDriver::new(&repository, drive.mailbox(), Box::new(choose), options.progress)?;
+    let mut driver = driver.with_promise(promise);
     let machine = Client::new(config, drive.now());
     let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
     let mut fetched = driver.into_result(ran)?;
@@ -125,12 +145,49 @@ pub fn fetch(options: &Options, task: &FetchTask) -> Result<bool, Error> {
         let shown = writeln!(io::stdout(), "rounds={rounds} haves={haves} wants={wants}");
         shown.map_err(Error::io("standard output"))?;
     }
-    let wishes = wishes(task, &fetched.advertisement);
+    let mut wishes = wishes(task, &fetched.advertisement);
+    let mut table = Table::default();
+    if task.extent.update_shallow || repository.refs_without_head()?.is_empty() {
+        let tips: Vec<ObjectId> = wishes.iter().map(|wish| wish.id).collect();
+        fetched.take_border(&repository, &tips)?;
+    } else {
+        refuse_cut_off(&repository, &fetched, &mut wishes, &mut table)?;
+    }
     let tips: Vec<ObjectId> = wishes.iter().map(|wish| wish.id).collect();
     let _kept = fetched.accept(&repository, &tips)?;
-    let mut table = Table::default();
     move_refs(&repository, &wishes, &mut table)?;
     table.print()
+}
+
+/// What the server has to list for these refspecs.
+fn listing(refspecs: &[Refspec]) -> Listing {
+    let mut prefixes: Vec<bytes::Bytes> =
+        refspecs.iter().map(|spec| bytes::Bytes::copy_from_slice(spec.prefix())).collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    Listing::Prefixes(prefixes)
+}
+
+/// Leaves out what the server has only in part, as Git does unless it clones (`--update-shallow` takes it).
+fn refuse_cut_off(
+    repository: &Repository,
+    fetched: &Fetched,
+    wishes: &mut Vec<Wish>,
+    table: &mut Table,
+) -> Result<(), Error> {
+    let null = ObjectId::null(repository.format());
+    let mut taken = Vec::new();
+    for wish in wishes.drain(..) {
+        if fetched.is_cut_off(repository, &wish.id)? {
+            let command = Command { name: wish.target, old: null, new: wish.id };
+            let reason = Some("shallow update not allowed".into());
+            table.push(Line { source: Some(wish.source.as_bytes().to_vec()), command, reason });
+        } else {
+            taken.push(wish);
+        }
+    }
+    *wishes = taken;
+    Ok(())
 }
 
 fn move_refs(repository: &Repository, wishes: &[Wish], table: &mut Table) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use super::process::{Git, Process, complaint};
 use super::repository::Repository;
 
 /// Whether everything that `ids` reach is here: Git's own connectivity check, which stops at what the refs
-/// reach. Inside, Git's complaint.
+/// reach, at the shallow border, and at what a partial clone was promised. Inside, Git's complaint.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -21,7 +21,16 @@ pub fn connected(git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Err
     if ids.is_empty() {
         return Ok(Ok(()));
     }
-    let asked = ["rev-list", "--objects", "--stdin", "--not", "--all", "--quiet", "--alternate-refs"];
+    let asked = [
+        "rev-list",
+        "--objects",
+        "--stdin",
+        "--exclude-promisor-objects",
+        "--not",
+        "--all",
+        "--quiet",
+        "--alternate-refs",
+    ];
     let output = git.run(&asked, lines("", ids))?;
     Ok(if output.status.success() { Ok(()) } else { Err(complaint(&output.stderr).to_vec()) })
 }

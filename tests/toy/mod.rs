@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portline::git::push::Command;
-use portline::git::{Commit, Misuse, ObjectId, PackRequest, Ref, RefName, fetch, push};
+use portline::git::{Commit, Misuse, ObjectId, PackRequest, Ref, RefName, Version, fetch, push};
 use portline::peer::{self, Server, TwoWaySync};
 use portline::{Instant, peer::sync};
 
@@ -239,6 +239,10 @@ pub struct Right {
     /// A hook that refuses refs.
     pub refuses: Option<fn(&RefName) -> bool>,
     pub moves: Moves,
+    /// The newest version that is spoken.
+    pub newest: Version,
+    /// The versions that fetches asked for.
+    pub asked: Vec<Version>,
     pack: BytesMut,
 }
 
@@ -253,6 +257,8 @@ impl Right {
             before_update: None,
             refuses: None,
             moves: Moves::default(),
+            newest: Version::V2,
+            asked: Vec::new(),
             pack: BytesMut::new(),
         }
     }
@@ -263,7 +269,13 @@ impl Right {
         match action {
             peer::server::Action::Requested(request) => match request.service {
                 portline::git::Service::UploadPack => {
-                    self.machine.accept_fetch(now, fetch::server::Config::default()).unwrap();
+                    let config = fetch::server::Config {
+                        version: request.version,
+                        newest: self.newest,
+                        ..fetch::server::Config::default()
+                    };
+                    self.asked.push(request.version);
+                    self.machine.accept_fetch(now, config).unwrap();
                 }
                 portline::git::Service::ReceivePack => {
                     self.machine.accept_push(now, push::server::Config::default()).unwrap();

@@ -16,6 +16,8 @@ pub(super) struct Pack {
     pub(super) outcome: Outcome,
     /// Whether some of it has come.
     pub(super) is_begun: bool,
+    /// Whether a flush tells the server that no further command comes.
+    pub(super) goodbye: bool,
 }
 
 impl Pack {
@@ -43,6 +45,9 @@ impl Client {
                 return Err(SessionError::remote(&bytes).into());
             }
             Some(Fragment::Flush) if pack.is_begun => {
+                if pack.goodbye {
+                    self.core.wire.flush();
+                }
                 self.core.finish(Action::Finished(pack.outcome));
                 return Ok((State::Ended, Step::Wait));
             }
@@ -53,7 +58,7 @@ impl Client {
         Err(SessionError::unexpected(pack.expected(), &special).into())
     }
 
-    /// Raw: bytes up to the end that the driver sees, or to the end of the input.
+    /// Raw: bytes up to the end that the driver sees, or to the end of the input or of the response.
     pub(super) fn read_raw(&mut self, mut pack: Box<Pack>) -> Result<(State, Step), Error> {
         if let Some(bytes) = self.core.wire.input.take_raw() {
             pack.is_begun = true;
