@@ -5,7 +5,8 @@
 use std::cell::OnceCell;
 
 use portline::Instant;
-use portline::git::fetch::client::{Action, Client, Config};
+use portline::git::fetch::client::{Action, Client, Config, Listing as List};
+use portline::git::fetch::negotiator::Algorithm;
 use portline::git::{ObjectId, Service};
 
 use super::support::drive::{self, Drive, Driver, GitSession, Mailbox, Work};
@@ -22,7 +23,15 @@ use super::talk::{Command, Talk};
 pub fn session(talk: &mut Talk, wants: Option<Vec<ObjectId>>) -> Result<Option<Command>, Error> {
     let (remote, version) = talk.remote(Service::UploadPack)?;
     let (connection, request) = remote.connect(Service::UploadPack, version)?;
-    let config = Config { request, no_progress: !talk.settings.progress, ..Config::default() };
+    let config = Config {
+        request,
+        version,
+        no_progress: !talk.settings.progress,
+        // What Git has seen it needs not be shown again.
+        listing: if wants.is_some() { List::None } else { List::All },
+        algorithm: talk.algorithm()?,
+        ..Config::default()
+    };
     let drive = Drive::new(connection);
     let machine = Client::new(config, drive.now());
     let repository = OnceCell::new();
@@ -34,11 +43,24 @@ pub fn session(talk: &mut Talk, wants: Option<Vec<ObjectId>>) -> Result<Option<C
     match (fetch, repository.get()) {
         (Fetch::Driver(driver), Some(repository)) => {
             let mut fetched = driver.into_result(ran)?;
-            let kept = fetched.accept(repository, &wants.unwrap_or_default())?;
+            let wants = wants.unwrap_or_default();
+            let mut tips = Vec::new();
+            if talk.settings.update_shallow {
+                fetched.take_border(repository, &wants)?;
+                tips.clone_from(&wants);
+            } else {
+                for want in &wants {
+                    // What the server has only in part is not taken over unasked; Git says so to its user.
+                    if !fetched.is_cut_off(repository, want)? {
+                        tips.push(*want);
+                    }
+                }
+            }
+            let kept = fetched.accept(repository, &tips)?;
             for mark in kept.map(Kept::hand_over).into_iter().flatten() {
                 talk.say(&format!("lock {}\n", mark.display()))?;
             }
-            if talk.settings.check_connectivity {
+            if talk.settings.check_connectivity && tips.len() == wants.len() {
                 talk.say("connectivity-ok\n")?;
             }
             talk.say("\n")?;
@@ -80,13 +102,23 @@ impl Listing<'_> {
             }
         }
         let Some(wants) = self.wants.clone() else { return Ok(false) };
-        let settings = &self.talk.settings;
-        machine.config_mut().include_tag = settings.follow_tags;
         let opened = super::open()?;
         let repository = self.repository.get_or_init(|| opened);
+        let settings = &self.talk.settings;
+        let promise = self.talk.promise(repository);
+        let config = machine.config_mut();
+        config.include_tag = settings.follow_tags;
+        config.shallow = repository.shallow()?;
+        config.deepen = settings.deepen(repository)?;
+        if let Some(promise) = &promise {
+            (config.filter, config.thin_pack) = (Some(promise.filter.clone()), false);
+        }
+        if settings.refetch {
+            config.algorithm = Algorithm::Noop;
+        }
         let choose = Box::new(move |_: &_| Ok(wants.clone()));
         let driver = FetchDriver::new(repository, self.mailbox.clone(), choose, settings.progress)?;
-        self.fetch = Fetch::Driver(Box::new(driver));
+        self.fetch = Fetch::Driver(Box::new(driver.with_promise(promise)));
         Ok(true)
     }
 }
@@ -94,7 +126,11 @@ impl Listing<'_> {
 impl Driver<Client> for Listing<'_> {
     fn act(&mut self, now: Instant, machine: &mut Client, action: Action) -> Result<(), Error> {
         if let Fetch::Driver(driver) = &mut self.fetch {
-            return driver.act(now, machine, action);
+            return match action {
+                // All of it again, whatever is here.
+                Action::FindHeld(_) if self.talk.settings.refetch => Ok(machine.held(now, Vec::new())?),
+                action => driver.act(now, machine, action),
+            };
         }
         match action {
             Action::Finished(_) => self.fetch = Fetch::Over(Ok(())),

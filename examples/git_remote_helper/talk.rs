@@ -6,14 +6,13 @@ use std::io::{self, BufRead, Write};
 use std::process::Command as Program;
 use std::str;
 
+use portline::git::fetch::negotiator::Algorithm;
 use portline::git::{Advertisement, ObjectId, RefName, Service, Version};
 
 use super::settings::{Answer, Settings};
-use super::support::Error;
+use super::support::promise::Promise;
 use super::support::remote::Remote;
-
-/// The highest version that the client machines speak.
-const HIGHEST: Version = Version::V1;
+use super::support::{Error, Repository};
 
 /// What Git wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,12 +57,11 @@ impl Talk {
     /// # Errors
     /// [`Error::Io`] when Git's settings cannot be read.
     pub fn new(name: &str, url: &str) -> Result<Self, Error> {
-        let asked = match setting("protocol.version")?.as_deref() {
+        let version = match setting("protocol.version")?.as_deref() {
             Some("0") => Version::V0,
             Some("1") => Version::V1,
             _ => Version::V2,
         };
-        let version = if asked > HIGHEST { Version::V0 } else { asked };
         let (remote, url) = (name.to_owned(), url.to_owned());
         Ok(Self { settings: Settings::default(), remote, url, version })
     }
@@ -73,9 +71,13 @@ impl Talk {
     /// # Errors
     /// [`Error::Usage`].
     pub fn remote(&self, service: Service) -> Result<(Remote, Version), Error> {
-        // A push has no version 2; a server that hears of it answers in version 0.
+        // A push has no version 2: Git asks for version 0 then.
+        let version = match service {
+            Service::ReceivePack if self.version == Version::V2 => Version::V0,
+            Service::ReceivePack | Service::UploadPack => self.version,
+        };
         if self.url.contains("://") {
-            return Ok((Remote::parse(&self.url)?, self.version));
+            return Ok((Remote::parse(&self.url)?, version));
         }
         let (key, default) = match service {
             Service::UploadPack => ("uploadpack", "git-upload-pack"),
@@ -85,7 +87,28 @@ impl Talk {
         let program = own.unwrap_or_else(|| default.to_owned());
         // The user's own words may have options in them; the path is one argument whatever is in it.
         let words = ["sh", "-c", &format!("{program} \"$@\""), &program, &self.url];
-        Ok((Remote::Program(words.map(Into::into).to_vec()), self.version))
+        Ok((Remote::Program(words.map(Into::into).to_vec()), version))
+    }
+
+    /// How a fetch chooses what it says it has: `fetch.negotiationAlgorithm`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn algorithm(&self) -> Result<Algorithm, Error> {
+        Ok(match setting("fetch.negotiationalgorithm")?.as_deref() {
+            Some("noop") => Algorithm::Noop,
+            Some("consecutive") => Algorithm::Consecutive,
+            _ => Algorithm::default(),
+        })
+    }
+
+    /// What the server is to leave out, and so has to be marked: what Git asks for, or what it was promised before.
+    pub fn promise(&self, repository: &Repository) -> Option<Promise> {
+        let before = || Promise::configured(repository, &self.remote).filter(|_| self.settings.from_promisor);
+        match self.settings.filter.clone() {
+            Some(filter) => Some(Promise { remote: self.remote.clone(), url: None, filter, record: false }),
+            None => before().map(|promise| Promise { record: false, ..promise }),
+        }
     }
 
     /// Says something to Git.

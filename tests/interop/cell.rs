@@ -1,6 +1,7 @@
 //! One cell of the matrix: an operation, done with a Git through a transport, in a directory of its own.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -94,14 +95,57 @@ impl Fixture {
     }
 }
 
+/// A directory with repositories that one test works on, without any transport.
+pub struct Task {
+    pub dir: PathBuf,
+}
+
+impl Task {
+    /// Git that must succeed.
+    pub fn local(&self, name: &str, arguments: &[&str]) -> String {
+        let mut command = program("git");
+        command.arg("-C").arg(self.dir.join(name)).args(arguments);
+        let output = run(command, b"");
+        assert!(output.status.success(), "git {arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout).trim_end().to_owned()
+    }
+
+    /// A commit on a branch of a repository here, without a work tree.
+    pub fn commit(&self, name: &str, branch: &str, text: &str) -> String {
+        let tree = self.local(name, &["rev-parse", &format!("{branch}^{{tree}}")]);
+        let id = self.local(name, &["commit-tree", "-p", branch, "-m", text, &tree]);
+        self.local(name, &["update-ref", &format!("refs/heads/{branch}"), &id]);
+        id
+    }
+
+    /// The repository is whole.
+    pub fn check(&self, name: &str) {
+        let said = self.local(name, &["fsck", "--full", "--strict", "--no-dangling", "--no-progress"]);
+        assert_eq!(said, "", "fsck of {name}");
+    }
+
+    /// Takes the directory away: there are many.
+    pub fn clear(&self) {
+        fs::remove_dir_all(&self.dir).unwrap();
+    }
+}
+
 /// What an operation finds. Everything it looks at goes into `seen`, which has to be what Git alone sees.
 pub struct Cell<'a> {
     pub world: &'a World,
     pub fixture: &'a Fixture,
     pub transport: Transport,
     pub version: u8,
-    pub dir: PathBuf,
+    task: Task,
     pub seen: String,
+}
+
+impl Deref for Cell<'_> {
+    type Target = Task;
+
+    fn deref(&self) -> &Task {
+        &self.task
+    }
 }
 
 impl<'a> Cell<'a> {
@@ -115,7 +159,7 @@ impl<'a> Cell<'a> {
         let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         let dir = fixture.dir(&format!("{name}-{transport:?}-{version}"));
         fs::create_dir_all(&dir).unwrap();
-        Self { world, fixture, transport, version, dir, seen: String::new() }
+        Self { world, fixture, transport, version, task: Task { dir }, seen: String::new() }
     }
 
     fn trace(&self) -> PathBuf {
@@ -156,15 +200,6 @@ impl<'a> Cell<'a> {
         text(&output.stdout).trim_end().to_owned()
     }
 
-    /// Git without any transport.
-    pub fn local(&self, name: &str, arguments: &[&str]) -> String {
-        let mut command = program("git");
-        command.arg("-C").arg(self.dir.join(name)).args(arguments);
-        let output = run(command, b"");
-        assert!(output.status.success(), "git {arguments:?}: {}", text(&output.stderr));
-        text(&output.stdout).trim_end().to_owned()
-    }
-
     /// Clones a repository of the fixture.
     pub fn clone(&self, options: &[&str], from: &str, to: &str) {
         self.clone_from(options, &self.shared(from), to);
@@ -176,14 +211,6 @@ impl<'a> Cell<'a> {
         let program = format!("--upload-pack={}", server("upload-pack"));
         let with = if self.transport == Transport::Path { vec![program.as_str()] } else { Vec::new() };
         self.ok("", &[&["clone", "-q"], with.as_slice(), options, &[url, to]].concat());
-    }
-
-    /// A commit on a branch of a repository of this cell, without a work tree.
-    pub fn commit(&self, name: &str, branch: &str, text: &str) -> String {
-        let tree = self.local(name, &["rev-parse", &format!("{branch}^{{tree}}")]);
-        let id = self.local(name, &["commit-tree", "-p", branch, "-m", text, &tree]);
-        self.local(name, &["update-ref", &format!("refs/heads/{branch}"), &id]);
-        id
     }
 
     /// A push whose outcome, ref by ref, is looked at: Git's own table, and whether Git calls it a success.
@@ -204,8 +231,7 @@ impl<'a> Cell<'a> {
 
     /// Checks a repository of this cell, and adds all of it to what was seen.
     pub fn look(&mut self, name: &str) {
-        let said = self.local(name, &["fsck", "--full", "--strict", "--no-dangling", "--no-progress"]);
-        assert_eq!(said, "", "fsck of {name}");
+        self.check(name);
         let format = "--format=%(refname) %(objectname) %(symref)";
         let refs = self.local(name, &["for-each-ref", format]);
         let mut objects: Vec<String> = self
@@ -234,11 +260,6 @@ impl<'a> Cell<'a> {
                 "someone else has spoken"
             );
         }
-    }
-
-    /// Takes the cell's directory away: there are many.
-    pub fn clear(&self) {
-        fs::remove_dir_all(&self.dir).unwrap();
     }
 }
 

@@ -46,7 +46,7 @@ impl HttpServer {
     }
 }
 
-/// One request on one connection: the answer ends where the connection does.
+/// One request on one connection.
 fn serve(stream: &TcpStream, place: &Place) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (first, headers) = read_head(&mut reader)?;
@@ -142,11 +142,20 @@ fn answer(from: &mut impl BufRead, mut to: &TcpStream) -> io::Result<()> {
     headers.extend(first);
     let status = headers.iter().position(|(name, _)| name.eq_ignore_ascii_case("Status"));
     let status = status.map_or_else(|| "200 OK".to_owned(), |at| headers.swap_remove(at).1);
-    let mut head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n");
+    let mut head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
     to.write_all(head.as_bytes())?;
-    io::copy(from, &mut to).map(drop)
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let count = from.read(&mut buffer)?;
+        to.write_all(format!("{count:x}\r\n").as_bytes())?;
+        to.write_all(&buffer[..count])?;
+        to.write_all(b"\r\n")?;
+        if count == 0 {
+            return Ok(());
+        }
+    }
 }

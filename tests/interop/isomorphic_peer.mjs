@@ -21,7 +21,7 @@ async function fetchAll(gitdir, url, depth) {
 }
 
 const [version, verb, ...words] = process.argv.slice(2)
-if (version !== '1') throw new Error('it fetches in version 1 only')
+if (version !== '0') throw new Error('it fetches in version 0 only')
 if (verb === 'clone') {
   const [url, gitdir, depth] = words
   fs.mkdirSync(gitdir, { recursive: true })
@@ -34,7 +34,8 @@ if (verb === 'clone') {
   const [gitdir, url, ...specs] = words
   for (const spec of specs) {
     const [ref, remoteRef] = spec.split(':')
-    const how = ref ? { ref, remoteRef } : { ref: remoteRef, remoteRef, delete: true }
+    // What is deleted must have some name here all the same.
+    const how = ref ? { ref, remoteRef } : { ref: 'refs/heads/main', remoteRef, delete: true }
     const result = await git.push({ fs, http, gitdir, url, remote: 'origin', force: true, ...how })
     if (!result.ok) throw new Error(JSON.stringify(result))
   }

@@ -18,11 +18,14 @@
 
 mod cell;
 mod fetching;
+mod foreign;
 mod http;
 mod matrix;
+mod peers;
 mod pushing;
 #[path = "../support_repo/mod.rs"]
 mod support_repo;
+mod table;
 mod transport;
 
 use cell::{FORMATS, Fixture};
@@ -44,17 +47,34 @@ fn git_cannot_tell_us_from_git_in_a_sample_of_the_matrix() {
     assert_eq!(results.failures(), [""; 0]);
 }
 
+/// Everything, and the table of it.
 #[test]
-fn git_cannot_tell_us_from_git() {
+fn git_and_other_peoples_gits_cannot_tell_us_from_git() {
+    // Minutes, and other people's programs: for `.ci/run`, and for whoever asks for it.
     let Ok(mode) = std::env::var("PORTLINE_INTEROP") else { return };
+    let only = std::env::var("PORTLINE_INTEROP_ONLY").unwrap_or_default();
     let world = World::new();
     let fixtures: Vec<Fixture> = FORMATS.into_iter().map(|format| Fixture::new(&world, format)).collect();
-    let only = std::env::var("PORTLINE_INTEROP_ONLY").unwrap_or_default();
     let chosen: Vec<&Operation> = operations().into_iter().filter(|one| one.name.contains(&only)).collect();
     let results = matrix::run(&world, &fixtures, &chosen, &TRANSPORTS, &[0, 1, 2]);
-    for format in FORMATS {
-        println!("{}", results.table(format, &chosen));
+    let met = peers::run(&world, &fixtures[0], &only);
+    let table = table::write(&results, &chosen, &met);
+    println!("{table}");
+    let failures = [results.failures(), met.failures()].concat();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    if only.is_empty() {
+        table::settle(&table, mode == "write");
     }
-    println!("{mode}");
-    assert!(results.failures().is_empty(), "{}", results.failures().join("\n\n"));
+}
+
+/// The table that is committed is about all operations and peers that there are.
+#[test]
+fn the_table_names_every_operation_and_peer() {
+    let table = std::fs::read_to_string(table::PATH).unwrap();
+    for operation in operations() {
+        assert_eq!(table.matches(&format!("| {} |", operation.name)).count(), 2, "{}", operation.name);
+    }
+    for peer in foreign::PEERS {
+        assert!(table.contains(&format!("| {}, {} |", peer.name, peer.by)), "{}, {}", peer.name, peer.by);
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, Once};
 use std::thread;
 
 use crate::cell::{Cell, Fixture};
-use crate::transport::{TRANSPORTS, Transport, World};
+use crate::transport::{Transport, World};
 
 /// The threads that run cells: a panic there is the cell's result and not printed.
 const WORKER: &str = "cell";
@@ -37,22 +37,12 @@ impl Operation {
         version: u8,
     ) -> Result<String, String> {
         let mut cell = Cell::new(world, fixture, transport, version, self.name);
-        let done = catch_unwind(AssertUnwindSafe(|| {
+        caught(|| {
             (self.run)(&mut cell);
             cell.check_trace(self.pushes);
-        }));
-        match done {
-            Ok(()) => {
-                cell.clear();
-                Ok(cell.seen)
-            }
-            Err(panic) => {
-                let words = panic.downcast_ref::<String>().cloned();
-                Err(words
-                    .or_else(|| panic.downcast_ref::<&str>().map(|&words| words.to_owned()))
-                    .unwrap_or_default())
-            }
-        }
+            cell.clear();
+        })
+        .map(|()| cell.seen)
     }
 }
 
@@ -76,15 +66,6 @@ pub fn run(
     transports: &[Transport],
     versions: &[u8],
 ) -> Results {
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| {
-        let usual = take_hook();
-        set_hook(Box::new(move |panic| {
-            if thread::current().name() != Some(WORKER) {
-                usual(panic);
-            }
-        }));
-    });
     let mut references = Vec::new();
     let mut plans = Vec::new();
     for operation in operations {
@@ -113,6 +94,14 @@ pub fn run(
     Results(results.into_iter().collect())
 }
 
+/// What `work` panics with, if it does.
+pub fn caught(work: impl FnOnce()) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        words.or_else(|| panic.downcast_ref::<&str>().map(|&words| words.to_owned())).unwrap_or_default()
+    })
+}
+
 /// Whether Git alone saw the same.
 fn same(expected: &str, seen: &str) -> Result<(), String> {
     let mut lines = expected.lines().zip(seen.lines());
@@ -125,6 +114,15 @@ fn same(expected: &str, seen: &str) -> Result<(), String> {
 
 /// `work` on every item, on all cores.
 pub fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |panic| {
+            if thread::current().name() != Some(WORKER) {
+                usual(panic);
+            }
+        }));
+    });
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
@@ -152,27 +150,12 @@ impl Results {
         failed.collect()
     }
 
-    /// The table of one hash function.
-    pub fn table(&self, format: &str, operations: &[&Operation]) -> String {
-        let columns: Vec<&str> = TRANSPORTS.iter().map(|transport| transport.name()).collect();
-        let mut text =
-            format!("| {format} | {} |\n|---|{}\n", columns.join(" | "), "---|".repeat(columns.len()));
-        for operation in operations {
-            text.push_str(&format!("| {} |", operation.name));
-            for transport in TRANSPORTS {
-                let versions = self.0.iter().filter(|((name, by, hash, _), _)| {
-                    *name == operation.name && *by == transport && *hash == format
-                });
-                let marks: Vec<String> = versions
-                    .map(|((.., version), result)| match result {
-                        Ok(()) => version.to_string(),
-                        Err(_) => format!("~~{version}~~"),
-                    })
-                    .collect();
-                text.push_str(&format!(" {} |", marks.join(" ")));
-            }
-            text.push('\n');
-        }
-        text
+    /// The versions in which `operation` was done through `transport`, and whether well.
+    pub fn of(&self, operation: &str, transport: Transport, format: &str) -> Vec<(u8, bool)> {
+        let cells = self
+            .0
+            .iter()
+            .filter(|((name, by, hash, _), _)| *name == operation && *by == transport && *hash == format);
+        cells.map(|((.., version), result)| (*version, result.is_ok())).collect()
     }
 }
