@@ -11,7 +11,9 @@ use std::rc::Rc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portline::git::push::Command;
-use portline::git::{Commit, Misuse, ObjectId, PackRequest, Ref, RefName, Version, fetch, push};
+use portline::git::{
+    Commit, Misuse, ObjectId, PackRequest, Ref, RefName, ShallowUpdate, Version, fetch, push,
+};
 use portline::peer::{self, Server, TwoWaySync};
 use portline::{Instant, peer::sync};
 
@@ -198,32 +200,45 @@ impl Left {
 
     /// Does what the machine asks.
     pub fn answer(&mut self, now: Instant, action: sync::Action) {
-        let machine = &mut self.machine;
         match action {
-            sync::Action::ListRefs => told(machine.refs_listed(now, self.repo.listed())),
-            sync::Action::FindHeld(ids) => told(machine.held(now, self.repo.known(ids))),
-            sync::Action::LoadCommits(ids) => told(machine.commits(now, self.repo.load(ids))),
-            sync::Action::Pack(bytes) => self.pack.extend_from_slice(&bytes),
-            sync::Action::PackEnd => {
-                let pack = std::mem::take(&mut self.pack);
-                told(machine.pack_stored(now, self.repo.store(&pack)));
-            }
             sync::Action::Planned(plan) => assert!(self.plan.replace(plan).is_none()),
-            sync::Action::UpdateRefs(commands) => {
-                note(&self.moves, "left", &commands);
-                let results = commands.iter().map(|command| self.repo.update(command)).collect();
-                told(machine.refs_updated(now, results));
-            }
-            sync::Action::BuildPack(request) => {
-                for chunk in self.repo.pack(&request).chunks(37) {
-                    told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
-                }
-                told(machine.pack_finished(now));
-            }
             sync::Action::Finished(outcome) => assert!(self.end.replace(Ok(outcome)).is_none()),
             sync::Action::Failed(failure) => assert!(self.end.replace(Err(failure)).is_none()),
-            _ => {}
+            other => answer(&mut self.machine, &mut self.repo, &mut self.pack, &self.moves, now, other),
         }
+    }
+}
+
+/// Answers a sync's question from `repo`; `pack` is what has come of the one that is being fetched.
+pub fn answer(
+    machine: &mut TwoWaySync,
+    repo: &mut Repo,
+    pack: &mut BytesMut,
+    moves: &Moves,
+    now: Instant,
+    action: sync::Action,
+) {
+    match action {
+        sync::Action::ListRefs => told(machine.refs_listed(now, repo.listed())),
+        sync::Action::FindHeld(ids) => told(machine.held(now, repo.known(ids))),
+        sync::Action::LoadCommits(ids) => told(machine.commits(now, repo.load(ids))),
+        sync::Action::Pack(bytes) => pack.extend_from_slice(&bytes),
+        sync::Action::PackEnd => {
+            let pack = std::mem::take(pack);
+            told(machine.pack_stored(now, repo.store(&pack)));
+        }
+        sync::Action::UpdateRefs(commands) => {
+            note(moves, "left", &commands);
+            let results = commands.iter().map(|command| repo.update(command)).collect();
+            told(machine.refs_updated(now, results));
+        }
+        sync::Action::BuildPack(request) => {
+            for chunk in repo.pack(&request).chunks(37) {
+                told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
+            }
+            told(machine.pack_finished(now));
+        }
+        _ => {}
     }
 }
 
@@ -241,6 +256,8 @@ pub struct Right {
     pub moves: Moves,
     /// The newest version that is spoken.
     pub newest: Version,
+    /// Where the history that is served ends.
+    pub shallow: Vec<ObjectId>,
     /// The versions that fetches asked for.
     pub asked: Vec<Version>,
     pack: BytesMut,
@@ -258,6 +275,7 @@ impl Right {
             refuses: None,
             moves: Moves::default(),
             newest: Version::V2,
+            shallow: Vec::new(),
             asked: Vec::new(),
             pack: BytesMut::new(),
         }
@@ -272,6 +290,7 @@ impl Right {
                     let config = fetch::server::Config {
                         version: request.version,
                         newest: self.newest,
+                        shallow: self.shallow.clone(),
                         ..fetch::server::Config::default()
                     };
                     self.asked.push(request.version);
@@ -312,6 +331,10 @@ impl Right {
                     told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
                 }
                 told(machine.pack_finished(now));
+            }
+            Action::Deepen(_) => {
+                let update = ShallowUpdate { shallow: self.shallow.clone(), unshallow: Vec::new() };
+                told(machine.deepened(now, update));
             }
             _ => {}
         }

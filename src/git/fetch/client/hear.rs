@@ -139,7 +139,7 @@ impl Client {
         if !talk.remote_shallow.is_empty() {
             self.core.push(Action::RemoteShallow(core::mem::take(&mut talk.remote_shallow)));
         }
-        let pack = Box::new(Pack { outcome: talk.outcome(), is_begun: false, goodbye: false });
+        let pack = Box::new(Pack { outcome: talk.outcome(), is_begun: false });
         if talk.terms.sideband { State::Pack(pack) } else { State::Raw(pack) }
     }
 }

@@ -16,8 +16,6 @@ pub(super) struct Pack {
     pub(super) outcome: Outcome,
     /// Whether some of it has come.
     pub(super) is_begun: bool,
-    /// Whether a flush tells the server that no further command comes.
-    pub(super) goodbye: bool,
 }
 
 impl Pack {
@@ -45,9 +43,6 @@ impl Client {
                 return Err(SessionError::remote(&bytes).into());
             }
             Some(Fragment::Flush) if pack.is_begun => {
-                if pack.goodbye {
-                    self.core.wire.flush();
-                }
                 self.core.finish(Action::Finished(pack.outcome));
                 return Ok((State::Ended, Step::Wait));
             }

@@ -214,9 +214,7 @@ impl Client {
                     return Err(Error::MissingRef);
                 }
                 let outcome = sections.talk.outcome();
-                // Where the connection goes on after the pack, a flush says that no further command comes.
-                let goodbye = !sections.talk.terms.stateless;
-                let pack = Box::new(Pack { outcome, is_begun: false, goodbye });
+                let pack = Box::new(Pack { outcome, is_begun: false });
                 return Ok((State::Pack(pack), Step::Again));
             }
             (Section::ShallowInfo(_) | Section::WantedRefs(_) | Section::PackfileUris(_), Packet::Delim) => {
