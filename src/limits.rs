@@ -66,7 +66,7 @@ pub const REQUEST_BYTES: usize = 1 << 20;
 /// Git: requests of one session of version 2.
 pub const REQUESTS: usize = 65536;
 /// Git: objects whose size one `object-info` asks for.
-pub const OBJECT_INFO: usize = 1_000_000;
+pub const OBJECT_INFO: usize = 65536;
 /// Git: bytes of a session id or an agent that are kept.
 pub const SESSION_ID: usize = 1024;
 /// Git: bytes of a filter spec.
