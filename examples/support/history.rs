@@ -329,3 +329,14 @@ impl Loader {
         Ok(())
     }
 }
+
+/// A date as Git reads it: seconds since 1970.
+///
+/// # Errors
+/// [`Error::Answer`] when Git does not read it, [`Error::Io`].
+pub fn seconds(repository: &Repository, date: &str) -> Result<u64, Error> {
+    let answer = repository.git().ask(&["rev-parse", &format!("--since={date}")], Vec::new())?;
+    let digits = answer.trim_ascii().strip_prefix(b"--max-age=").and_then(|age| str::from_utf8(age).ok());
+    let seconds = digits.and_then(|digits| digits.parse().ok());
+    seconds.ok_or(Error::Answer { command: "rev-parse", answer })
+}

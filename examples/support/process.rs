@@ -65,8 +65,9 @@ impl Git {
     }
 
     /// `git` with these arguments, standing in the repository. Replacement objects are not looked at: they
-    /// are a local view of history, and a peer must get the objects as they are. What a partial clone has left
-    /// out is not fetched to answer a question.
+    /// are a local view of history, and a peer must get the objects as they are. Nor is anything fetched that a
+    /// partial clone lacks: what is asked here is what is there, and a client that fetched in order to fetch would
+    /// never end.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         clean(&mut command).args(arguments).current_dir(&self.git_dir);
