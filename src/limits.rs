@@ -37,6 +37,10 @@ pub const REFS: usize = 4_000_000;
 pub const ADVERTISEMENT: usize = 1 << 30;
 /// Git: capabilities in one list.
 pub const CAPABILITIES: usize = 1024;
+/// Git: bytes of a capability advertisement of version 2, all lines together.
+pub const CAPABILITY_BYTES: usize = 1 << 20;
+/// Git: packs that a server names by their URIs, and lines of a bundle list.
+pub const URIS: usize = 4096;
 /// Git: bytes of one capability's value that is written: with the longest ref name it fits into a packet.
 pub const CAPABILITY_VALUE: usize = 8192;
 /// Git: bytes of the request line's path, and of its host.

@@ -92,6 +92,12 @@ machine!(fetch::Client, |machine, action, answers, seen| match action {
         seen.handed.extend_from_slice(&bytes);
         false
     }
+    fetch::Action::Shallow(_)
+    | fetch::Action::RemoteShallow(_)
+    | fetch::Action::WantedRefs(_)
+    | fetch::Action::PackUris(_)
+    | fetch::Action::ObjectInfo(_)
+    | fetch::Action::Bundles(_) => false,
     end @ (fetch::Action::Finished(_) | fetch::Action::Failed(_)) => {
         seen.ends.push(format!("{end:?}"));
         false

@@ -7,10 +7,12 @@
 //!   upload, receive, fetch, push      the four drivers: a machine's actions, answered from a repository
 //!   update, policy, after             what happens to the refs of a push: settings, hooks, transactions
 //!   proc_receive, certificate, border the hook that does it otherwise, signed pushes, shallow ones
+//!   sign         signatures of pushes
 //!   namespace    which refs a session shows
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
 //!   objects, history, deepen          which objects are there, commits, reachability, where a shallow history ends
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
+//!   shallow, promise     shallow and partial repositories: where history ends, what is left out
 //!   refspec      which refs become which
 //!   remote       where a client finds its server
 //!   process, terminal, error          child processes, safe printing, typed errors
@@ -40,6 +42,7 @@ pub mod pack;
 pub mod policy;
 pub mod proc_receive;
 pub mod process;
+pub mod promise;
 pub mod push;
 pub mod quarantine;
 pub mod receive;
@@ -48,6 +51,8 @@ pub mod refspec;
 pub mod remote;
 pub mod repository;
 pub mod session;
+pub mod shallow;
+pub mod sign;
 pub mod terminal;
 pub mod update;
 pub mod upload;

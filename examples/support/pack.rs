@@ -1,6 +1,7 @@
 //! Packs: built by `pack-objects`, stored by `index-pack` or `unpack-objects`, streamed in both directions
 //! and never held.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -221,6 +222,10 @@ pub struct StoreOptions {
     pub quiet: bool,
     /// A list of commits that are taken to have no parents, in place of the repository's own.
     pub shallow_file: Option<PathBuf>,
+    /// The pack comes from a server that promises what is missing in it.
+    pub promised: bool,
+    /// What the program is to see besides.
+    pub environment: Vec<(&'static str, OsString)>,
 }
 
 impl StoreOptions {
@@ -244,14 +249,18 @@ impl StoreOptions {
             verbose: false,
             quiet: false,
             shallow_file: None,
+            promised: false,
+            environment: Vec::new(),
         }
     }
 
     fn command(&self, repository: &Repository, quarantine: &Quarantine, objects: u32) -> Command {
         let git = repository.git().with(quarantine.environment());
+        let git = git.with(self.environment.iter().cloned());
         let git = git.with(self.shallow_file.iter().map(|path| ("GIT_SHALLOW_FILE", path.clone().into())));
         let limit = self.unpack_limit.unwrap_or(UNPACK_LIMIT);
-        let mut command = if i64::from(objects) < limit {
+        // Only a pack can carry the mark of a promise.
+        let mut command = if i64::from(objects) < limit && !self.promised {
             let mut command = git.command(&["unpack-objects"]);
             command.args(self.quiet.then_some("-q"));
             command
@@ -259,6 +268,7 @@ impl StoreOptions {
             let mut command =
                 git.command(&["index-pack", "--stdin", "--fix-thin", "--keep=receiving a pack"]);
             command.arg("--report-end-of-input");
+            command.args(self.promised.then_some("--promisor"));
             command.args(self.verbose.then_some("-v"));
             command.args((!self.quiet).then_some("--show-resolving-progress"));
             command

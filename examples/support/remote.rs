@@ -48,6 +48,14 @@ impl Remote {
         Ok(Self::Daemon { address, host: host.to_owned(), path: path.to_owned() })
     }
 
+    /// The URL, where there is one.
+    pub fn url(&self) -> Option<String> {
+        match self {
+            Self::Daemon { host, path, .. } => Some(format!("git://{host}{path}")),
+            Self::Program(_) => None,
+        }
+    }
+
     /// Reaches the server and asks it for `version`. The request that is to be sent first comes with it, where one is.
     ///
     /// # Errors

@@ -106,6 +106,9 @@ impl TwoWaySync {
             Fetch::Advertised(advertisement) => self.advertised(advertisement),
             Fetch::FindHeld(ids) => self.actions.push_back(Action::FindHeld(ids)),
             Fetch::LoadCommits(ids) => self.actions.push_back(Action::LoadCommits(ids)),
+            Fetch::Shallow(_) | Fetch::RemoteShallow(_) => self.fail(Error::Shallow),
+            // Answers to what the sync never asks.
+            Fetch::WantedRefs(_) | Fetch::PackUris(_) | Fetch::ObjectInfo(_) | Fetch::Bundles(_) => {}
             Fetch::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Fetch::Pack(bytes) => {
                 if matches!(&self.state, State::Fetching(fetching) if fetching.store == Store::Done) {
