@@ -9,7 +9,7 @@ use portline::git::{Commit, ObjectId};
 
 use super::error::Error;
 use super::objects::{Info, Kind, ObjectReader};
-use super::process::{Git, Process, complaint};
+use super::process::{Git, Process};
 use super::repository::Repository;
 
 /// Whether everything that `ids` reach is here: Git's own connectivity check, which stops at what the refs
@@ -32,7 +32,7 @@ pub fn connected(git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Err
         "--alternate-refs",
     ];
     let output = git.run(&asked, lines("", ids))?;
-    Ok(if output.status.success() { Ok(()) } else { Err(complaint(&output.stderr).to_vec()) })
+    Ok(if output.status.success() { Ok(()) } else { Err(output.stderr) })
 }
 
 /// Those of `ids` that are here with everything they reach. One walk when all are; a damaged or partial
@@ -328,4 +328,15 @@ impl Loader {
         self.ahead = self.ahead.saturating_mul(2).min(AHEAD.1);
         Ok(())
     }
+}
+
+/// A date as Git reads it: seconds since 1970.
+///
+/// # Errors
+/// [`Error::Answer`] when Git does not read it, [`Error::Io`].
+pub fn seconds(repository: &Repository, date: &str) -> Result<u64, Error> {
+    let answer = repository.git().ask(&["rev-parse", &format!("--since={date}")], Vec::new())?;
+    let digits = answer.trim_ascii().strip_prefix(b"--max-age=").and_then(|age| str::from_utf8(age).ok());
+    let seconds = digits.and_then(|digits| digits.parse().ok());
+    seconds.ok_or(Error::Answer { command: "rev-parse", answer })
 }
