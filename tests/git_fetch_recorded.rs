@@ -181,7 +181,7 @@ impl Host {
         use serving::Action;
         match action {
             Action::ListRefs | Action::ListRefsBelow(_) => {
-                server.refs_listed(ZERO, self.refs.clone()).unwrap()
+                server.refs_listed(ZERO, self.refs.clone()).unwrap();
             }
             Action::FindObjects(mut ids) => {
                 // Whoever has a commit has its parents.
