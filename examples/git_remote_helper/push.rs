@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use portline::git::push::Command as Update;
-use portline::git::push::client::{Action, Client, Config};
+use portline::git::push::client::{Action, Client, Config, Signing};
 use portline::git::push::report::{RefReport, Report, Updated};
 use portline::git::{Advertisement, ObjectId, RefName, Service};
 use portline::{Instant, Printable};
@@ -13,6 +13,7 @@ use portline::{Instant, Printable};
 use super::quote::quote;
 use super::support::drive::{self, Drive, Driver, GitSession, Mailbox, Work};
 use super::support::push::PushDriver;
+use super::support::sign;
 use super::support::{Error, Repository};
 use super::talk::{Command, Spec, Talk};
 
@@ -193,7 +194,16 @@ impl Driver<Client> for Listing<'_> {
                     return Ok(machine.push(now, updates)?);
                 }
                 let settings = &self.talk.settings;
+                let signing = match settings.sign {
+                    None => None,
+                    Some(required) => Some(Signing {
+                        pusher: sign::identity(self.repository)?.into(),
+                        pushee: Some(self.talk.url().to_owned().into()),
+                        required,
+                    }),
+                };
                 let config = machine.config_mut();
+                config.signing = signing;
                 config.atomic = settings.atomic;
                 config.quiet = settings.verbosity < 1;
                 config.shallow = self.repository.shallow()?;

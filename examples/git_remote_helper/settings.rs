@@ -45,6 +45,8 @@ pub struct Settings {
     pub dry_run: bool,
     /// All refs or none.
     pub atomic: bool,
+    /// Sign the push: `Some(true)` whatever the server says, `Some(false)` if it takes certificates.
+    pub sign: Option<bool>,
     /// For the server's hooks.
     pub push_options: Vec<Bytes>,
     /// What refs must be at for a push to move them.
@@ -69,6 +71,7 @@ impl Default for Settings {
             refetch: false,
             dry_run: false,
             atomic: false,
+            sign: None,
             push_options: Vec::new(),
             expected: Vec::new(),
         }
@@ -110,6 +113,7 @@ impl Settings {
             // Git names an algorithm only to helpers that push without having listed.
             b"object-format" => set(&mut self.object_format),
             b"verbosity" => number(&value).map(|verbosity| self.verbosity = verbosity),
+            b"pushcert" => signing(&value).map(|sign| self.sign = sign),
             b"push-option" => add(&mut self.push_options, value),
             b"cas" => expected(&value).map(|expected| self.expected.push(expected)),
             // Git looks at its own reflogs for this one and asks for a push only if all is well.
@@ -133,6 +137,15 @@ impl Settings {
             (None, depth, false) => Depth::Commits(depth),
         };
         Ok(Deepen { to, not: self.not.clone() })
+    }
+}
+
+fn signing(value: &[u8]) -> Option<Option<bool>> {
+    match value {
+        b"true" => Some(Some(true)),
+        b"if-asked" => Some(Some(false)),
+        b"false" => Some(None),
+        _ => None,
     }
 }
 

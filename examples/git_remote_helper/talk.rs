@@ -66,6 +66,11 @@ impl Talk {
         Ok(Self { settings: Settings::default(), remote, url, version })
     }
 
+    /// What Git was told to speak to.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Where `service` is, and the version to ask for.
     ///
     /// # Errors

@@ -63,6 +63,9 @@ impl Fixture {
                 "shallow.git",
             ],
         );
+        let mut key = program("ssh-keygen");
+        key.args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(this.dir("key"));
+        assert!(run(key, b"").status.success(), "ssh-keygen");
         for n in 0..3 {
             this.commit("work", "main", n);
             this.commit("work", "topic", n);

@@ -68,6 +68,23 @@ pub const PUSHES: &[Operation] = &[
         cell.push("work", &["-o", "one", "origin", "topic:x"]);
         cell.look("origin.git");
     }),
+    Operation::push("signed", |cell| {
+        pair(cell);
+        let key = cell.fixture.dir("key").display().to_string();
+        for (name, value) in [("gpg.format", "ssh"), ("user.signingKey", key.as_str())] {
+            cell.local("work", &["config", name, value]);
+        }
+        hook(
+            cell,
+            "post-receive",
+            "env | grep -E '^GIT_PUSH_CERT_(NONCE_STATUS|SIGNER)=' | sort >certificate",
+        );
+        cell.push("work", &["--signed", "origin", "topic"]);
+        let certificate = fs::read_to_string(cell.dir.join("origin.git/certificate")).unwrap_or_default();
+        // Over HTTP the nonce is made anew for the second request, perhaps a second later.
+        cell.note(&certificate.replace("SLOP", "OK"));
+        cell.look("origin.git");
+    }),
     Operation::push("mirror, tags, prune", |cell| {
         pair(cell);
         cell.local("work", &["tag", "-a", "-m", "of ours", "v2", "topic"]);
