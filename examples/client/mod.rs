@@ -145,10 +145,10 @@ pub fn fetch(options: &Options, task: &FetchTask) -> Result<bool, Error> {
     }
     let mut wishes = wishes(task, &fetched.advertisement);
     let mut table = Table::default();
-    if task.extent.update_shallow || repository.refs_without_head()?.is_empty() {
+    if task.extent.update_shallow {
         let tips: Vec<ObjectId> = wishes.iter().map(|wish| wish.id).collect();
         fetched.take_border(&repository, &tips)?;
-    } else {
+    } else if !repository.refs_without_head()?.is_empty() {
         refuse_cut_off(&repository, &fetched, &mut wishes, &mut table)?;
     }
     let tips: Vec<ObjectId> = wishes.iter().map(|wish| wish.id).collect();

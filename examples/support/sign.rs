@@ -1,10 +1,11 @@
 //! Signatures over push certificates, made by the program that Git would ask, with the user's own key.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use super::config::Config;
 use super::error::Error;
 use super::process::{capture, clean, complaint};
 use super::repository::{Repository, os};
@@ -17,37 +18,52 @@ pub fn identity(repository: &Repository) -> Result<Vec<u8>, Error> {
     Ok(repository.git().ask(&["var", "GIT_COMMITTER_IDENT"], Vec::new())?.trim_ascii().to_vec())
 }
 
+/// The formats of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// GnuPG.
+    OpenPgp,
+    /// X.509.
+    X509,
+    /// SSH.
+    Ssh,
+}
+
+/// The program that makes and verifies signatures of a format.
+pub fn program(config: &Config, format: Format) -> OsString {
+    let (keys, default): (&[&str], &str) = match format {
+        Format::OpenPgp => (&["gpg.openpgp.program", "gpg.program"], "gpg"),
+        Format::X509 => (&["gpg.x509.program"], "gpgsm"),
+        Format::Ssh => (&["gpg.ssh.program"], "ssh-keygen"),
+    };
+    let named = keys.iter().find_map(|key| config.value(key)).filter(|value| !value.is_empty());
+    os(named.unwrap_or(default.as_bytes()))
+}
+
 /// Signs `text` as `gpg.format` and `user.signingKey` have it.
 ///
 /// # Errors
 /// [`Error::Io`] when the program cannot be started, [`Error::Usage`] with its words when it does not sign.
 pub fn sign(repository: &Repository, text: &[u8]) -> Result<Vec<u8>, Error> {
     let config = repository.config();
-    let program = |keys: &[&str], default: &str| {
-        let named = keys.iter().find_map(|key| config.value(key)).filter(|value| !value.is_empty());
-        os(named.unwrap_or(default.as_bytes()))
-    };
     let key = config.value("user.signingkey").filter(|key| !key.is_empty());
-    match config.value("gpg.format").unwrap_or(b"openpgp") {
-        b"ssh" => {
-            let missing = || Error::Usage("user.signingKey is needed to sign a push".to_owned());
-            let key = os(key.ok_or_else(missing)?);
-            sign_file(&program(&["gpg.ssh.program"], "ssh-keygen"), Path::new(&key), text)
-        }
-        format => {
-            let program = match format {
-                b"x509" => program(&["gpg.x509.program"], "gpgsm"),
-                _ => program(&["gpg.openpgp.program", "gpg.program"], "gpg"),
-            };
-            let mut command = Command::new(program);
-            clean(&mut command).args(["--status-fd=2", "-bsa"]);
-            let identity = identity(repository)?;
-            // The key of that name, which stands before the time.
-            let name = identity.split_inclusive(|byte| *byte == b'>').next().unwrap_or_default();
-            command.arg("-u").arg(os(key.unwrap_or(name)));
-            signed(&capture(command, text.to_vec())?).map(|output| output.stdout.clone())
-        }
+    let format = match config.value("gpg.format").unwrap_or(b"openpgp") {
+        b"ssh" => Format::Ssh,
+        b"x509" => Format::X509,
+        _ => Format::OpenPgp,
+    };
+    let program = program(config, format);
+    if format == Format::Ssh {
+        let missing = || Error::Usage("user.signingKey is needed to sign a push".to_owned());
+        let key = os(key.ok_or_else(missing)?);
+        return sign_file(&program, Path::new(&key), text);
     }
+    let identity = identity(repository)?;
+    // The key of that name, which stands before the time.
+    let name = identity.split_inclusive(|byte| *byte == b'>').next().unwrap_or_default();
+    let mut command = Command::new(program);
+    clean(&mut command).args(["--status-fd=2", "-bsa", "-u"]).arg(os(key.unwrap_or(name)));
+    signed(&capture(command, text.to_vec())?).map(|output| output.stdout.clone())
 }
 
 /// `ssh-keygen` signs files.

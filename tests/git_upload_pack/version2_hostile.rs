@@ -234,7 +234,7 @@ fn shallow_5_the_driver_is_told_what_the_client_may_see() {
     let mut server = ready(config());
     let lines = [&format!("shallow {}", id(1)), &format!("shallow {}", id(2)), &format!("shallow {}", id(1))];
     give(&mut server, &["command=fetch", "|", "want MAIN", "deepen 2147483647", "done"]).unwrap();
-    give(&mut server, &lines.map(|line| line.as_str())).unwrap();
+    give(&mut server, &lines.map(String::as_str)).unwrap();
     give(&mut server, &["-"]).unwrap();
     assert_eq!(server.poll_action(), Some(Action::ListRefs));
     let hidden = Ref::new(name("refs/x/y"), id(8));

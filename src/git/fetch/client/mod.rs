@@ -221,6 +221,8 @@ pub struct Client {
     core: Core<Action, Error>,
     config: Config,
     state: State,
+    /// Packets in a row that carried nothing, where every line comes in the sideband.
+    empty: u32,
 }
 
 machine_face!(Client, Action, Error);
@@ -230,7 +232,7 @@ impl Client {
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
         let core = Core::new(config.idle_timeout, now);
-        let mut this = Self { core, config, state: State::Opening(Box::new(Opening::Start)) };
+        let mut this = Self { core, config, state: State::Opening(Box::new(Opening::Start)), empty: 0 };
         if let Err(error) = this.begin() {
             this.fail(error);
         }
