@@ -78,7 +78,7 @@
 //! ```
 //!
 //! Limits: [`Config::max_haves`], [`Config::max_rounds`], those of the advertisement, one answer line for each
-//! have. Rules: `spec/05-fetch.md`, `spec/17-git-v2-client.md`.
+//! have. Rules: `spec/05-fetch.md`, `spec/16-git-shallow.md`, `spec/17-git-v2-client.md`.
 
 mod answer;
 mod border;
