@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Hundreds of thousands of refs: advertised, listed, fetched and pushed, through the real Git and through ours, on either
-# side; wall time as a ratio, and the peak memory of the largest process of the server and of the client.
+# side; wall time as a ratio, and the peak memory of the largest process of the server and of the client (read during one
+# more run that is not timed).
 # usage: benches/refs.sh [COUNT] [ROUNDS]    (default: 200000 and 3)
 #
 # All refs name the same commit, so that refs are what is measured. Each server is started by its client, over pipes.
@@ -26,7 +27,13 @@ shift
 "$@" <&0 &
 of=$!
 most=0
-family() { local child; echo "$1"; for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do family "$child"; done; }
+# The process and those below it, but not those below another watch: they are the other side.
+family() {
+    local child
+    tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | grep -q '/watch ' && return
+    echo "$1"
+    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do family "$child"; done
+}
 while kill -0 "$of" 2>/dev/null; do
     for pid in $(family "$of"); do
         peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$pid/status" 2>/dev/null || true)
@@ -56,8 +63,10 @@ upload="upload-pack"
 receive="receive-pack"
 # The operations: $1 is the server, $2 the client, both under the eyes of `watch`.
 servers() { case $1 in git) echo git ;; *) echo "$server" ;; esac; }
-by() { echo "$work/watch $work/server.peak $(servers "$1")"; }
-eye() { "$work/watch" "$work/client.peak" "$@"; }
+# Only while peaks are read is there a watch: it takes time itself.
+watching=
+by() { echo "${watching:+$work/watch $work/server.peak }$(servers "$1")"; }
+eye() { if [ -n "$watching" ]; then "$work/watch" "$work/client.peak" "$@"; else "$@"; fi; }
 last=$(printf 'refs/heads/many/%07d' "$count")
 
 advertise() { printf 0000 | eye $(servers "$1") $receive "$work/many" >"$work/out"; [ "$(grep -ac many/ "$work/out")" -eq "$count" ]; }
@@ -110,6 +119,9 @@ row() { # title server client operation arguments…
         ended=$(date +%s%N)
         times+="$(((ended - began) / 1000000))"$'\n'
     done
+    watching=1
+    "$1" "$by" "$who" "${@:2}"
+    watching=
     local time
     time=$(printf '%s' "$times" | median)
     [ "$by$who" != gitgit ] || base=$time

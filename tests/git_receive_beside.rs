@@ -299,10 +299,8 @@ fn push_21_the_proc_receive_hook_does_something_else_instead() {
     let (ok_one, ok_two) = ("ok refs/for/main/one", "ok refs/for/main/two");
     let again = [&[ok_one], &rewritten[..], &[ok_one, "option refname refs/changes/2", ok_two]].concat();
     let reports: Vec<(&str, Vec<&str>)> = vec![
-        ("both done", vec![ok_one, ok_two]),
         ("one rewritten, twice", again),
         ("one refused", vec!["ng refs/for/main/one not now", ok_two]),
-        ("refused without a reason", vec!["ng refs/for/main/one", ok_two]),
         ("one is ours after all", vec![ok_one, "option fall-through", ok_two]),
         ("one without a word", vec![ok_two]),
         ("an unknown one", vec!["ok refs/for/main/three", ok_one, ok_two]),
