@@ -1,0 +1,1 @@
+//! Bodies that are never held whole.
