@@ -21,8 +21,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("port", &["time", "limits", "error", "transmit", "frame"]),
     ("stream", &["time", "limits", "error", "transmit", "frame"]),
     ("rpc", &["time", "limits", "error", "transmit", "frame", "stream"]),
-    // Bodies, beside both wings.
-    ("body", &["time", "limits", "error", "transmit", "text"]),
+    // Bodies: above the streams that `body::over` puts them on, beside everything else.
+    ("body", &["time", "limits", "error", "transmit", "text", "frame", "port", "stream"]),
     // The Git wing.
     ("pkt", &["time", "limits", "error", "transmit"]),
     ("git", &["time", "limits", "error", "transmit", "pkt"]),
