@@ -113,7 +113,7 @@ fn queue_4_a_full_queue_refuses_whole_chunks() {
 #[test]
 fn queue_5_a_large_chunk_is_split() {
     let mut queue = queue(Config::default());
-    let whole = Bytes::from((0..200_000).map(|n| n as u8).collect::<Vec<_>>());
+    let whole = Bytes::from((0..200_000_u32).map(|n| n as u8).collect::<Vec<_>>());
     let (mut left, mut got, mut largest) = (Some(whole.clone()), Vec::new(), 0);
     while got.len() < whole.len() {
         if let Some(chunk) = left.take() {
@@ -313,7 +313,64 @@ fn queue_15_writable_comes_once_after_a_refusal() {
     assert_eq!(queue.poll_action(), Some(Action::Done), "nobody writes after the end");
 }
 
-/// QUEUE-2, QUEUE-5, QUEUE-6, QUEUE-13: any operations in any configuration, against a plain list of bytes.
+/// A queue beside a plain list of the bytes that it should hold.
+struct Beside {
+    config: Config,
+    queue: Q,
+    expected: VecDeque<u8>,
+    next: u8,
+    refused: bool,
+}
+
+impl Beside {
+    fn push(&mut self, length: usize) {
+        let bytes: Vec<u8> = (0..length).map(|at| self.next.wrapping_add(at as u8)).collect();
+        let took = match self.queue.push(Bytes::from(bytes.clone())) {
+            Ok(Pushed::All) => length,
+            Ok(Pushed::Part { rest }) => {
+                assert!(!rest.is_empty() && rest.len() < length && self.config.full == Full::Split);
+                self.refused = true;
+                length - rest.len()
+            }
+            Err(PushError::Full { .. }) => {
+                self.refused = true;
+                0
+            }
+            Err(PushError::TooLarge { .. }) => {
+                assert!(length > self.config.bytes && self.config.full == Full::Refuse);
+                0
+            }
+            Err(error) => panic!("{error}"),
+        };
+        self.expected.extend(&bytes[..took]);
+        self.next = self.next.wrapping_add(took as u8);
+    }
+
+    fn take(&mut self, chunk: &[u8]) {
+        assert!(chunk.len() <= self.config.bytes);
+        assert!(chunk.iter().eq(self.expected.drain(..chunk.len()).collect::<Vec<u8>>().iter()));
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.queue.poll_action() {
+            match action {
+                Action::Chunk(chunk) => self.take(&chunk),
+                Action::Writable => assert!(std::mem::take(&mut self.refused) && self.queue.can_push()),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn check(&self) {
+        let (queue, config) = (&self.queue, &self.config);
+        assert!(!(self.refused && queue.can_push() && queue.chunks() == 0), "QUEUE-15: not told of the room");
+        assert_eq!(queue.bytes(), self.expected.len());
+        assert!(queue.bytes() <= config.bytes && queue.chunks() <= config.chunks);
+        assert!(queue.memory() <= config.memory(), "{} of {}: {config:?}", queue.memory(), config.memory());
+    }
+}
+
+/// QUEUE-2, QUEUE-5, QUEUE-6, QUEUE-13: any operations in any configuration.
 #[test]
 fn queue_6_memory_never_passes_the_cap() {
     for seed in 0..400 {
@@ -325,65 +382,26 @@ fn queue_6_memory_never_passes_the_cap() {
             join: rng.below(2) == 0,
             full: [Full::Split, Full::Refuse][rng.below(2)],
         };
-        let mut queue = queue(config);
-        let (mut expected, mut next, mut refused) = (VecDeque::new(), 0_u8, false);
+        let (expected, next, refused) = (VecDeque::new(), 0, false);
+        let mut beside = Beside { config, queue: queue(config), expected, next, refused };
         for _ in 0..300 {
-            match rng.below(3) {
-                0 | 1 => {
-                    let most = if rng.below(3) == 0 { 400 } else { 20 };
-                    let length = rng.below(most);
-                    let bytes: Vec<u8> = (0..length).map(|at| next.wrapping_add(at as u8)).collect();
-                    let took = match queue.push(Bytes::from(bytes.clone())) {
-                        Ok(Pushed::All) => length,
-                        Ok(Pushed::Part { rest }) => {
-                            assert!(!rest.is_empty() && rest.len() < length && config.full == Full::Split);
-                            length - rest.len()
-                        }
-                        Err(PushError::Full { .. }) => {
-                            refused = true;
-                            0
-                        }
-                        Err(PushError::TooLarge { .. }) => {
-                            assert!(length > config.bytes && config.full == Full::Refuse);
-                            continue;
-                        }
-                        Err(error) => panic!("{error}"),
-                    };
-                    refused |= took < length;
-                    expected.extend(&bytes[..took]);
-                    next = next.wrapping_add(took as u8);
-                }
-                _ => {
-                    queue.pull().unwrap_or_default();
-                }
+            if rng.below(3) == 0 {
+                beside.queue.pull().unwrap_or_default();
+            } else {
+                let most = if rng.below(3) == 0 { 400 } else { 20 };
+                beside.push(rng.below(most));
             }
-            while let Some(action) = queue.poll_action() {
-                match action {
-                    Action::Chunk(chunk) => {
-                        assert!(chunk.len() <= config.bytes);
-                        assert!(chunk.iter().eq(expected.drain(..chunk.len()).collect::<Vec<u8>>().iter()));
-                    }
-                    Action::Writable => assert!(std::mem::take(&mut refused) && queue.can_push()),
-                    other => panic!("{other:?}"),
-                }
-            }
-            assert!(!(refused && queue.can_push() && queue.chunks() == 0), "QUEUE-15: not told of the room");
-            assert_eq!(queue.bytes(), expected.len());
-            assert!(queue.bytes() <= config.bytes && queue.chunks() <= config.chunks);
-            assert!(
-                queue.memory() <= config.memory(),
-                "{} of {}: {config:?}",
-                queue.memory(),
-                config.memory()
-            );
+            beside.act();
+            beside.check();
         }
-        queue.close();
-        while !expected.is_empty() || queue.chunks() > 0 {
-            queue.pull().unwrap_or_default();
-            let Some(Action::Chunk(chunk)) = queue.poll_action() else { panic!("{queue:?}") };
-            assert!(chunk.iter().eq(expected.drain(..chunk.len()).collect::<Vec<u8>>().iter()));
+        beside.queue.close();
+        while !beside.queue.has_ended() {
+            beside.queue.pull().unwrap_or_default();
+            let Some(Action::Chunk(chunk)) = beside.queue.poll_action() else { panic!("seed {seed}") };
+            beside.take(&chunk);
         }
-        assert_eq!((queue.poll_action(), queue.poll_action()), (Some(Action::Done), None));
+        assert!(beside.expected.is_empty());
+        assert_eq!((beside.queue.poll_action(), beside.queue.poll_action()), (Some(Action::Done), None));
     }
     assert_eq!(Config::default().memory(), 65536 + 16 * limits::CHUNK_OVERHEAD);
 }

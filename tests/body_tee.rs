@@ -4,6 +4,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::panic,
+    clippy::cast_possible_truncation,
     missing_docs
 )]
 
@@ -177,69 +178,86 @@ fn readable_27_a_branch_closes_when_it_was_read_to_the_end() {
     assert_eq!(actions(&mut tee), [left, right, A::Cancel { left: "before", right: "before" }]);
 }
 
+/// A tee, its source, and what the readers have seen.
+struct Paces {
+    tee: T,
+    sent: u8,
+    count: u8,
+    asked: bool,
+    got: [Vec<u8>; 2],
+    waiting: [usize; 2],
+    closed: [bool; 2],
+}
+
+impl Paces {
+    fn act(&mut self) {
+        while let Some(action) = self.tee.poll_action() {
+            match action {
+                A::Pull => assert!(!std::mem::replace(&mut self.asked, true)),
+                A::Branch { side, action } => {
+                    let at = usize::from(side == RIGHT);
+                    match action {
+                        Action::Read { outcome: Outcome::Chunk(chunk), .. } => {
+                            self.got[at].extend_from_slice(&chunk);
+                            self.waiting[at] -= 1;
+                        }
+                        Action::Read { outcome: Outcome::Done, .. } => self.waiting[at] -= 1,
+                        Action::Closed => assert!(!std::mem::replace(&mut self.closed[at], true)),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                A::Cancel { .. } => panic!("nobody cancelled"),
+            }
+        }
+    }
+
+    fn give(&mut self) {
+        if self.sent == self.count {
+            self.tee.close().unwrap();
+        } else {
+            self.tee.enqueue(Bytes::copy_from_slice(&[self.sent])).unwrap();
+            self.sent += 1;
+        }
+        self.asked = false;
+        self.tee.pulled();
+    }
+
+    fn read(&mut self, at: usize, reader: Reader) {
+        match self.tee.read(Side::ALL[at], reader).unwrap() {
+            Read::Chunk(chunk) => self.got[at].extend_from_slice(&chunk),
+            Read::Waiting(_) => self.waiting[at] += 1,
+            Read::Done => {}
+            Read::Failed(error) => panic!("{error}"),
+        }
+    }
+}
+
 /// READABLE-20, READABLE-21, READABLE-22: readers of every pace, for many seeds.
 #[test]
 fn readable_22_both_get_everything_and_neither_piles_up() {
     for seed in 0..300 {
         let mut rng = Rng::new(seed);
-        let (mut tee, left, right) = tee();
+        let (tee, left, right) = tee();
         let (count, pace) = (rng.below(40) as u8, [1 + rng.below(5), 1 + rng.below(5)]);
-        let (mut sent, mut closed, mut asked) = (0, false, false);
-        let mut got: [Vec<u8>; 2] = Default::default();
-        let mut terminals = [0, 0];
-        let mut reads = [0, 0];
-        while terminals != [1, 1] {
-            while let Some(action) = tee.poll_action() {
-                match action {
-                    A::Pull => {
-                        assert!(!asked && !closed);
-                        asked = true;
-                    }
-                    A::Cancel { .. } => panic!("nobody cancelled"),
-                    A::Branch { side, action } => {
-                        let at = usize::from(side == RIGHT);
-                        match action {
-                            Action::Read { outcome: Outcome::Chunk(chunk), .. } => {
-                                got[at].extend_from_slice(&chunk);
-                                reads[at] -= 1;
-                            }
-                            Action::Read { outcome: Outcome::Done, .. } => reads[at] -= 1,
-                            Action::Closed => terminals[at] += 1,
-                            other => panic!("{other:?}"),
-                        }
-                    }
+        let (got, waiting, closed) = Default::default();
+        let mut run = Paces { tee, sent: 0, count, asked: false, got, waiting, closed };
+        while run.closed != [true, true] {
+            run.act();
+            if run.asked && rng.below(3) == 0 {
+                run.give();
+            }
+            for (at, reader) in [left, right].into_iter().enumerate() {
+                if rng.below(pace[at]) == 0 && run.waiting[at] < 3 {
+                    run.read(at, reader);
                 }
             }
-            match rng.below(3) {
-                0 if asked => {
-                    if sent == count {
-                        tee.close().unwrap();
-                        closed = true;
-                    } else {
-                        tee.enqueue(Bytes::copy_from_slice(&[sent])).unwrap();
-                        sent += 1;
-                    }
-                    asked = false;
-                    tee.pulled();
-                }
-                _ => {
-                    for (at, (side, reader)) in [(LEFT, left), (RIGHT, right)].into_iter().enumerate() {
-                        if rng.below(pace[at]) == 0 && reads[at] < 3 {
-                            match tee.read(side, reader).unwrap() {
-                                Read::Chunk(chunk) => got[at].extend_from_slice(&chunk),
-                                Read::Waiting(_) => reads[at] += 1,
-                                Read::Done => {}
-                                Read::Failed(error) => panic!("{error}"),
-                            }
-                        }
-                    }
-                }
-            }
-            for side in Side::ALL {
-                assert!(tee.branch(side).chunks() <= 1, "seed {seed}");
-            }
+            assert!(Side::ALL.iter().all(|side| run.tee.branch(*side).chunks() <= 1), "seed {seed}");
         }
         let all: Vec<u8> = (0..count).collect();
-        assert_eq!((got, reads, tee.poll_action()), ([all.clone(), all], [0, 0], None), "seed {seed}");
+        assert_eq!(
+            (run.got, run.waiting, run.tee.poll_action()),
+            ([all.clone(), all], [0, 0], None),
+            "seed {seed}"
+        );
     }
 }

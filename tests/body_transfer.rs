@@ -254,6 +254,93 @@ fn exchange(links: &mut [Link; 2]) -> bool {
     moved
 }
 
+/// A body from the server of a call to its client.
+struct Call {
+    links: [Link; 2],
+    upload: Upload<rpc::CallError>,
+    download: Download<rpc::CallError>,
+    stream: Option<u32>,
+    left: usize,
+    got: usize,
+    /// Bytes that came and were not pulled.
+    held: usize,
+    ends: [usize; 2],
+}
+
+impl Call {
+    fn client(&mut self) -> bool {
+        let mut moved = false;
+        while let Some(action) = self.links[0].poll_action() {
+            moved = true;
+            match action {
+                rpc::Action::OpenChannel { channel, .. } => self.links[0].channel_attached(NOW, channel),
+                rpc::Action::Data { data, .. } => {
+                    self.held += data.len();
+                    self.download.receive(data).unwrap();
+                }
+                rpc::Action::StreamFinished { .. } => self.download.stream_finished(),
+                _ => {}
+            }
+        }
+        while let Some(action) = self.download.poll_action() {
+            moved = true;
+            match action {
+                download::Action::Chunk(chunk) => {
+                    self.got += chunk.len();
+                    self.held -= chunk.len();
+                    self.download.pull().unwrap();
+                }
+                download::Action::Done => self.ends[1] += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        while let Some(download::Step::Consume) = self.download.poll_step() {
+            self.links[0].consume(NOW, self.stream.unwrap());
+        }
+        moved
+    }
+
+    fn server(&mut self) -> bool {
+        let (mut moved, server) = (false, &mut self.links[1]);
+        while let Some(action) = server.poll_action() {
+            moved = true;
+            match action {
+                rpc::Action::Called { call, .. } => {
+                    let shape = Shape::bytes(Direction::Send, 65536);
+                    self.stream = Some(server.open_stream(NOW, call, shape).unwrap());
+                    server.respond(call, Ok(Bytes::new())).unwrap();
+                }
+                rpc::Action::OpenChannel { channel, .. } => server.channel_attached(NOW, channel),
+                rpc::Action::StreamFinished { .. } => self.upload.stream_finished(),
+                _ => {}
+            }
+        }
+        while let Some(action) = self.upload.poll_action() {
+            self.ends[0] += usize::from(action == upload::Action::Finished);
+        }
+        while self.left > 0 && self.upload.can_push() {
+            assert_eq!(self.upload.push(chunk(4096)), Ok(Pushed::All));
+            self.left -= 4096;
+        }
+        if self.left == 0 {
+            self.upload.close();
+        }
+        let Some(stream) = self.stream else { return moved };
+        if self.upload.is_writing() && server.can_write(stream) {
+            self.upload.written();
+        }
+        while let Some(step) = self.upload.poll_step() {
+            moved = true;
+            match step {
+                upload::Step::Write(piece) => server.write(NOW, stream, piece).unwrap(),
+                upload::Step::Finish => server.finish(NOW, stream),
+                upload::Step::Fail(error) => panic!("{error}"),
+            }
+        }
+        moved
+    }
+}
+
 /// TRANSFER-2, TRANSFER-8, TRANSFER-9: the same machines on a stream of a call, by a driver's own hand.
 #[test]
 fn transfer_9_a_body_crosses_on_a_stream_of_a_call() {
@@ -262,79 +349,13 @@ fn transfer_9_a_body_crosses_on_a_stream_of_a_call() {
     let server = Link::new(rpc::Config { role: Role::Acceptor, ..config.clone() }, NOW).unwrap();
     let mut links = [Link::new(config, NOW).unwrap(), server];
     links[0].call(Bytes::from_static(b"read"), Bytes::new(), Fallback::None).unwrap();
-    let mut upload: Upload<rpc::CallError> = Upload::new(upload::Config::default()).unwrap();
-    let mut download: Download<rpc::CallError> = Download::new(queue::Config::default()).unwrap();
-    let (mut stream, mut left, mut got, mut held) = (None, 1 << 20, 0, 0);
-    let mut ends = (0, 0);
+    let mut download = Download::new(queue::Config::default()).unwrap();
     download.pull().unwrap();
-    loop {
-        let mut moved = exchange(&mut links);
-        let [client, server] = &mut links;
-        while let Some(action) = client.poll_action() {
-            moved = true;
-            match action {
-                rpc::Action::OpenChannel { channel, .. } => client.channel_attached(NOW, channel),
-                rpc::Action::Data { data, .. } => {
-                    held += data.len();
-                    download.receive(data).unwrap();
-                }
-                rpc::Action::StreamFinished { .. } => download.stream_finished(),
-                _ => {}
-            }
-        }
-        while let Some(action) = server.poll_action() {
-            moved = true;
-            match action {
-                rpc::Action::Called { call, .. } => {
-                    let shape = Shape::bytes(Direction::Send, 65536);
-                    stream = Some(server.open_stream(NOW, call, shape).unwrap());
-                    server.respond(call, Ok(Bytes::new())).unwrap();
-                }
-                rpc::Action::OpenChannel { channel, .. } => server.channel_attached(NOW, channel),
-                rpc::Action::StreamFinished { .. } => upload.stream_finished(),
-                _ => {}
-            }
-        }
-        while left > 0 && upload.can_push() {
-            let Pushed::All = upload.push(chunk(4096)).unwrap() else { panic!() };
-            left -= 4096;
-        }
-        if left == 0 {
-            upload.close();
-        }
-        let Some(stream) = stream else { continue };
-        if upload.is_writing() && server.can_write(stream) {
-            upload.written();
-        }
-        while let Some(step) = upload.poll_step() {
-            moved = true;
-            match step {
-                upload::Step::Write(piece) => server.write(NOW, stream, piece).unwrap(),
-                upload::Step::Finish => server.finish(NOW, stream),
-                upload::Step::Fail(error) => panic!("{error}"),
-            }
-        }
-        while let Some(action) = download.poll_action() {
-            moved = true;
-            match action {
-                download::Action::Chunk(chunk) => {
-                    (got, held) = (got + chunk.len(), held - chunk.len());
-                    download.pull().unwrap();
-                }
-                download::Action::Done => ends.1 += 1,
-                other => panic!("{other:?}"),
-            }
-        }
-        while let Some(download::Step::Consume) = download.poll_step() {
-            client.consume(NOW, stream);
-        }
-        while let Some(action) = upload.poll_action() {
-            ends.0 += usize::from(action == upload::Action::Finished);
-        }
-        assert!(upload.held() <= 65536 && held <= 65536);
-        if !moved {
-            break;
-        }
+    let upload = Upload::new(upload::Config::default()).unwrap();
+    let (left, ends) = (1 << 20, [0, 0]);
+    let mut call = Call { links, upload, download, stream: None, left, got: 0, held: 0, ends };
+    while exchange(&mut call.links) | call.client() | call.server() {
+        assert!(call.upload.held() <= 65536 && call.held <= 65536);
     }
-    assert_eq!((got, left, ends), (1 << 20, 0, (1, 1)));
+    assert_eq!((call.got, call.left, call.ends), (1 << 20, 0, [1, 1]));
 }

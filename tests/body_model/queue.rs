@@ -145,7 +145,7 @@ impl World for Pair {
         assert!(queue.memory() <= self.config.memory());
         match self.terminal {
             Some(Action::Done) => {
-                assert!(self.closed && self.plan.is_empty() && self.pulled == self.pushed)
+                assert!(self.closed && self.plan.is_empty() && self.pulled == self.pushed);
             }
             Some(Action::Failed(1)) => assert_eq!(self.pulled, self.pushed, "drained first"),
             Some(Action::Cancelled(2)) => assert!(self.cancelled),

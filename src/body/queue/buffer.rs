@@ -23,7 +23,7 @@ impl Slot {
         }
     }
 
-    const fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         match self {
             Self::Shared(chunk) => chunk.len(),
             Self::Own(joined) => joined.capacity(),
