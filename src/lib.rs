@@ -11,10 +11,10 @@
 //! ```text
 //!                  peer            a Git session over a port; the two-way sync of two repositories
 //!          ┌────────┴────────┐
-//!         rpc               sync   control channel, calls and their streams, mux │ the decision table, the plan
+//!      rpc, body            sync   calls and their streams, mux; bodies, queued and carried │ the decision table, the plan
 //!    port, stream           git    object ids, refs, advertisement; fetch and push, client and server
 //!        frame              pkt    5-byte header and carrier │ pkt-line and sideband
-//!          └────────┬────────┘
+//!          └────────┬────────┘        recovery: backoff, timers, monitor, transfer, operation
 //!     time  limits  Transmit  Blame
 //! ```
 //!
@@ -125,6 +125,8 @@ pub mod limits;
 pub mod peer;
 pub mod pkt;
 pub mod port;
+mod random;
+pub mod recovery;
 pub mod rpc;
 pub mod stream;
 pub mod sync;

@@ -47,6 +47,12 @@ pub const WANTS: usize = 4_000_000;
 pub const HAVES: usize = 4_000_000;
 /// Git: `shallow` lines.
 pub const SHALLOW: usize = 1_000_000;
+/// Git: bytes of a filter spec.
+pub const FILTER: usize = 16 << 10;
+/// Git: filters in one spec, those that combine others included.
+pub const FILTER_PARTS: usize = 256;
+/// Git: combinations inside of each other.
+pub const FILTER_DEPTH: usize = 8;
 /// Git: rounds of negotiation.
 pub const ROUNDS: usize = 4096;
 /// Git: commands of one push.
@@ -98,3 +104,10 @@ pub const READABLE_BYTES: usize = 1 << 20;
 pub const READABLE_CHUNKS: usize = 4096;
 /// Readable stream: reads that wait.
 pub const READABLE_READS: usize = 1024;
+
+/// Recovery: items that a transfer keeps track of.
+pub const TRANSFER_ITEMS: usize = 1_000_000;
+/// Recovery: bytes of their names and targets.
+pub const TRANSFER_BYTES: usize = 256 << 20;
+/// Recovery: retries of one operation, however it is configured: each attempt is kept for the report.
+pub const RETRIES: u32 = 10_000;
