@@ -313,6 +313,21 @@ fn queue_15_writable_comes_once_after_a_refusal() {
     assert_eq!(queue.poll_action(), Some(Action::Done), "nobody writes after the end");
 }
 
+/// QUEUE-15: room that was taken again before anybody was told of it is none.
+#[test]
+fn queue_15_writable_is_true_when_it_comes() {
+    let mut queue = queue(Config::default());
+    push(&mut queue, chunk(65536));
+    assert_eq!(queue.push(chunk(1)), Err(FULL));
+    assert_eq!(queue.pull(), Ok(()));
+    assert_eq!(queue.poll_action().map(|_| ()), Some(()));
+    push(&mut queue, chunk(65536));
+    assert_eq!((queue.has_action(), queue.poll_action()), (false, None));
+    queue.pull().unwrap();
+    queue.poll_action().unwrap();
+    assert_eq!(queue.poll_action(), Some(Action::Writable));
+}
+
 /// A queue beside a plain list of the bytes that it should hold.
 struct Beside {
     config: Config,

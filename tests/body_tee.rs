@@ -94,6 +94,22 @@ fn readable_22_the_slower_branch_holds_back_the_faster() {
     assert_eq!(tee.branch(RIGHT).chunks(), 1);
 }
 
+/// READABLE-5: an answer to a pull that was not told yet is none.
+#[test]
+fn readable_22_the_source_is_asked_once_at_a_time() {
+    let (mut tee, left, right) = tee();
+    tee.pulled();
+    tee.pulled();
+    assert_eq!(actions(&mut tee), [A::Pull]);
+    tee.enqueue("one".into()).unwrap();
+    tee.pulled();
+    assert_eq!(tee.read(LEFT, left), Ok(chunk("one")));
+    assert_eq!(tee.read(RIGHT, right), Ok(chunk("one")));
+    tee.pulled();
+    tee.pulled();
+    assert_eq!(actions(&mut tee), [A::Pull]);
+}
+
 #[test]
 fn readable_23_a_cancelled_branch_holds_nothing_back() {
     let (mut tee, left, right) = tee();

@@ -18,6 +18,10 @@
 //! | `Finished` at the producer | everything and its end were handed to the transport | the consumer has pulled everything |
 //! | the consumer cancels | CANCEL with its words | ACK 00 |
 //!
+//! A consumer that pulls nothing keeps the producer waiting, and streams bound how long: a credit stream fails after
+//! [`crate::stream::Limits::stall_timeout`] without half a window granted, a port after
+//! [`crate::port::Config::ack_timeout`]. Give those the time that a consumer may rest.
+//!
 //! On streams of a [`crate::rpc::Link`], and on anything else, a driver does the same with [`super::upload`] and
 //! [`super::download`]: it does their steps. Rules: `spec/12-body.md`, TRANSFER.
 

@@ -37,7 +37,7 @@ impl Default for Config {
 impl Config {
     fn port(self) -> Result<port::Config, ConfigError> {
         let (block, bytes) = (self.block, self.queue.bytes);
-        // One block is with the consumer, and one more may come when one byte less than the limit waits.
+        // The first block is on the consumer's side, and one more may come when a byte less than the limit waits.
         match bytes.checked_sub(block.saturating_mul(2)) {
             Some(left) => Ok(port::Config {
                 chunk_size: None,
@@ -232,7 +232,10 @@ impl Download {
     /// As [`Receiver::handle_message`].
     pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), Error> {
         self.tell(now);
-        Ok(self.end.handle_message(now, message)?)
+        let handled = self.end.handle_message(now, message);
+        // The first block goes to the consumer's side at once, so that a window of blocks finds room behind it.
+        self.settle();
+        Ok(handled?)
     }
 
     /// The port has closed. What had arrived is still delivered.

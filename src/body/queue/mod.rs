@@ -400,7 +400,8 @@ impl<E> Queue<E> {
         matches!(self.state, State::Ending(_)) && self.buffer.is_empty()
     }
 
+    /// It waits again when the room was taken before the producer was told of it.
     fn is_writable_due(&self) -> bool {
-        self.room == Room::Due && matches!(self.state, State::Open)
+        self.room == Room::Due && self.can_push()
     }
 }

@@ -358,15 +358,7 @@ impl<E: Clone> Readable<E> {
 
     /// What happened, or what the source must do.
     pub fn poll_action(&mut self) -> Option<Action<E>> {
-        if let Some(action) = self.actions.pop_front() {
-            return Some(action);
-        }
-        self.pulling = match self.pulling {
-            Pulling::Due => Pulling::Asked,
-            Pulling::DueTwice => Pulling::Again,
-            Pulling::No | Pulling::Asked | Pulling::Again => return None,
-        };
-        Some(Action::Pull)
+        self.actions.pop_front().or_else(|| self.take_pull().then_some(Action::Pull))
     }
 
     /// Whether a reader holds the stream.
@@ -391,6 +383,16 @@ impl<E: Clone> Readable<E> {
     #[must_use]
     pub fn chunks(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Whether the source is to be asked; it is, by this.
+    const fn take_pull(&mut self) -> bool {
+        self.pulling = match self.pulling {
+            Pulling::Due => Pulling::Asked,
+            Pulling::DueTwice => Pulling::Again,
+            Pulling::No | Pulling::Asked | Pulling::Again => return false,
+        };
+        true
     }
 
     /// Whether the source was asked and has not answered.

@@ -231,7 +231,8 @@ impl<E: Clone> Tee<E> {
 
     /// What happened, or what the source must do.
     pub fn poll_action(&mut self) -> Option<TeeAction<E>> {
-        self.actions.pop_front()
+        // A pull is told last and not before it is polled: until then it may become needless.
+        self.actions.pop_front().or_else(|| self.source.take_pull().then_some(TeeAction::Pull))
     }
 
     /// Whether both branches are over. What is left in [`Self::poll_action`] is still to be taken.
@@ -265,9 +266,10 @@ impl<E: Clone> Tee<E> {
 
     /// One step between source and branches; whether there was one.
     fn turn(&mut self) -> bool {
-        if let Some(action) = self.source.poll_action() {
+        if let Some(action) = self.source.actions.pop_front() {
             match action {
-                Action::Pull => self.actions.push_back(TeeAction::Pull),
+                // It is never among them.
+                Action::Pull => {}
                 Action::Cancel(reason) => {
                     let given = |branch: &Branch<E>| branch.cancelled.clone().unwrap_or(reason.clone());
                     let (left, right) = (given(&self.left), given(&self.right));
