@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("git", &["time", "limits", "error", "transmit", "pkt"]),
     ("sync", &["time", "limits", "error", "transmit", "git"]),
     // Where the wings meet.
-    ("peer", &["time", "limits", "error", "transmit", "frame", "port", "pkt", "git", "sync"]),
+    ("peer", &["time", "limits", "error", "transmit", "frame", "port", "pkt", "git", "sync", "recovery"]),
 ];
 
 /// What `lib.rs` re-exports at the crate's root, and the module that it comes from.

@@ -7,6 +7,7 @@
 //!   monitor     connecting → connected → disconnected | failed, told once; heartbeats
 //!   transfer    what was to move, what has moved, what is complete; percent, rate, time left; to be stored
 //!   operation   all of it around one session: connect, run, tell why it broke, wait, connect again
+//!   shares      one job among several peers: who fails or is slow gives its share back
 //! ```
 //!
 //! Each is a machine of its own with the crate's face, as far as it has use for it: time comes in with every call, a
@@ -50,6 +51,7 @@ mod backoff;
 mod budget;
 mod monitor;
 mod operation;
+mod shares;
 mod timer;
 mod transfer;
 
@@ -58,6 +60,10 @@ pub use budget::{Budget, Config as BudgetConfig};
 pub use monitor::{Action as MonitorAction, Config as MonitorConfig, Disconnect, Monitor, Status};
 pub use operation::{
     Action, Attempt, Cause, Config, Failure, GaveUp, Misuse, Operation, Outcome, Phase, Retry,
+};
+pub use shares::{
+    Action as SharesAction, Config as SharesConfig, Misuse as SharesMisuse, Outcome as SharesOutcome, PeerId,
+    Shares, Work,
 };
 pub use timer::{Deadline, Idle};
 pub use transfer::{DecodeError, Direction, Item, TooMany, Transfer};

@@ -32,6 +32,7 @@ mod face;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
+use core::time::Duration;
 
 pub use self::face::{Action, Attempt, Cause, Config, Failure, GaveUp, Misuse, Outcome, Phase, Retry};
 use super::backoff::{Backoff, ConfigError, Exhausted};
@@ -169,6 +170,16 @@ impl<E: Clone> Operation<E> {
         Ok(())
     }
 
+    /// The session saw by itself that something took too long; the connection is of no more use.
+    ///
+    /// # Errors
+    /// [`Misuse`]: no attempt is under way.
+    pub fn timed_out(&mut self, now: Instant, phase: Phase, after: Duration) -> Result<(), Misuse> {
+        self.run("timed_out")?;
+        self.broke(now, Cause::TimedOut { phase, after }, true);
+        Ok(())
+    }
+
     /// The transfer cannot be completed: its data is damaged, or one side gave it up. Never repeated by itself.
     ///
     /// # Errors
@@ -270,6 +281,12 @@ impl<E: Clone> Operation<E> {
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended)
+    }
+
+    /// The attempts that have failed so far; none after the end, which hands them over.
+    #[must_use]
+    pub fn attempts(&self) -> &[Attempt<E>] {
+        &self.attempts
     }
 
     /// What moves and how far it is.

@@ -72,18 +72,24 @@ impl Transfer {
     /// [`TooMany`].
     pub fn new(id: u64, direction: Direction, items: Vec<Item>) -> Result<Self, TooMany> {
         check(&items)?;
-        Ok(Self {
+        Ok(Self { items, ..Self::unplanned(id, direction) })
+    }
+
+    /// A transfer of which only bytes are counted.
+    #[must_use]
+    pub const fn unplanned(id: u64, direction: Direction) -> Self {
+        Self {
             id,
             direction,
-            items,
+            items: Vec::new(),
             moved: 0,
             expected: None,
             objects: 0,
             before: Duration::ZERO,
             began: None,
             last: None,
-            rate: Rate::default(),
-        })
+            rate: Rate::EMPTY,
+        }
     }
 
     /// The caller's number for it.
