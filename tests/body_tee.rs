@@ -159,6 +159,18 @@ fn readable_25_a_source_that_ends_answers_a_cancelled_branch() {
 }
 
 #[test]
+fn readable_25_a_branch_that_is_cancelled_after_the_source_ended_has_its_answer() {
+    let (mut tee, left, right) = tee();
+    give(&mut tee, "one");
+    tee.close().unwrap();
+    tee.reader_cancel(LEFT, left, "enough").unwrap();
+    assert_eq!(actions(&mut tee), [branch(LEFT, Action::Cancelled(Ok(())))]);
+    assert_eq!(tee.read(RIGHT, right), Ok(chunk("one")));
+    assert_eq!(actions(&mut tee), [branch(RIGHT, Action::Closed)]);
+    assert!(tee.has_ended());
+}
+
+#[test]
 fn readable_26_a_source_that_fails_fails_both_at_once() {
     let (mut tee, left, right) = tee();
     give(&mut tee, "lost");

@@ -229,6 +229,11 @@ fuzz_target!(|input: Input| {
     }
     // However it went, this is the end.
     while world.act() {}
+    for right in [false, true] {
+        world.consume(&Operation::Cancel(right), right);
+        world.consume(&Operation::CancelUnlocked(right), right);
+    }
+    while world.act() {}
     source!(world, stream => stream.error(5));
     source!(world, stream => stream.cancelled(Ok(())));
     while world.act() {}

@@ -256,7 +256,15 @@ impl<E: Clone> Tee<E> {
         while let Some(action) = self.branch_mut(side).stream.poll_action() {
             match action {
                 Action::Pull => {}
-                Action::Cancel(reason) => self.branch_mut(side).cancelled = Some(reason),
+                Action::Cancel(reason) => {
+                    let over = matches!(self.source.state, State::Closed);
+                    let branch = self.branch_mut(side);
+                    branch.cancelled = Some(reason);
+                    if over {
+                        // The source had ended before, and nobody else would answer.
+                        branch.stream.cancelled(Ok(()));
+                    }
+                }
                 Action::Read { .. } | Action::Closed | Action::Errored(_) | Action::Cancelled(_) => {
                     self.actions.push_back(TeeAction::Branch { side, action });
                 }
