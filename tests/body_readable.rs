@@ -167,6 +167,22 @@ fn readable_7_8_chunks_go_to_the_oldest_read_and_in_order() {
     assert_eq!(waiting(stream.read(reader)), 3);
 }
 
+/// A driver that reads on before it polls gets nothing out of order.
+#[test]
+fn readable_8_no_read_overtakes_another() {
+    let (mut stream, reader) = asked(Config::count(3));
+    let first = waiting(stream.read(reader));
+    enqueue(&mut stream, "one");
+    enqueue(&mut stream, "two");
+    stream.close().unwrap();
+    // "two" is there, and so is the end; the answer to the first read was not polled.
+    let (second, third) = (waiting(stream.read(reader)), waiting(stream.read(reader)));
+    let done = A::Read { read: third, outcome: Outcome::Done };
+    let [one, two] = [answer(first, "one").unwrap(), answer(second, "two").unwrap()];
+    assert_eq!(actions(&mut stream), [one, two, done, A::Closed]);
+    assert_eq!(stream.read(reader), Ok(Read::Done));
+}
+
 #[test]
 fn readable_9_a_source_may_enqueue_without_being_asked() {
     let mut stream = R::new(Config::count(0));

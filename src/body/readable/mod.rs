@@ -108,6 +108,8 @@ pub struct Readable<E> {
     readers: u64,
     numbers: u64,
     actions: VecDeque<Action<E>>,
+    /// Answers to reads in `actions`.
+    answers: usize,
 }
 
 impl<E: Clone> Readable<E> {
@@ -125,6 +127,7 @@ impl<E: Clone> Readable<E> {
             readers: 0,
             numbers: 0,
             actions: VecDeque::new(),
+            answers: 0,
         }
     }
 
@@ -163,7 +166,7 @@ impl<E: Clone> Readable<E> {
             State::Errored(_) => return Err(EnqueueError::Errored),
         }
         if let Some(read) = self.reads.pop_front() {
-            self.actions.push_back(Action::Read { read, outcome: Outcome::Chunk(chunk) });
+            self.answer(read, Outcome::Chunk(chunk));
         } else {
             let (bytes, chunks) = (self.config.max_bytes, self.config.max_chunks);
             let sum = self.bytes.saturating_add(chunk.len());
@@ -256,31 +259,34 @@ impl<E: Clone> Readable<E> {
         Ok(())
     }
 
-    /// Reads a chunk.
+    /// Reads a chunk. The answer comes at once where there is one, unless answers to earlier reads are still to be
+    /// polled: it comes behind them then.
     ///
     /// # Errors
     /// [`ReadError`]; nothing was read.
     pub fn read(&mut self, reader: Reader) -> Result<Read<E>, ReadError> {
         self.holds(reader)?;
-        match &self.state {
-            State::Starting | State::Readable | State::Closing => {}
-            State::Cancelling | State::Closed => return Ok(Read::Done),
-            State::Errored(error) => return Ok(Read::Failed(error.clone())),
-        }
-        if let Some(chunk) = self.queue.pop_front() {
-            self.bytes = self.bytes.saturating_sub(chunk.len());
-            self.close_if_drained();
-            self.pull_if_needed();
-            return Ok(Read::Chunk(chunk));
+        if self.answers == 0 {
+            match self.take() {
+                Some(Outcome::Chunk(chunk)) => return Ok(Read::Chunk(chunk)),
+                Some(Outcome::Failed(error)) => return Ok(Read::Failed(error)),
+                Some(Outcome::Done | Outcome::Released) => return Ok(Read::Done),
+                None => {}
+            }
         }
         let limit = self.config.max_reads;
-        if self.reads.len() >= limit {
+        if self.reads.len().saturating_add(self.answers) >= limit {
             return Err(ReadError::TooMany { limit });
         }
         let read = self.numbers.checked_add(1).ok_or(ReadError::Exhausted)?;
         self.numbers = read;
-        self.reads.push_back(read);
-        self.pull_if_needed();
+        match self.take() {
+            Some(outcome) => self.answer(read, outcome),
+            None => {
+                self.reads.push_back(read);
+                self.pull_if_needed();
+            }
+        }
         Ok(Read::Waiting(read))
     }
 
@@ -310,7 +316,7 @@ impl<E: Clone> Readable<E> {
 
     /// What happened, or what the source must do.
     pub fn poll_action(&mut self) -> Option<Action<E>> {
-        self.actions.pop_front().or_else(|| self.take_pull().then_some(Action::Pull))
+        self.next_action().or_else(|| self.take_pull().then_some(Action::Pull))
     }
 
     /// Whether a reader holds the stream.
@@ -335,6 +341,38 @@ impl<E: Clone> Readable<E> {
     #[must_use]
     pub fn chunks(&self) -> usize {
         self.queue.len()
+    }
+
+    /// The next action but for `Pull`.
+    fn next_action(&mut self) -> Option<Action<E>> {
+        let action = self.actions.pop_front()?;
+        if let Action::Read { .. } = action {
+            self.answers = self.answers.saturating_sub(1);
+        }
+        Some(action)
+    }
+
+    /// What a read gives, if there is anything.
+    fn take(&mut self) -> Option<Outcome<E>> {
+        match &self.state {
+            State::Starting | State::Readable | State::Closing => {}
+            State::Cancelling | State::Closed => return Some(Outcome::Done),
+            State::Errored(error) => return Some(Outcome::Failed(error.clone())),
+        }
+        let chunk = self.queue.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(chunk.len());
+        self.close_if_drained();
+        self.pull_if_needed();
+        Some(Outcome::Chunk(chunk))
+    }
+
+    /// The answer to a read, behind those to the reads before it and in front of the terminal action.
+    fn answer(&mut self, read: u64, outcome: Outcome<E>) {
+        let ended =
+            matches!(self.actions.back(), Some(Action::Closed | Action::Errored(_) | Action::Cancelled(_)));
+        let at = self.actions.len().saturating_sub(usize::from(ended));
+        self.actions.insert(at, Action::Read { read, outcome });
+        self.answers = self.answers.saturating_add(1);
     }
 
     /// Whether the source is to be asked; it is, by this.
@@ -416,7 +454,7 @@ impl<E: Clone> Readable<E> {
 
     fn end_reads(&mut self, outcome: &Outcome<E>) {
         for read in core::mem::take(&mut self.reads) {
-            self.actions.push_back(Action::Read { read, outcome: outcome.clone() });
+            self.answer(read, outcome.clone());
         }
     }
 }

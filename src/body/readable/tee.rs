@@ -9,8 +9,6 @@
 //! Here the source is read when *both* want one: the slower branch holds back the faster, and neither holds more than
 //! its high-water mark (READABLE-22). A branch that was cancelled holds nothing back.
 
-use alloc::collections::VecDeque;
-
 use bytes::Bytes;
 
 use super::{
@@ -99,7 +97,8 @@ pub struct Tee<E> {
     reader: Reader,
     left: Branch<E>,
     right: Branch<E>,
-    actions: VecDeque<TeeAction<E>>,
+    /// What the source is still to be told.
+    cancel: Option<TeeAction<E>>,
 }
 
 impl<E: Clone> Tee<E> {
@@ -110,8 +109,7 @@ impl<E: Clone> Tee<E> {
     /// [`LockError`] when a reader holds it.
     pub fn new(mut source: Readable<E>) -> Result<Self, LockError> {
         let reader = source.lock()?;
-        let mut tee =
-            Self { source, reader, left: Branch::new(), right: Branch::new(), actions: VecDeque::new() };
+        let mut tee = Self { source, reader, left: Branch::new(), right: Branch::new(), cancel: None };
         // A source that has ended before has told so before.
         match tee.source.state.clone() {
             State::Errored(error) => tee.fail(&error),
@@ -206,7 +204,7 @@ impl<E: Clone> Tee<E> {
     /// [`CancelError`]; nothing changes.
     pub fn cancel(&mut self, side: Side, reason: E) -> Result<(), CancelError<E>> {
         self.branch_mut(side).stream.cancel(reason)?;
-        self.run();
+        self.note_cancel(side);
         Ok(())
     }
 
@@ -216,7 +214,7 @@ impl<E: Clone> Tee<E> {
     /// [`CancelError`]; nothing changes.
     pub fn reader_cancel(&mut self, side: Side, reader: Reader, reason: E) -> Result<(), CancelError<E>> {
         self.branch_mut(side).stream.reader_cancel(reader, reason)?;
-        self.run();
+        self.note_cancel(side);
         Ok(())
     }
 
@@ -231,8 +229,13 @@ impl<E: Clone> Tee<E> {
 
     /// What happened, or what the source must do.
     pub fn poll_action(&mut self) -> Option<TeeAction<E>> {
+        for side in Side::ALL {
+            if let Some(action) = self.branch_mut(side).stream.next_action() {
+                return Some(TeeAction::Branch { side, action });
+            }
+        }
         // A pull is told last and not before it is polled: until then it may become needless.
-        self.actions.pop_front().or_else(|| self.source.take_pull().then_some(TeeAction::Pull))
+        self.cancel.take().or_else(|| self.source.take_pull().then_some(TeeAction::Pull))
     }
 
     /// Whether both branches are over. What is left in [`Self::poll_action`] is still to be taken.
@@ -244,44 +247,42 @@ impl<E: Clone> Tee<E> {
     /// Does what became possible, until nothing is.
     fn run(&mut self) {
         loop {
-            Side::ALL.into_iter().for_each(|side| self.collect(side));
+            for branch in [&mut self.left, &mut self.right] {
+                // Being asked is what makes a branch one that wants a chunk.
+                branch.stream.take_pull();
+            }
             if !self.turn() {
                 return;
             }
         }
     }
 
-    /// Takes over what a branch has to say.
-    fn collect(&mut self, side: Side) {
-        while let Some(action) = self.branch_mut(side).stream.poll_action() {
-            match action {
-                Action::Pull => {}
-                Action::Cancel(reason) => {
-                    let over = matches!(self.source.state, State::Closed);
-                    let branch = self.branch_mut(side);
-                    branch.cancelled = Some(reason);
-                    if over {
-                        // The source had ended before, and nobody else would answer.
-                        branch.stream.cancelled(Ok(()));
-                    }
-                }
-                Action::Read { .. } | Action::Closed | Action::Errored(_) | Action::Cancelled(_) => {
-                    self.actions.push_back(TeeAction::Branch { side, action });
-                }
+    /// A branch was cancelled: what it would tell its source is for the tee.
+    fn note_cancel(&mut self, side: Side) {
+        let over = matches!(self.source.state, State::Closed);
+        let branch = self.branch_mut(side);
+        if let Some(Action::Cancel(_)) = branch.stream.actions.back() {
+            if let Some(Action::Cancel(reason)) = branch.stream.actions.pop_back() {
+                branch.cancelled = Some(reason);
+            }
+            if over {
+                // The source had ended before, and nobody else would answer.
+                branch.stream.cancelled(Ok(()));
             }
         }
+        self.run();
     }
 
     /// One step between source and branches; whether there was one.
     fn turn(&mut self) -> bool {
-        if let Some(action) = self.source.actions.pop_front() {
+        if let Some(action) = self.source.next_action() {
             match action {
                 // It is never among them.
                 Action::Pull => {}
                 Action::Cancel(reason) => {
                     let given = |branch: &Branch<E>| branch.cancelled.clone().unwrap_or(reason.clone());
                     let (left, right) = (given(&self.left), given(&self.right));
-                    self.actions.push_back(TeeAction::Cancel { left, right });
+                    self.cancel = Some(TeeAction::Cancel { left, right });
                 }
                 Action::Read { outcome: Outcome::Chunk(chunk), .. } => self.deliver(&chunk),
                 // The terminal action follows, and says the same.
