@@ -268,6 +268,61 @@ fn rpc_21_what_crosses_with_the_end_of_a_stream_is_not_held_against_the_peer() {
     assert_eq!(more, Err(Error::TooManyIgnored { limit: 1 }));
 }
 
+/// RPC-21: the sender of END cannot know which grants are still on their way; they are nobody's fault either.
+#[test]
+fn rpc_21_grants_for_a_stream_that_went_well_may_come_late() {
+    let mut link = server(|config| config.ignored = Budget::new(0, 1000));
+    call(&mut link, 1);
+    let stream = link.open_stream(NOW, 1, sends()).unwrap();
+    control(&mut link);
+    link.channel_attached(NOW, stream);
+    for _ in 0..16 {
+        link.write(NOW, stream, bytes("x")).unwrap();
+    }
+    link.finish(NOW, stream);
+    assert_eq!(sent_on(&mut link, stream).len(), 17);
+    assert!(actions(&mut link).contains(&Action::StreamFinished { stream }));
+    for consumed in 1..=16 {
+        link.handle_channel_message(NOW, stream, frame(FrameType::Credit, consumed, &[0, 0, 0, 1])).unwrap();
+    }
+    // It may also have cancelled meanwhile.
+    link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 16, b"")).unwrap();
+    link.handle_channel_message(NOW, stream, frame(FrameType::End, 0, b"")).unwrap();
+    let more = link.handle_channel_message(NOW, stream, frame(FrameType::Credit, 16, &[0, 0, 0, 1]));
+    assert_eq!(more, Err(Error::TooManyIgnored { limit: 0 }));
+}
+
+/// RPC-21: both ways, blocks and grants; and nothing once the peer has ended the stream itself.
+#[test]
+fn rpc_21_both_ways_blocks_and_grants_may_come_late() {
+    for ended in [false, true] {
+        let mut link = server(|config| config.ignored = Budget::new(0, 1000));
+        call(&mut link, 1);
+        let both = Shape { window: 4, ..Shape::items(Direction::Both(stream::Role::Responder)) };
+        let stream = link.open_stream(NOW, 1, both).unwrap();
+        control(&mut link);
+        link.channel_attached(NOW, stream);
+        for _ in 0..3 {
+            link.write(NOW, stream, bytes("x")).unwrap();
+        }
+        sent_on(&mut link, stream);
+        if ended {
+            link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 0, b"")).unwrap();
+            link.handle_channel_message(NOW, stream, frame(FrameType::End, 0, b"")).unwrap();
+        } else {
+            link.cancel_stream(NOW, stream, None);
+            assert_eq!(sent_on(&mut link, stream).len(), 2);
+        }
+        actions(&mut link);
+        let mut late = 0;
+        while link.handle_channel_message(NOW, stream, frame(FrameType::Data, late, b"x")).is_ok() {
+            late += 1;
+        }
+        // Four blocks and their mark, three grants, an ERROR and END.
+        assert_eq!(late, if ended { 0 } else { 4 + 1 + 3 + 2 });
+    }
+}
+
 /// T5: the peer makes us answer and does not read.
 #[test]
 fn rpc_23_answers_that_wait_stop_the_input() {

@@ -13,7 +13,7 @@ mod rpc_support;
 use bytes::Bytes;
 use portline::frame::Reason;
 use portline::rpc::{Action, Answer, CallError, Capabilities, Fallback, Misuse, Role};
-use portline::stream::{self, Direction, Shape};
+use portline::stream::{self, Direction, Shape, Sizing};
 use rpc_support::{CLIENT, NOW, Pair, SERVER, bytes, linked, sends};
 
 fn items(direction: Direction) -> Shape {
@@ -46,14 +46,20 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
         pair.seen(SERVER),
         [Action::Called { call, method: bytes("streamData"), arguments: bytes("") }]
     );
-    let shape = Shape { window: 2, ..sends() };
+    // With sizes of its own a stream gets back at once what was consumed, as in the diagram.
+    let shape = Shape { sizing: Sizing::Custom, ..sends() };
     let stream = pair.ends[SERVER].open_stream(NOW, call, shape).unwrap();
-    for item in ["value1", "value2"] {
+    pair.ends[SERVER].write(NOW, stream, bytes("value1")).unwrap();
+    pair.run();
+    pair.ends[CLIENT].consume(NOW, stream);
+    pair.run();
+    for item in ["value2", "value3"] {
         pair.ends[SERVER].write(NOW, stream, bytes(item)).unwrap();
     }
     pair.run();
     pair.ends[CLIENT].consume(NOW, stream);
     pair.ends[CLIENT].consume(NOW, stream);
+    pair.run();
     pair.ends[SERVER].write(NOW, stream, bytes("finalValue")).unwrap();
     pair.ends[SERVER].finish(NOW, stream);
     // Answered while the stream still runs: the result waits for it.
@@ -63,12 +69,14 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
         pair.traced(),
         [
             "C CALL 1 \\x00\\nstreamData",
-            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x02\\x00",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x10\\x02",
             "S 2 DATA 0 value1",
+            "C 2 CREDIT 1 1",
             "S 2 DATA 1 value2",
-            "C 2 CREDIT 2 2",
-            "S 2 LAST 2 finalValue",
-            "S 2 END 3",
+            "S 2 DATA 2 value3",
+            "C 2 CREDIT 3 2",
+            "S 2 LAST 3 finalValue",
+            "S 2 END 4",
             "S RESULT 1 \\x00success",
         ]
     );
@@ -78,6 +86,7 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
             Action::StreamOpened { stream },
             data(stream, "value1"),
             data(stream, "value2"),
+            data(stream, "value3"),
             data(stream, "finalValue"),
             Action::PeerDone { stream },
             Action::StreamFinished { stream },

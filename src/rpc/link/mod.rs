@@ -224,7 +224,7 @@ pub struct Link {
     calls: u32,
     our_streams: u32,
     their_streams: u32,
-    /// Frames that may still come for streams that this side ended.
+    /// Messages that may still come for streams that are over here (RPC-21).
     late: u64,
     ignored: Bucket,
     resets: Bucket,

@@ -43,12 +43,12 @@ impl Link {
         let mut core = Core::new(shape)?;
         self.our_streams = stream;
         if is_batch {
-            self.add(stream, call, shape, Body::Batch);
+            self.add(stream, call, Body::Batch);
             self.begin_batch(stream, call, shape);
             return Ok(stream);
         }
         core.open(self.now);
-        self.add(stream, call, shape, Body::Live(core));
+        self.add(stream, call, Body::Live(core));
         self.enqueue(Queued::Open(stream, shape, Message::Open { call, stream, shape }.encode()));
         self.touch(stream);
         Ok(stream)
@@ -181,7 +181,7 @@ impl Link {
         let Some(outgoing) = self.outgoing.find(call) else { return self.ignore() };
         if outgoing.is_aborted() {
             // It crossed with our ABORT: the peer cancels it, and nobody attaches its channel.
-            self.late = self.late.saturating_add(u64::from(shape.window)).saturating_add(2);
+            self.late = self.late.saturating_add(u64::from(shape.window)).saturating_add(3);
             return Ok(());
         }
         if !outgoing.is_running() {
@@ -200,7 +200,7 @@ impl Link {
             self.count_failure()?;
             core.cancel(self.now, Some("the window is too large"));
         }
-        self.add(stream, call, shape, Body::Live(core));
+        self.add(stream, call, Body::Live(core));
         self.actions.push_back(Action::OpenChannel { channel: stream, call, shape });
         self.touch(stream);
         Ok(())
@@ -245,17 +245,22 @@ impl Link {
             stream::Action::PeerDone => Action::PeerDone { stream },
             stream::Action::Writable => Action::Writable { stream },
             stream::Action::Finished => {
+                self.expect_late(stream);
                 self.release(stream, false);
                 Action::StreamFinished { stream }
             }
             stream::Action::Failed(error) => {
-                // Frames that were on their way when this side ended the stream are nobody's fault.
-                let window = self.streams.find(stream).map_or(0, |found| found.window);
-                self.late = self.late.saturating_add(u64::from(window)).saturating_add(3);
+                self.expect_late(stream);
                 self.release(stream, true);
                 Action::StreamFailed { stream, error }
             }
         })
+    }
+
+    /// What was on its way when a stream ended is nobody's fault.
+    fn expect_late(&mut self, stream: u32) {
+        let late = self.streams.find_mut(stream).and_then(Stream::core).map_or(0, |core| core.under_way());
+        self.late = self.late.saturating_add(late.into());
     }
 
     /// The streams of a call of ours that was aborted are over for the application.

@@ -48,7 +48,6 @@ pub(super) struct Stream {
     /// Its neighbours in the list of its call.
     pub(super) next: u32,
     previous: u32,
-    pub(super) window: u32,
     /// Whether it is in `busy`, and in `sending`.
     pub(super) is_busy: bool,
     pub(super) is_sending: bool,
@@ -161,9 +160,8 @@ impl Link {
         numbers
     }
 
-    pub(super) fn add(&mut self, stream: u32, call: u32, shape: Shape, body: Body) {
+    pub(super) fn add(&mut self, stream: u32, call: u32, body: Body) {
         let first = self.streams_of(stream, call).map_or(NIL, |streams| streams.first);
-        let window = shape.window;
         let place = self.streams.insert(
             stream,
             Stream {
@@ -171,7 +169,6 @@ impl Link {
                 call,
                 next: first,
                 previous: NIL,
-                window,
                 is_busy: false,
                 is_sending: false,
                 deadline: None,
@@ -270,7 +267,6 @@ mod tests {
                     call: 1,
                     next: NIL,
                     previous: NIL,
-                    window: 16,
                     is_busy: false,
                     is_sending: false,
                     deadline: None,

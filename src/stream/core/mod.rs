@@ -258,7 +258,7 @@ impl Core {
             | State::Closed => return None,
         }
         if self.direction.receives() {
-            if let Some(credit) = self.receive.poll_credit(self.sizing) {
+            if let Some(credit) = self.receive.poll_credit(self.sizing, limits) {
                 return Some(credit);
             }
         }
@@ -280,7 +280,7 @@ impl Core {
     pub fn has_transmit(&self, limits: &Limits) -> bool {
         match self.state {
             State::Active => {
-                (self.direction.receives() && self.receive.has_transmit(self.sizing))
+                (self.direction.receives() && self.receive.has_transmit(self.sizing, limits))
                     || self.send.has_transmit(self.sizing, limits)
             }
             State::Closing(Closing::Ending | Closing::Telling) => true,
@@ -376,6 +376,19 @@ impl Core {
     #[must_use]
     pub const fn window(&self) -> Window {
         self.receive.window()
+    }
+
+    /// How many messages of the peer's may still be under way when the stream is over here (STREAM-18): a block for each
+    /// unit that the peer was granted and its mark, a CREDIT for each unit that it was sent, ERROR or CANCEL, and END.
+    pub(crate) const fn under_way(&self) -> u32 {
+        if self.receive.has_ended() {
+            return 0;
+        }
+        let blocks = if self.direction.receives() { self.window().granted().saturating_add(1) } else { 0 };
+        let credit = self.credit();
+        let grants =
+            if self.direction.sends() { credit.window().saturating_sub(credit.available()) } else { 0 };
+        blocks.saturating_add(grants).saturating_add(2)
     }
 
     /// Whether nothing waits in either direction, and nothing that was handed out is still to be consumed.
