@@ -38,13 +38,13 @@ enum Pace {
 }
 
 /// What was handed out as one: its size, and how many blocks it was on the wire.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Held {
     size: u32,
     blocks: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Data {
     Single(Bytes),
     Joined(BytesMut),
@@ -80,7 +80,7 @@ impl Data {
 }
 
 /// What only a busy stream needs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Incoming {
     arrived: VecDeque<(Data, Held)>,
     /// Bytes in `arrived`.
@@ -89,7 +89,7 @@ struct Incoming {
     handed: VecDeque<Held>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct ReceiveHalf {
     window: Window,
     /// Blocks that came.

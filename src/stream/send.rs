@@ -23,14 +23,14 @@ enum Stage {
     Done,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Waiting {
     block: Bytes,
     size: u32,
 }
 
 /// What only a busy stream needs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Outgoing {
     waiting: VecDeque<Waiting>,
     bytes: usize,
@@ -48,7 +48,7 @@ enum Next {
     Mark,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct SendHalf {
     credit: Credit,
     /// Blocks sent.

@@ -31,7 +31,7 @@ enum Farewell {
 }
 
 /// Why the stream failed, and the payload that tells the peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Failure {
     error: Error,
     words: Bytes,
@@ -39,7 +39,9 @@ struct Failure {
 
 /// One end of a stream. See [`super::Endpoint`] for what each call does; the calls here take the limits and the
 /// time in addition.
-#[derive(Clone, Debug)]
+///
+/// Its `Hash` covers all that its future depends on: a program that explores states tells them apart by it.
+#[derive(Clone, Debug, Hash)]
 pub struct Core {
     state: State,
     direction: Direction,
