@@ -32,6 +32,7 @@ mod upkeep;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -48,7 +49,7 @@ use calls::{Incoming, Outgoing};
 use upkeep::Stream;
 
 /// What a call gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answer {
     /// The value.
     pub value: Bytes,
@@ -57,7 +58,7 @@ pub struct Answer {
 }
 
 /// What to do for a call of which one side cannot stream, or whose stream has failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fallback {
     /// Nothing: the call is as it is.
     #[default]
@@ -68,7 +69,7 @@ pub enum Fallback {
 }
 
 /// What happened, or what the driver must do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// The peer is ready. Calls made before go out now.
     Ready {
@@ -160,7 +161,7 @@ pub enum Action {
 }
 
 /// Where the link is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Life {
     /// READY has not come.
     Waiting {
@@ -202,7 +203,22 @@ impl Queued {
     }
 }
 
+impl Hash for Queued {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        core::mem::discriminant(self).hash(state);
+        match self {
+            Self::Ready(message) | Self::Message(message) | Self::Open(_, _, message) => {
+                (message.head(), message.payload()).hash(state);
+            }
+            Self::Call(call) => call.hash(state),
+        }
+    }
+}
+
 /// One side of a control channel, its calls and its streams.
+///
+/// Its `Hash` covers all that its future depends on but the configuration: a program that explores states tells them
+/// apart by it.
 #[derive(Clone, Debug)]
 pub struct Link {
     config: Config,
@@ -229,6 +245,17 @@ pub struct Link {
     ignored: Bucket,
     resets: Bucket,
     failures: Bucket,
+}
+
+impl Hash for Link {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { config: _, life, now, queue, queued, actions, outgoing, incoming, streams, .. } = self;
+        (life, now, queue, queued, actions).hash(state);
+        (outgoing, incoming, streams).hash(state);
+        (&self.busy, &self.sending, &self.timers).hash(state);
+        (self.calls, self.our_streams, self.their_streams).hash(state);
+        (self.late, self.ignored, self.resets, self.failures).hash(state);
+    }
 }
 
 impl Link {

@@ -12,7 +12,7 @@ use crate::time::Instant;
 const TIMERS: usize = 64;
 
 /// The streams of one call: a list through their places.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Streams {
     first: u32,
     count: u32,
@@ -31,7 +31,7 @@ impl Streams {
 }
 
 /// What a stream is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) enum Body {
     Live(Core),
     /// Over for the application since its call was aborted; the core still has to end.
@@ -41,7 +41,7 @@ pub(super) enum Body {
 }
 
 /// One stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Stream {
     pub(super) body: Body,
     pub(super) call: u32,
