@@ -300,24 +300,28 @@ impl<'a> Calling<'a> {
             Event::FailStream => end.link.fail_stream(NOW, STREAM, "no"),
             Event::CancelStream => end.link.cancel_stream(NOW, STREAM, None),
             Event::Abort => end.link.abort(CALL).unwrap(),
-            Event::Lose => {
-                self.lost = true;
-                for end in &mut self.ends {
-                    end.stream.clear();
-                    end.link.channel_closed(NOW, STREAM);
-                }
-            }
-            Event::Close => {
-                self.closed = true;
-                for end in &mut self.ends {
-                    let _: Result<(), Error> = end.link.handle_closed(NOW);
-                    end.control.clear();
-                    end.stream.clear();
-                }
-            }
+            Event::Lose => self.lose(),
+            Event::Close => self.close(),
         }
         self.give_ups += usize::from(event.gives_up());
         true
+    }
+
+    fn lose(&mut self) {
+        self.lost = true;
+        for end in &mut self.ends {
+            end.stream.clear();
+            end.link.channel_closed(NOW, STREAM);
+        }
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        for end in &mut self.ends {
+            let _: Result<(), Error> = end.link.handle_closed(NOW);
+            end.control.clear();
+            end.stream.clear();
+        }
     }
 
     /// Takes the steps that nothing else depends on.

@@ -70,8 +70,9 @@ impl Hasher for Digest {
         self.mix(word as u64);
     }
 
+    /// What tells the variants of an enum apart.
     fn write_isize(&mut self, word: isize) {
-        self.mix(word as u64);
+        self.mix(word.unsigned_abs() as u64);
     }
 
     fn finish(&self) -> u64 {
