@@ -376,7 +376,8 @@ fn rpc_19_a_peer_that_never_grants_loses_the_stream_and_only_that() {
     link.handle_timeout(deadline);
     assert_eq!(sent_on(&mut link, stream).len(), 2);
     let error = stream::Error::Stalled { block: 1 };
-    let ends = [Action::StreamFailed { stream, error }, Action::CloseChannel { channel: stream }];
+    // A grant for the block that was sent, an end and its reason.
+    let ends = [Action::StreamFailed { stream, error }, Action::CloseChannel { channel: stream, late: 3 }];
     assert_eq!(actions(&mut link), ends);
     assert_eq!((link.poll_timeout(), link.has_ended()), (None, false));
 }

@@ -376,7 +376,7 @@ impl<'a> Calling<'a> {
                     end.over = true;
                 }
             }
-            Action::CloseChannel { channel } => {
+            Action::CloseChannel { channel, .. } => {
                 assert_eq!(channel, STREAM);
                 end.gone = true;
             }

@@ -245,22 +245,14 @@ impl Link {
             stream::Action::PeerDone => Action::PeerDone { stream },
             stream::Action::Writable => Action::Writable { stream },
             stream::Action::Finished => {
-                self.expect_late(stream);
                 self.release(stream, false);
                 Action::StreamFinished { stream }
             }
             stream::Action::Failed(error) => {
-                self.expect_late(stream);
                 self.release(stream, true);
                 Action::StreamFailed { stream, error }
             }
         })
-    }
-
-    /// What was on its way when a stream ended is nobody's fault.
-    fn expect_late(&mut self, stream: u32) {
-        let late = self.streams.find_mut(stream).and_then(Stream::core).map_or(0, |core| core.under_way());
-        self.late = self.late.saturating_add(late.into());
     }
 
     /// The streams of a call of ours that was aborted are over for the application.

@@ -202,8 +202,11 @@ impl Link {
                 streams.first = removed.next;
             }
         }
-        if !matches!(removed.body, Body::Batch) {
-            self.actions.push_back(Action::CloseChannel { channel: stream });
+        if let Body::Live(core) | Body::Muted(core) = &removed.body {
+            // What was on its way when the stream ended is nobody's fault.
+            let late = core.under_way();
+            self.late = self.late.saturating_add(late.into());
+            self.actions.push_back(Action::CloseChannel { channel: stream, late });
         }
         if self.config.role.owns(stream) {
             self.finish_incoming(call);
