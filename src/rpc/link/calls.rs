@@ -327,6 +327,8 @@ impl Link {
             return Ok(());
         }
         outgoing.state = Ours::Returned(Box::new(Returned { result, request: kept }));
+        let streams = outgoing.streams;
+        self.expect_ends(streams);
         self.finish_outgoing(call);
         Ok(())
     }

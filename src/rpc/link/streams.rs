@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::upkeep::{Body, Stream};
+use super::upkeep::{Body, Stream, Streams};
 use super::{Action, Life, Link, Queued};
 use crate::Transmit;
 use crate::frame::FrameType;
@@ -166,6 +166,16 @@ impl Link {
         self.drive(now, stream, |core, _, _| core.consume());
     }
 
+    /// Whether to read on in a stream's channel, where each has a transport of its own: not while `receive_bytes` of it
+    /// wait to be polled. On one pipe the windows are the bound.
+    #[must_use]
+    pub fn wants_channel_input(&self, channel: u32) -> bool {
+        match self.streams.find(channel).map(|found| &found.body) {
+            Some(Body::Live(core) | Body::Muted(core)) => core.wants_input(&self.config.stream),
+            Some(Body::Batch) | None => false,
+        }
+    }
+
     /// How many streams are open.
     #[must_use]
     pub const fn open_streams(&self) -> usize {
@@ -255,9 +265,17 @@ impl Link {
         })
     }
 
+    /// The peer is done with these streams: their ends are on the way, or it would hold them for ever (RPC-16).
+    pub(super) fn expect_ends(&mut self, streams: Streams) {
+        for stream in self.list(Some(streams)) {
+            self.drive(self.now, stream, Core::expect_end);
+        }
+    }
+
     /// The streams of a call of ours that was aborted are over for the application.
     pub(super) fn mute_streams(&mut self, call: u32) {
         let list = self.outgoing.find(call).map(|outgoing| outgoing.streams);
+        self.expect_ends(list.unwrap_or_default());
         for stream in self.list(list) {
             let Some(found) = self.streams.find_mut(stream) else { continue };
             match core::mem::replace(&mut found.body, Body::Batch) {

@@ -30,6 +30,14 @@ enum Farewell {
     End,
 }
 
+/// What is known of the peer's END besides what the stream itself tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Outlook {
+    Open,
+    /// The peer is done with the stream: END is due.
+    EndDue,
+}
+
 /// Why the stream failed, and the payload that tells the peer.
 #[derive(Clone, Debug, Hash)]
 struct Failure {
@@ -51,6 +59,7 @@ pub struct Core {
     done: Notice,
     terminal: Notice,
     room: Room,
+    outlook: Outlook,
     /// Frames without effect in a row.
     idle: u32,
     /// Runs while the peer has to do something.
@@ -76,6 +85,7 @@ impl Core {
             done: Notice::None,
             terminal: Notice::None,
             room: Room::Open,
+            outlook: Outlook::Open,
             idle: 0,
             watch: Stopwatch::ZERO,
             send: SendHalf::new(shape.window, shape.direction.sends()),
@@ -231,6 +241,17 @@ impl Core {
     /// No more will be written.
     pub fn finish(&mut self, limits: &Limits, now: Instant) {
         self.send.finish();
+        self.settle(limits, now);
+    }
+
+    /// The peer has said elsewhere that it is done with the stream: its END is due within `stall_timeout`.
+    pub fn expect_end(&mut self, limits: &Limits, now: Instant) {
+        match (self.state, self.outlook) {
+            (State::Active, Outlook::Open) => self.watch = Stopwatch::ZERO,
+            (State::Idle | State::Opening | State::Closing(_) | State::Closed, _)
+            | (State::Active, Outlook::EndDue) => {}
+        }
+        self.outlook = Outlook::EndDue;
         self.settle(limits, now);
     }
 
