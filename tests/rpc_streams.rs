@@ -475,13 +475,30 @@ fn rpc_19_a_channel_that_does_not_come_fails_its_stream_alone() {
     assert_eq!((failed.len(), server.open_streams(), server.has_ended()), (3, 1, false));
 }
 
+/// RPC-18: a stream that is over before its OPEN has left was never there.
+#[test]
+fn rpc_18_a_stream_that_is_gone_is_not_opened() {
+    let mut pair = Pair::ready();
+    let call = pair.call("m");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.ends[SERVER].channel_closed(NOW, stream);
+    pair.ends[SERVER].respond(call, Err("no channel")).unwrap();
+    pair.seen = [Vec::new(), Vec::new()];
+    while pair.step(SERVER) {}
+    assert_eq!(pair.traced(), ["C CALL 1 \\x00\\x01m", "S RESULT 1 \\x01\\\"no channel\\\""]);
+    assert_eq!(pair.seen(SERVER), [Action::StreamFailed { stream, error: stream::Error::Closed }]);
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("no channel") }]);
+}
+
 /// STREAM-6, STREAM-11: sizes by the callers' function, in a link; and when to read on, where each channel has a
 /// transport of its own.
 #[test]
 fn rpc_18_sizes_by_a_function_and_input_by_channel() {
     let sized = |role| {
         linked(role, |config| {
-            config.stream.size_of = |block| block.len() as u32;
+            config.stream.size_of = |block| u32::try_from(block.len()).unwrap();
             config.stream.receive_bytes = 100;
         })
     };

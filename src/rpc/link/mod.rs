@@ -348,8 +348,9 @@ impl Link {
                     }
                 }
                 Queued::Open(stream, shape, message) => {
-                    self.opening_sent(stream, shape);
-                    return Some(message);
+                    if self.opening_sent(stream, shape) {
+                        return Some(message);
+                    }
                 }
             }
         }

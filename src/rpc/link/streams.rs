@@ -216,11 +216,12 @@ impl Link {
         Ok(())
     }
 
-    /// The OPEN of a stream of ours is on its way: the channel may follow.
-    pub(super) fn opening_sent(&mut self, stream: u32, shape: Shape) {
-        if let Some(found) = self.streams.find(stream) {
-            self.actions.push_back(Action::OpenChannel { channel: stream, call: found.call, shape });
-        }
+    /// The OPEN of a stream of ours is on its way: the channel may follow. `false`: the stream is gone, and nobody needs
+    /// to hear of it.
+    pub(super) fn opening_sent(&mut self, stream: u32, shape: Shape) -> bool {
+        let Some(found) = self.streams.find(stream) else { return false };
+        self.actions.push_back(Action::OpenChannel { channel: stream, call: found.call, shape });
+        true
     }
 
     /// The next action of a stream.
