@@ -203,8 +203,10 @@ impl Link {
             }
         }
         if let Body::Live(core) | Body::Muted(core) = &removed.body {
-            // What was on its way when the stream ended is nobody's fault.
-            let late = core.under_way();
+            // What was on its way when the stream ended is nobody's fault, but for a window that was never accepted.
+            let shape = core.shape();
+            let excessive = !self.config.role.owns(stream) && shape.window > self.config.max_window(shape);
+            let late = if excessive { 0 } else { core.under_way() };
             self.late = self.late.saturating_add(late.into());
             self.actions.push_back(Action::CloseChannel { channel: stream, late });
         }
