@@ -14,7 +14,7 @@ mod rpc_support;
 use bytes::Bytes;
 use portline::frame::{FrameType, encode_header};
 use portline::rpc::control::Message;
-use portline::rpc::{Action, Budget, CallError, Config, Error, Fallback, Link, Misuse, Role};
+use portline::rpc::{Action, Budget, CallError, Capabilities, Config, Error, Fallback, Link, Misuse, Role};
 use portline::stream::{self, Direction, Shape, Sizing};
 use portline::{Blame, Instant};
 use rpc_support::{CLIENT, NOW, Pair, SERVER, actions, bytes, control, describe, linked, sends};
@@ -356,6 +356,72 @@ fn rpc_6_a_message_above_the_limit_ends_the_link() {
     call(&mut link, 1);
     assert_eq!(link.respond(1, Ok(Bytes::from(vec![0; 45]))), Err(Misuse::TooLong { length: 51, limit: 50 }));
     assert_eq!(link.respond(1, Ok(Bytes::from(vec![0; 44]))), Ok(()));
+}
+
+/// RPC-24, T6: what does not read as a batch, is made of crumbs, or comes where nobody knows batches is refused, and the
+/// link goes on.
+#[test]
+fn rpc_24_a_call_that_is_no_batch_is_refused() {
+    let crumbs = [0; 4 * 40];
+    let cases: [(&[u8], bool); 5] = [
+        (b"", true),
+        (b"\0\0\0\x05ab", true),
+        (b"\0\0\0\x01a\0", true),
+        (&crumbs, true),
+        (b"\0\0\0\x01a", false),
+    ];
+    for (arguments, batches) in cases {
+        let mut link = server(|config| {
+            config.max_message = 200;
+            if !batches {
+                config.capabilities = Capabilities::parse(b"streaming").unwrap();
+            }
+        });
+        let arguments = Bytes::copy_from_slice(arguments);
+        let call = Message::Call { call: 1, batch: true, method: bytes("m"), arguments };
+        link.handle_message(NOW, call.encode().into_bytes()).unwrap();
+        let sent: Vec<String> = control(&mut link).iter().map(|message| describe(message)).collect();
+        assert_eq!(sent, ["RESULT 1 \\x01\\\"not a batch\\\""]);
+        assert_eq!((actions(&mut link), link.has_ended()), (vec![], false));
+    }
+    // The same of a result.
+    let mut link =
+        linked(Role::Initiator, |config| config.capabilities = Capabilities::parse(b"batch").unwrap());
+    let call = link.call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    link.handle_message(NOW, ready()).unwrap();
+    control(&mut link);
+    link.handle_message(NOW, Message::Result { call, result: Ok(bytes("?")) }.encode().into_bytes()).unwrap();
+    let returned = Action::Returned { call, result: Err(CallError::MalformedBatch) };
+    assert_eq!((actions(&mut link).pop(), link.has_ended()), (Some(returned), false));
+}
+
+/// What a verb refuses ends nothing.
+#[test]
+fn rpc_18_misused_verbs_change_nothing() {
+    let mut link = client(1, |config| config.max_message = 100);
+    let items = Fallback::Batch(vec![Bytes::from(vec![0; 90])]);
+    assert_eq!(link.call(bytes("m"), bytes(""), items), Err(Misuse::TooLong { length: 106, limit: 100 }));
+    let name = Bytes::from(vec![b'm'; 0x8000]);
+    assert_eq!(link.call(name, bytes(""), Fallback::None), Err(Misuse::MethodTooLong { length: 0x8000 }));
+    assert_eq!(link.respond(1, Ok(bytes(""))), Err(Misuse::NoCall { call: 1 }), "ours, not the peer's");
+    assert_eq!(link.open_stream(NOW, 1, sends()), Err(Misuse::NoCall { call: 1 }));
+    assert_eq!(link.write(NOW, 2, bytes("x")), Err(Misuse::NoStream { stream: 2 }));
+    assert!(!link.can_write(2));
+    link.finish(NOW, 2);
+    link.consume(NOW, 2);
+    link.fail_stream(NOW, 2, "no");
+    link.cancel_stream(NOW, 2, None);
+    link.channel_attached(NOW, 2);
+    link.channel_closed(NOW, 2);
+    assert_eq!((actions(&mut link), control(&mut link), link.poll_channel()), (vec![], vec![], None));
+
+    let mut server = server(|_| {});
+    call(&mut server, 1);
+    let refused = server.open_stream(NOW, 1, Shape { window: 0, ..sends() });
+    assert_eq!(refused, Err(Misuse::Shape(stream::ConfigError::Zero { field: "window" })));
+    let stream = server.open_stream(NOW, 1, Shape::items(Direction::Receive)).unwrap();
+    let refused = server.write(NOW, stream, bytes("x"));
+    assert_eq!(refused, Err(Misuse::Write(stream::WriteError::ReceiveOnly)));
 }
 
 /// T4: a stall deadline that the link keeps for its streams.
