@@ -471,7 +471,9 @@ fn rpc_19_a_channel_that_does_not_come_fails_its_stream_alone() {
         failed.contains(&error(0, stream::Error::Closed))
             && failed.contains(&error(2, stream::Error::OpenTimeout))
     );
-    assert!(failed.contains(&Action::StreamOpened { stream: streams[1] }));
+    let opens =
+        |action: &Action| matches!(action, Action::StreamOpened { stream, .. } if *stream == streams[1]);
+    assert!(failed.iter().any(opens));
     assert_eq!((failed.len(), server.open_streams(), server.has_ended()), (3, 1, false));
 }
 
