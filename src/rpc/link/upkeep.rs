@@ -253,7 +253,7 @@ impl Link {
 mod tests {
     use super::*;
     use crate::rpc::slab::Slab;
-    use crate::rpc::{Config, Fallback, Role};
+    use crate::rpc::{Config, Fallback, Misuse, Role};
     use crate::stream::Direction;
     use bytes::Bytes;
 
@@ -334,6 +334,24 @@ mod tests {
             sum += link.streams.find_mut(*stream).and_then(Stream::core).unwrap().heap();
         }
         sum
+    }
+
+    /// RPC-11, RPC-18: no number of a call or a stream is used twice.
+    #[test]
+    fn rpc_11_numbers_that_are_used_up_are_refused() {
+        let mut ends =
+            [Role::Initiator, Role::Acceptor].map(|role| Link::new(Config::new(role), NOW).unwrap());
+        let mut opened = Vec::new();
+        ends[0].call(Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
+        exchange(&mut ends, &mut opened);
+        let shape = Shape::items(Direction::Send);
+        ends[1].our_streams = u32::MAX - 3;
+        assert_eq!(ends[1].open_stream(NOW, 1, shape), Ok(u32::MAX - 1));
+        assert_eq!(ends[1].open_stream(NOW, 1, shape), Err(Misuse::StreamsExhausted));
+        ends[0].calls = u32::MAX - 1;
+        let call = |link: &mut Link| link.call(Bytes::new(), Bytes::new(), Fallback::None);
+        assert_eq!(call(&mut ends[0]), Ok(u32::MAX));
+        assert_eq!(call(&mut ends[0]), Err(Misuse::CallsExhausted));
     }
 
     /// STREAM-26: the queues of a busy stream do not outlive what waited in them.
