@@ -19,7 +19,7 @@ use portline::git::push::report::Updated;
 use portline::git::push::server::{Action, Config, Error, Outcome, Server};
 use portline::git::push::{Command, NonceStatus};
 use portline::git::{HiddenRefs, Misuse, Ref, RefView, Serving, SessionError};
-use portline::{Blame, Instant, limits};
+use portline::{Blame, Instant, Transmit, limits};
 use push_support::server::{NOW, Script};
 use push_support::{EMPTY_PACK, ID, NULL, OTHER, demultiplex, id, name, pkt, pkts, splits};
 
@@ -37,7 +37,7 @@ fn certificate(caps: &str, header: &[&str], commands: &[&str]) -> Vec<u8> {
 }
 
 fn taken(server: &mut Server) -> Vec<u8> {
-    std::iter::from_fn(|| server.poll_transmit()).flat_map(|transmit| transmit.into_bytes()).collect()
+    std::iter::from_fn(|| server.poll_transmit()).flat_map(Transmit::into_bytes).collect()
 }
 
 /// A server that waits for the results of the commands.
@@ -249,7 +249,7 @@ fn push_24_what_is_not_signed_or_not_a_certificate_is_refused() {
 
 /// The bytes that a client has sent.
 fn sent(client: &mut Client) -> Vec<u8> {
-    std::iter::from_fn(|| client.poll_transmit()).flat_map(|transmit| transmit.into_bytes()).collect()
+    std::iter::from_fn(|| client.poll_transmit()).flat_map(Transmit::into_bytes).collect()
 }
 
 fn advertised(config: client::Config, caps: &str) -> Client {

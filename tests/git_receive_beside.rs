@@ -221,7 +221,7 @@ fn push_22_hooks_run_as_gits_do_and_the_last_ones_behind_the_report() {
     push.title = "pre-receive declines";
     push.hooks =
         vec![("pre-receive", "cat >/dev/null; echo no; exit 1".into()), ("post-receive", TELL.into())];
-    push.input = bench.input(&[new.clone()], BAND);
+    push.input = bench.input(std::slice::from_ref(&new), BAND);
     bench.compare(&push);
     push.title = "update declines one";
     push.hooks = all_hooks();
@@ -242,7 +242,7 @@ fn push_23_a_namespace_is_all_that_a_client_sees() {
             environment: vec![("GIT_NAMESPACE", "n/m")],
             settings: vec![
                 ("transfer.hideRefs", "refs/hid"),
-                ("receive.hideRefs", &"^refs/namespaces/n/refs/namespaces/m/refs/deep"),
+                ("receive.hideRefs", "^refs/namespaces/n/refs/namespaces/m/refs/deep"),
             ],
             hooks: all_hooks(),
             before: vec![
@@ -277,7 +277,7 @@ fn push_23_a_namespace_is_all_that_a_client_sees() {
 /// A `proc-receive` hook that says this, and writes down what it was told.
 fn proc_receive(features: &str, report: &[&str]) -> (&'static str, String) {
     let mut wire = pkts(&[&format!("version=1\0{features}"), ""]);
-    wire.extend(report.iter().flat_map(|line| pkt(line)));
+    wire.extend(report.iter().flat_map(pkt));
     wire.extend(b"0000");
     let octal: String = wire.iter().map(|byte| format!("\\{byte:03o}")).collect();
     ("proc-receive", format!("printf '{octal}'; tr '\\000' '~' >>told; echo loud >&2"))
@@ -415,7 +415,8 @@ fn push_24_certificates_are_read_as_git_reads_them() {
     let seed = ("receive.certNonceSeed", "secret");
     let options = ("receive.advertisePushOptions", "true");
     let both = [new.as_str(), side.as_str()];
-    let cases: Vec<(&str, Vec<(&str, &str)>, Vec<u8>)> = vec![
+    type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, Vec<u8>);
+    let cases: Vec<Case<'_>> = vec![
         ("unsolicited", vec![], with_pack(certificate(&["nonce x\n"], &both, BAND))),
         ("no nonce", vec![seed], with_pack(certificate(&[], &both, BAND))),
         ("another nonce", vec![seed], with_pack(certificate(&["nonce x\n"], &both, BAND))),
