@@ -117,6 +117,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+pub mod body;
 mod error;
 pub mod frame;
 pub mod git;

@@ -79,3 +79,30 @@ pub const CHANNELS: usize = 4096;
 pub const CALLS: usize = 1024;
 /// Link: streams at once of one call.
 pub const CALL_STREAMS: usize = 64;
+
+/// Bodies: input that waits in a parser, overhead included.
+pub const BODY_INPUT: usize = 256 << 10;
+/// Bodies: output that waits in a writer, overhead included, before it takes no more.
+pub const BODY_OUTPUT: usize = 256 << 10;
+/// Bodies: parameters of a content type.
+pub const PARAMETERS: usize = 32;
+/// Multipart: parts of a body.
+pub const PARTS: usize = 4096;
+/// Multipart: bytes of one part's headers.
+pub const PART_HEADER_BYTES: usize = 16 << 10;
+/// Multipart: headers of one part.
+pub const PART_HEADERS: usize = 32;
+/// Multipart: bytes of a field's name and of a file's.
+pub const PART_NAME: usize = 4096;
+/// Multipart: bytes in front of the first boundary, and behind the last.
+pub const PREAMBLE: usize = 16 << 10;
+/// Multipart: bytes of one part's data.
+pub const PART_BYTES: u64 = 4 << 30;
+/// Multipart: bytes of a body.
+pub const BODY_BYTES: u64 = 16 << 30;
+/// Forms: bytes of a field's name and of its value, where they are put together.
+pub const FIELD: usize = 1 << 20;
+/// Forms: fields of a form.
+pub const FIELDS: usize = 4096;
+/// Forms: bytes of a form of strings.
+pub const FORM_BYTES: u64 = 8 << 20;

@@ -25,6 +25,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pkt", &["time", "limits", "error", "transmit"]),
     ("git", &["time", "limits", "error", "transmit", "pkt"]),
     ("sync", &["time", "limits", "error", "transmit", "git"]),
+    // Bodies.
+    ("body", &["time", "limits", "error", "transmit"]),
     // Where the wings meet.
     ("peer", &["time", "limits", "error", "transmit", "frame", "port", "pkt", "git", "sync"]),
 ];
