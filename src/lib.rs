@@ -18,6 +18,8 @@
 //!     time  limits  Transmit  Blame
 //! ```
 //!
+//! [`body`] stands beside the two wings, on the lowest line alone: forms and uploads.
+//!
 //! A module imports only what stands below it, and the two wings meet only in [`peer`]; a test holds both.
 //!
 //! # The drive loop

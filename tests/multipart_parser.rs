@@ -402,7 +402,7 @@ fn multipart_21_preamble_and_epilogue_are_limited() {
 
 /// T19, T12: whatever is sent, what is held is bounded, and every byte given is taken.
 #[test]
-fn multipart_22_no_more_is_held_than_one_partss_headers_and_the_boundary() {
+fn multipart_22_no_more_is_held_than_a_parts_headers_and_the_boundary() {
     let boundary = "-".repeat(69) + "X";
     let config = Config { max_preamble: usize::MAX, ..config(&boundary) };
     let limit = config.max_header_bytes;
@@ -417,7 +417,7 @@ fn multipart_22_no_more_is_held_than_one_partss_headers_and_the_boundary() {
         ("line ends", format!("--{boundary}\r\n{A}\r\n\r\n"), "\r\n".into()),
     ];
     for (what, start, again) in floods {
-        for size in [1, 7, 73, 5000] {
+        for size in [1, 73, 5000] {
             let body: Vec<u8> = start.bytes().chain(again.bytes().cycle().take(2 * limit)).collect();
             let mut parser = Parser::new(config.clone(), NOW);
             let mut read = (Vec::new(), None);
@@ -465,7 +465,7 @@ fn multipart_23_input_waits_until_it_is_asked_for_and_too_much_of_it_is_the_call
 fn multipart_5_near_boundaries_are_data() {
     let mut rng = Rng::new(5);
     let alphabet = b"\r\n-XY";
-    for round in 0..300 {
+    for round in 0..100 {
         let data: Vec<u8> = (0..rng.below(400)).map(|_| alphabet[rng.below(alphabet.len())]).collect();
         // At a line's start it would be a boundary.
         let text = String::from_utf8(data).unwrap().replace("\r\n--XYX", "\r\n--XYY");
