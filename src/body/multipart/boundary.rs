@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use memchr::{memchr_iter, memrchr};
 
+use crate::random::SplitMix64;
+
 /// What stands in front of the boundary on each of its lines, the end of the line before included.
 const LEAD: &[u8] = b"\r\n--";
 /// Bytes of the line's end in that.
@@ -188,12 +190,12 @@ fn first_whole(data: &[u8], at: usize, block: &[u8], delimiter: &[u8]) -> Option
         .find(|start| data.get(*start..).is_some_and(|rest| rest.starts_with(delimiter)))
 }
 
-/// Spreads a seed over all bits, without losing any: two rounds of a SplitMix64 finisher, each half into the other.
+/// Spreads a seed over all bits, without losing any: two rounds, each half into the other.
 fn mixed(seed: u128) -> u128 {
     let (mut high, mut low) = (half(seed >> 64), half(seed));
     for _ in 0..2 {
-        high ^= finish(low);
-        low ^= finish(high);
+        high ^= SplitMix64::new(low).next();
+        low ^= SplitMix64::new(high).next();
     }
     (u128::from(high) << 64) | u128::from(low)
 }
@@ -201,11 +203,4 @@ fn mixed(seed: u128) -> u128 {
 /// The lower half.
 fn half(of: u128) -> u64 {
     u64::try_from(of & u128::from(u64::MAX)).unwrap_or(u64::MAX)
-}
-
-const fn finish(z: u64) -> u64 {
-    let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
