@@ -1,5 +1,5 @@
 //! Bodies as a browser, curl and Python's encoders really sent them (`tests/vectors/multipart`, recorded by
-//! `tests/interop/record.py`), read in any split.
+//! `tests/form_interop/record.py`), read in any split.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, missing_docs)]
 
 mod multipart_support;

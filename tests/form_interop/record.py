@@ -4,7 +4,7 @@
 usage: record.py FOLDER [SENDER...]      SENDER: chromium curl requests urllib3 toolbelt email (default: all)
 
 Each sender posts the same form to a server on a free port of this machine; NAME.http is its Content-Type header, an empty
-line, and the body as it came. Needs chromium, curl, and the packages of tests/interop/requirements.txt.
+line, and the body as it came. Needs chromium, curl, and the packages of tests/form_interop/requirements.txt.
 """
 import http.server
 import json
