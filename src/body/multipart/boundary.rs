@@ -204,3 +204,32 @@ fn mixed(seed: u128) -> u128 {
 fn half(of: u128) -> u64 {
     u64::try_from(of & u128::from(u64::MAX)).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    /// MULTIPART-5: across the borders of the blocks that the search goes by, in what hides a boundary best.
+    #[test]
+    fn a_delimiter_is_found_wherever_it_stands_and_whatever_is_around_it() {
+        for boundary in [&b"X"[..], b"----WebKitFormBoundary7MA4YWxkTrZu0gW9", &[b'-'; 70]] {
+            let boundary = Boundary::new(boundary).unwrap();
+            let delimiter = boundary.delimiter().clone();
+            let last = *delimiter.last().unwrap();
+            for filler in [b'a', CR, last, b'-'] {
+                for at in 0..2 * BLOCK + 3 {
+                    let mut data = vec![filler; at + delimiter.len() + at % 5];
+                    data[at..at + delimiter.len()].copy_from_slice(&delimiter);
+                    assert_eq!(boundary.find(&data), Some(at), "{filler:#x}");
+                    // Without its last byte it is none, but its start if nothing follows.
+                    let cut = &data[..at + delimiter.len() - 1];
+                    assert_eq!((boundary.find(cut), boundary.begun(cut)), (None, delimiter.len() - 1));
+                    data[at + delimiter.len() - 1] ^= 1;
+                    assert_eq!(boundary.find(&data), None, "{filler:#x}");
+                }
+            }
+        }
+    }
+}
