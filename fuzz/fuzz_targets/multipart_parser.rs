@@ -21,23 +21,29 @@ enum Piece {
     Near(u8),
     LineEnd,
     Raw(Vec<u8>),
+    /// A whole part, up to the end of its line.
+    Part(u8, Vec<u8>),
 }
 
 #[derive(Arbitrary, Debug)]
 struct Input {
+    closed: bool,
     cuts: Vec<u8>,
     small: bool,
     pieces: Vec<Piece>,
 }
 
 const BOUNDARY: &[u8] = b"-Xy";
-const HEADERS: [&[u8]; 10] = [
+/// Of these so many are whole.
+const COMPLETE: usize = 7;
+const HEADERS: [&[u8]; 11] = [
     b"Content-Disposition: form-data; name=\"a\"\r\n\r\n",
     b"content-disposition: Form-Data; filename=f; name=\"%22\\\"\\\\\"\r\n\r\n",
     b"Content-Disposition: form-data; name=a; filename=\"b\\\"\r\n\r\n",
     b"Content-Disposition: form-data; name=a; filename*=utf-8''%e2%82%ac\r\n\r\n",
     b"Content-Type: text/plain\r\nContent-Disposition: form-data; name=b\r\n\r\n",
     b"Content-Disposition: form-data;\r\n name=c\r\n\r\n",
+    b"Content-Disposition: form-data; name=\"a b\"; filename=\"c;d=e\"\r\nContent-Type: image/png\r\n\r\n",
     b"Content-Disposition: form-data; name=\"",
     b"Content-Type: ",
     b"Content-Transfer-Encoding: binary\r\n",
@@ -58,6 +64,10 @@ impl Piece {
             }
             Self::LineEnd => b"\r\n".to_vec(),
             Self::Raw(raw) => raw.clone(),
+            Self::Part(which, data) => {
+                let headers = HEADERS[usize::from(*which) % COMPLETE];
+                [b"--", BOUNDARY, b"\r\n", headers, data, b"\r\n"].concat()
+            }
         }
     }
 }
@@ -157,7 +167,11 @@ fn is_common_ground(body: &[u8]) -> bool {
 }
 
 fuzz_target!(|input: Input| {
-    let body: Bytes = input.pieces.iter().flat_map(Piece::bytes).collect::<Vec<u8>>().into();
+    let mut body: Vec<u8> = input.pieces.iter().flat_map(Piece::bytes).collect();
+    if input.closed {
+        body.extend_from_slice(&[b"--", BOUNDARY, b"--\r\n"].concat());
+    }
+    let body = Bytes::from(body);
     let mut config = Config::new(Boundary::new(BOUNDARY).unwrap());
     if input.small {
         config.max_parts = 3;
