@@ -18,7 +18,7 @@ trap cleanup EXIT
 # Random bytes, repeated: what is sent is read from the page cache either way.
 head -c 1048576 /dev/urandom >"$folder/piece"
 for _ in $(seq "$size"); do cat "$folder/piece"; done >"$folder/file"
-memory() { sed -n "s/^$1: *\([0-9]*\) kB/\1/p" "/proc/$server/status"; }
+memory() { awk -v name="$1:" '$1 == name { print $2; found = 1 } END { exit !found }' "/proc/$server/status"; }
 
 printf '%-16s %10s %10s %10s %8s\n' framing start peak above seconds
 failed=0
