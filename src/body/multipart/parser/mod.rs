@@ -425,9 +425,16 @@ impl Before {
     }
 }
 
+/// Pieces of headers that are not worth a vector search.
+const SHORT: usize = 16;
+
 /// Where the block of headers ends, its blank line included. All that is new begins at `from`.
 fn block_end(block: &[u8], from: usize) -> Option<usize> {
     let new = block.get(from..)?;
+    // In single bytes, the search's start would be the longer part.
+    if new.len() < SHORT && !new.contains(&b'\n') {
+        return None;
+    }
     memchr::memchr_iter(b'\n', new)
         .map(|at| from.saturating_add(at).saturating_add(1))
         .find(|end| block.get(..*end).is_some_and(|block| block == b"\r\n" || block.ends_with(b"\r\n\r\n")))
