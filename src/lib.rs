@@ -11,14 +11,12 @@
 //! ```text
 //!                  peer            a Git session over a port; the two-way sync of two repositories
 //!          ┌────────┴────────┐
-//!         rpc               sync   control channel, calls and their streams, mux │ the decision table, the plan
+//!      rpc, body            sync   calls and their streams, mux; bodies and forms │ the decision table, the plan
 //!    port, stream           git    object ids, refs, advertisement; fetch and push, client and server
 //!        frame              pkt    5-byte header and carrier │ pkt-line and sideband
 //!          └────────┬────────┘        recovery: backoff, timers, monitor, transfer, operation
 //!     time  limits  Transmit  Blame
 //! ```
-//!
-//! [`body`] stands beside the two wings, on the lowest line alone: forms and uploads.
 //!
 //! A module imports only what stands below it, and the two wings meet only in [`peer`]; a test holds both.
 //!

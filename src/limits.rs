@@ -86,11 +86,30 @@ pub const CALLS: usize = 1024;
 /// Link: streams at once of one call.
 pub const CALL_STREAMS: usize = 64;
 
-/// Bodies: input that waits in a parser, overhead included.
-pub const BODY_INPUT: usize = 256 << 10;
-/// Bodies: output that waits in a writer, overhead included, before it takes no more.
-pub const BODY_OUTPUT: usize = 256 << 10;
-/// Bodies: parameters of a content type.
+/// Body queue: bytes that wait.
+pub const BODY_BYTES: usize = 65536;
+/// Body queue: chunks that wait.
+pub const BODY_CHUNKS: usize = 16;
+/// Body queue: chunks below this are copied, so that they keep no larger buffer alive.
+pub const BODY_SMALL: usize = BODY_BYTES / BODY_CHUNKS;
+/// Body registry: streams at once.
+pub const BODY_STREAMS: usize = 1024;
+/// Body registry: bytes that wait in all streams together.
+pub const BODY_TOTAL: usize = 16 << 20;
+/// Body transfer: bytes of a piece that is handed to a stream, and of a block on a port.
+pub const BODY_PIECE: usize = 16 << 10;
+/// Readable stream: bytes that wait, whatever its high-water mark.
+pub const READABLE_BYTES: usize = 1 << 20;
+/// Readable stream: chunks that wait, whatever its high-water mark.
+pub const READABLE_CHUNKS: usize = 4096;
+/// Readable stream: reads that wait.
+pub const READABLE_READS: usize = 1024;
+
+/// Forms: input that waits in a parser, overhead included.
+pub const FORM_INPUT: usize = 256 << 10;
+/// Forms: output that waits in a writer, overhead included, before it takes no more.
+pub const FORM_OUTPUT: usize = 256 << 10;
+/// Forms: parameters of a content type.
 pub const PARAMETERS: usize = 32;
 /// Multipart: parts of a body.
 pub const PARTS: usize = 4096;
@@ -105,7 +124,7 @@ pub const PREAMBLE: usize = 16 << 10;
 /// Multipart: bytes of one part's data.
 pub const PART_BYTES: u64 = 4 << 30;
 /// Multipart: bytes of a body.
-pub const BODY_BYTES: u64 = 16 << 30;
+pub const MULTIPART_BYTES: u64 = 16 << 30;
 /// Forms: bytes of a field's name and of its value, where they are put together.
 pub const FIELD: usize = 1 << 20;
 /// Forms: fields of a form.

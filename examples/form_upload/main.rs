@@ -46,7 +46,7 @@ pub(crate) struct Options {
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut folder = None;
     let mut listen = "127.0.0.1:8080".to_owned();
-    let mut max_bytes = portline::limits::BODY_BYTES;
+    let mut max_bytes = portline::limits::MULTIPART_BYTES;
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {

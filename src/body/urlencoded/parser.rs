@@ -31,7 +31,7 @@ impl Default for Config {
             max_pairs: limits::FIELDS,
             max_pair: limits::FIELD,
             max_body: limits::FORM_BYTES,
-            input_bytes: limits::BODY_INPUT,
+            input_bytes: limits::FORM_INPUT,
         }
     }
 }

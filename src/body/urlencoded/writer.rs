@@ -16,7 +16,7 @@ pub enum WriteError {
     /// Enough is waiting; go on when `can_write` is true.
     #[error("{limit} bytes are waiting already")]
     Full {
-        /// [`limits::BODY_OUTPUT`].
+        /// [`limits::FORM_OUTPUT`].
         limit: usize,
     },
     /// The form was finished.
@@ -65,7 +65,7 @@ impl Writer {
         match self.state {
             State::Finished => return Err(WriteError::Over),
             State::First | State::Later if !self.can_write() => {
-                return Err(WriteError::Full { limit: limits::BODY_OUTPUT });
+                return Err(WriteError::Full { limit: limits::FORM_OUTPUT });
             }
             State::First => {}
             State::Later => self.output.push(b'&'),
@@ -85,7 +85,7 @@ impl Writer {
     /// Whether there is room for a pair.
     #[must_use]
     pub fn can_write(&self) -> bool {
-        !matches!(self.state, State::Finished) && self.output.len() < limits::BODY_OUTPUT
+        !matches!(self.state, State::Finished) && self.output.len() < limits::FORM_OUTPUT
     }
 
     /// The next bytes to send.

@@ -41,8 +41,8 @@ impl Config {
             max_preamble: limits::PREAMBLE,
             max_epilogue: limits::PREAMBLE,
             max_part: limits::PART_BYTES,
-            max_body: limits::BODY_BYTES,
-            input_bytes: limits::BODY_INPUT,
+            max_body: limits::MULTIPART_BYTES,
+            input_bytes: limits::FORM_INPUT,
         }
     }
 }

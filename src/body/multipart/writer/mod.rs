@@ -50,7 +50,7 @@ impl Config {
     /// The defaults, with a boundary.
     #[must_use]
     pub const fn new(boundary: Boundary) -> Self {
-        Self { boundary, content_length: None, output_bytes: limits::BODY_OUTPUT }
+        Self { boundary, content_length: None, output_bytes: limits::FORM_OUTPUT }
     }
 }
 
