@@ -129,6 +129,33 @@ pub const READABLE_CHUNKS: usize = 4096;
 /// Readable stream: reads that wait.
 pub const READABLE_READS: usize = 1024;
 
+/// Forms: input that waits in a parser, overhead included.
+pub const FORM_INPUT: usize = 256 << 10;
+/// Forms: output that waits in a writer, overhead included, before it takes no more.
+pub const FORM_OUTPUT: usize = 256 << 10;
+/// Forms: parameters of a content type.
+pub const PARAMETERS: usize = 32;
+/// Multipart: parts of a body.
+pub const PARTS: usize = 4096;
+/// Multipart: bytes of one part's headers.
+pub const PART_HEADER_BYTES: usize = 16 << 10;
+/// Multipart: headers of one part.
+pub const PART_HEADERS: usize = 32;
+/// Multipart: bytes of a field's name and of a file's.
+pub const PART_NAME: usize = 4096;
+/// Multipart: bytes in front of the first boundary, and behind the last.
+pub const PREAMBLE: usize = 16 << 10;
+/// Multipart: bytes of one part's data.
+pub const PART_BYTES: u64 = 4 << 30;
+/// Multipart: bytes of a body.
+pub const MULTIPART_BYTES: u64 = 16 << 30;
+/// Forms: bytes of a field's name and of its value, where they are put together.
+pub const FIELD: usize = 1 << 20;
+/// Forms: fields of a form.
+pub const FIELDS: usize = 4096;
+/// Forms: bytes of a form of strings.
+pub const FORM_BYTES: u64 = 8 << 20;
+
 /// Recovery: items that a transfer keeps track of.
 pub const TRANSFER_ITEMS: usize = 1_000_000;
 /// Recovery: bytes of their names and targets.
