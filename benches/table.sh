@@ -25,6 +25,13 @@ pkt decode, slice: a 50-byte have|9
 pkt decode, reader: a 50-byte have|9
 pkt encode, a 50-byte have|6
 sideband, a packet of 65,515 bytes|150
+mux, one stream, each 64 KiB|5500
+mux, 1000 streams, each 64 KiB|6000
+mux, opened, 64 bytes, closed|500
+mux, the same beside 1000 idle ones|500
+mux, the same beside 10000 idle ones|500
+mux, the same beside 100000 idle ones|500
+mux, the same beside 1000000 idle ones|500
 ancestry of 1000 refs, 60 apart at most|1000000
 ancestry of 1000 refs, anywhere|1000000
 ancestry of 1000 refs, against one tip|1000000

@@ -23,6 +23,7 @@
 //!
 //! Limits: [`Config`]. Rules: `spec/11-mux.md`.
 
+mod channel_map;
 mod config;
 mod turns;
 
@@ -30,6 +31,7 @@ use alloc::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 
+pub use channel_map::ChannelMap;
 pub use config::{Config, ConfigError, Error, OpenError, SendError};
 use turns::{Channel, Phase, Turns};
 
