@@ -122,26 +122,23 @@ impl End {
         self.flush(channel);
     }
 
-    /// What the stream has to say goes to the mux; what happened to it is counted.
+    /// What happened to the stream is counted, and what it has to say goes to the mux.
     fn flush(&mut self, channel: u32) {
         let Some(core) = self.streams.get_mut(channel) else { return };
         let mut over = false;
-        loop {
-            while let Some(action) = core.poll_action(NOW) {
-                match action {
-                    stream::Action::Data(data) => {
-                        self.received += data.len();
-                        core.consume();
-                    }
-                    stream::Action::Finished => over = true,
-                    _ => {}
+        while let Some(action) = core.poll_action(NOW) {
+            match action {
+                stream::Action::Data(data) => {
+                    self.received += data.len();
+                    core.consume();
                 }
+                stream::Action::Finished => over = true,
+                _ => {}
             }
-            if !self.mux.can_send(channel) {
-                break;
-            }
-            let Some(message) = core.poll_transmit(&self.limits, NOW) else { break };
-            self.mux.send(channel, message).unwrap();
+        }
+        if core.has_transmit(&self.limits) {
+            self.mux.send_from(channel, || core.poll_transmit(&self.limits, NOW)).unwrap();
+            over |= matches!(core.poll_action(NOW), Some(stream::Action::Finished));
         }
         if over {
             self.finished += 1;

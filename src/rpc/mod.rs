@@ -55,6 +55,7 @@ pub mod control;
 mod error;
 mod link;
 pub mod mux;
+pub mod session;
 mod slab;
 
 pub use bucket::Budget;

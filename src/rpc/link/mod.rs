@@ -118,6 +118,10 @@ pub enum Action {
     StreamOpened {
         /// The stream.
         stream: u32,
+        /// Its call, as in `OpenChannel`.
+        call: u32,
+        /// What both sides agree on, seen from here.
+        shape: Shape,
     },
     /// Data of the peer's. Answer with `consume`: only that grants new credit.
     Data {

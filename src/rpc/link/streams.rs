@@ -166,6 +166,11 @@ impl Link {
         self.drive(now, stream, |core, _, _| core.consume());
     }
 
+    /// Whether there is such a stream.
+    pub(in crate::rpc) fn has_stream(&self, stream: u32) -> bool {
+        self.streams.contains(stream)
+    }
+
     /// How many streams are open.
     #[must_use]
     pub const fn open_streams(&self) -> usize {
@@ -240,7 +245,11 @@ impl Link {
 
     fn stream_action(&mut self, stream: u32, action: stream::Action) -> Option<Action> {
         Some(match action {
-            stream::Action::Opened => Action::StreamOpened { stream },
+            stream::Action::Opened => {
+                let found = self.streams.find_mut(stream)?;
+                let call = found.call;
+                Action::StreamOpened { stream, call, shape: found.core()?.shape() }
+            }
             stream::Action::Data(data) => Action::Data { stream, data },
             stream::Action::PeerDone => Action::PeerDone { stream },
             stream::Action::Writable => Action::Writable { stream },

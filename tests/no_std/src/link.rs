@@ -52,7 +52,7 @@ impl End {
                 self.link.open_stream(NOW, call, shape).map_err(|_| 55)?;
                 self.link.respond(call, Ok(Bytes::from_static(b"done"))).map_err(|_| 55)?;
             }
-            Action::StreamOpened { stream } if count != 0 => {
+            Action::StreamOpened { stream, .. } if count != 0 => {
                 for item in 0..count {
                     let item: Bytes = core::iter::repeat_n(item as u8, ITEM).collect();
                     self.link.write(NOW, stream, item).map_err(|_| 56)?;

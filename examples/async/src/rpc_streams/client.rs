@@ -85,7 +85,7 @@ impl App for Client {
     fn handle_action(&mut self, link: &mut Link, now: Instant, action: Action) {
         match action {
             Action::Ready { .. } => self.begin(link),
-            Action::StreamOpened { stream } => self.opened(link, now, stream),
+            Action::StreamOpened { stream, .. } => self.opened(link, now, stream),
             Action::Data { stream, data } => self.data(link, now, stream, &data),
             Action::Writable { .. } => {
                 if let Some(Running { doing: Doing::Upload(upload), .. }) = &mut self.running {

@@ -52,7 +52,7 @@ impl App for Server {
             Action::Called { call, method, arguments } => self.called(link, now, call, &method, &arguments),
             Action::Data { stream, data } => self.data(link, now, stream, data),
             Action::PeerDone { stream } => self.peer_done(link, stream),
-            Action::StreamOpened { stream } | Action::Writable { stream } => {
+            Action::StreamOpened { stream, .. } | Action::Writable { stream } => {
                 self.ready.insert(stream);
             }
             Action::StreamFinished { stream } => {
