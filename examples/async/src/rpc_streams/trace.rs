@@ -1,10 +1,11 @@
 //! `--trace`: every frame on a line, seen from the side that prints.
 
+use bytes::Bytes;
 use portline::Transmit;
-use portline::frame::{self, FrameType};
+use portline::frame::{self, FrameType, carrier};
 use portline::rpc::Role;
 use portline::rpc::control::{self, Message};
-use portline::rpc::mux::CONTROL;
+use portline::rpc::mux::{CHANNEL_LEN, CONTROL};
 use portline::stream::{Direction, Sizing};
 
 /// Where the lines go.
@@ -20,31 +21,57 @@ pub(crate) enum Trace {
 /// Bytes of a payload that are shown.
 const SHOWN: usize = 40;
 
-/// A message that can be looked at in one piece.
-pub(crate) trait Whole {
-    fn whole(&self) -> bytes::Bytes;
-}
-
-impl Whole for bytes::Bytes {
-    fn whole(&self) -> bytes::Bytes {
-        self.clone()
-    }
-}
-
-impl Whole for Transmit {
-    fn whole(&self) -> bytes::Bytes {
-        self.clone().into_bytes()
-    }
-}
-
 impl Trace {
-    /// One message of `sender` on a channel.
     #[expect(clippy::print_stdout, reason = "a program that shows what passes")]
-    pub(crate) fn frame(self, sender: Role, channel: u32, message: &impl Whole) {
+    fn print(self, line: &str) {
         match self {
             Self::Off => {}
-            Self::Output => println!("{}", line(sender, channel, &message.whole())),
-            Self::Error => eprintln!("{}", line(sender, channel, &message.whole())),
+            Self::Output => println!("{line}"),
+            Self::Error => eprintln!("{line}"),
+        }
+    }
+}
+
+/// Looks at the bytes on their way in and out, with a decoder of its own for those that come.
+pub(crate) struct Tap {
+    trace: Trace,
+    role: Role,
+    decoder: carrier::Decoder,
+}
+
+impl Tap {
+    pub(crate) fn new(trace: Trace, role: Role) -> Self {
+        Self { trace, role, decoder: carrier::Decoder::default() }
+    }
+
+    /// Bytes of the peer, in any split.
+    pub(crate) fn received(&mut self, bytes: &Bytes) {
+        if matches!(self.trace, Trace::Off) {
+            return;
+        }
+        let peer = match self.role {
+            Role::Initiator => Role::Acceptor,
+            Role::Acceptor => Role::Initiator,
+        };
+        self.decoder.handle_bytes(bytes.clone());
+        // What is wrong with them the session tells.
+        while let Ok(Some(message)) = self.decoder.next_message() {
+            self.show(peer, &message);
+        }
+    }
+
+    /// A message of ours, its length in front.
+    pub(crate) fn sent(&self, message: &Transmit) {
+        if matches!(self.trace, Trace::Off) {
+            return;
+        }
+        let whole = message.clone().into_bytes();
+        self.show(self.role, whole.get(carrier::LENGTH_LEN..).unwrap_or_default());
+    }
+
+    fn show(&self, sender: Role, message: &[u8]) {
+        if let Some((channel, message)) = message.split_first_chunk::<CHANNEL_LEN>() {
+            self.trace.print(&line(sender, u32::from_be_bytes(*channel), message));
         }
     }
 }
