@@ -1,6 +1,6 @@
 //! Programs of packages that are not the crate's own, built once by whoever needs one first: in the target folder of the
 //! test itself, where the crate and all that it depends on lie ready.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

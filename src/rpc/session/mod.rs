@@ -229,6 +229,12 @@ impl Session {
 
     /// What happened. Reads on in the input where it has to.
     pub fn poll_action(&mut self) -> Option<Action> {
+        self.poll_action_traced(|_, _| {})
+    }
+
+    /// As [`Self::poll_action`], and shows the channel and each message of the peer's just before it takes effect. The
+    /// messages of this side are what [`Self::poll_transmit`] gives, behind their length and channel.
+    pub fn poll_action_traced(&mut self, mut seen: impl FnMut(u32, &Bytes)) -> Option<Action> {
         loop {
             match self.link.poll_action() {
                 Some(action) => {
@@ -242,6 +248,9 @@ impl Session {
                         return None;
                     }
                     let action = self.mux.poll_action()?;
+                    if let mux::Action::Message { channel, message } = &action {
+                        seen(*channel, message);
+                    }
                     self.on_mux(action);
                 }
             }

@@ -7,6 +7,9 @@ use portline::{Instant, Transmit};
 
 use crate::trace::{Tap, Trace};
 
+/// Bytes that wait on a stream before it takes no more: what a program produces is wanted soon, or not at all.
+const SEND_BYTES: usize = 32 << 10;
+
 /// What a program does with its session.
 pub(crate) trait App {
     /// Something happened.
@@ -33,12 +36,13 @@ pub(crate) struct Side<A> {
 
 impl<A: App> Side<A> {
     pub(crate) fn new(role: Role, app: A, trace: Trace) -> Result<Self, ConfigError> {
-        let session = Session::new(Config::new(role), Instant::ZERO)?;
+        let mut config = Config::new(role);
+        config.link.stream.send_bytes = SEND_BYTES;
+        let session = Session::new(config, Instant::ZERO)?;
         Ok(Self { session, app, tap: Tap::new(trace, role), failed: None })
     }
 
     pub(crate) fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
-        self.tap.received(&bytes);
         // How it ended is told by an action.
         self.session.handle_bytes(now, bytes).unwrap_or_default();
     }
@@ -73,17 +77,18 @@ impl<A: App> Side<A> {
         self.failed.as_ref()
     }
 
-    /// Hands what happened to the program; when nothing did, it may produce something. Whether anything was done: then
-    /// there may be something to send.
+    /// Hands the next thing that happened to the program; when nothing did, it may produce something. Whether anything
+    /// was done: then there may be something to send.
     pub(crate) fn work(&mut self, now: Instant) -> bool {
-        let mut worked = false;
-        while let Some(action) = self.session.poll_action() {
-            if let Action::Failed(Error::Mux(error)) = &action {
-                self.failed = Some(error.clone());
-            }
-            self.app.handle_action(&mut self.session, now, action);
-            worked = true;
+        let tap = &self.tap;
+        let Some(action) = self.session.poll_action_traced(|channel, message| tap.received(channel, message))
+        else {
+            return self.app.produce(&mut self.session, now);
+        };
+        if let Action::Failed(Error::Mux(error)) = &action {
+            self.failed = Some(error.clone());
         }
-        worked || self.app.produce(&mut self.session, now)
+        self.app.handle_action(&mut self.session, now, action);
+        true
     }
 }

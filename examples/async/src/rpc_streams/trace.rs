@@ -1,6 +1,5 @@
 //! `--trace`: every frame on a line, seen from the side that prints.
 
-use bytes::Bytes;
 use portline::Transmit;
 use portline::frame::{self, FrameType, carrier};
 use portline::rpc::Role;
@@ -32,46 +31,41 @@ impl Trace {
     }
 }
 
-/// Looks at the bytes on their way in and out, with a decoder of its own for those that come.
+/// Shows the messages of both sides of a session.
 pub(crate) struct Tap {
     trace: Trace,
     role: Role,
-    decoder: carrier::Decoder,
 }
 
 impl Tap {
-    pub(crate) fn new(trace: Trace, role: Role) -> Self {
-        Self { trace, role, decoder: carrier::Decoder::default() }
+    pub(crate) const fn new(trace: Trace, role: Role) -> Self {
+        Self { trace, role }
     }
 
-    /// Bytes of the peer, in any split.
-    pub(crate) fn received(&mut self, bytes: &Bytes) {
-        if matches!(self.trace, Trace::Off) {
-            return;
-        }
+    /// A message of the peer's.
+    pub(crate) fn received(&self, channel: u32, message: &[u8]) {
         let peer = match self.role {
             Role::Initiator => Role::Acceptor,
             Role::Acceptor => Role::Initiator,
         };
-        self.decoder.handle_bytes(bytes.clone());
-        // What is wrong with them the session tells.
-        while let Ok(Some(message)) = self.decoder.next_message() {
-            self.show(peer, &message);
-        }
+        self.show(peer, channel, message);
     }
 
-    /// A message of ours, its length in front.
+    /// A message of ours: its length and its channel stand in front.
     pub(crate) fn sent(&self, message: &Transmit) {
         if matches!(self.trace, Trace::Off) {
             return;
         }
         let whole = message.clone().into_bytes();
-        self.show(self.role, whole.get(carrier::LENGTH_LEN..).unwrap_or_default());
+        let rest = whole.get(carrier::LENGTH_LEN..).unwrap_or_default();
+        if let Some((channel, message)) = rest.split_first_chunk::<CHANNEL_LEN>() {
+            self.show(self.role, u32::from_be_bytes(*channel), message);
+        }
     }
 
-    fn show(&self, sender: Role, message: &[u8]) {
-        if let Some((channel, message)) = message.split_first_chunk::<CHANNEL_LEN>() {
-            self.trace.print(&line(sender, u32::from_be_bytes(*channel), message));
+    fn show(&self, sender: Role, channel: u32, message: &[u8]) {
+        if !matches!(self.trace, Trace::Off) {
+            self.trace.print(&line(sender, channel, message));
         }
     }
 }
