@@ -47,6 +47,12 @@ pub const WANTS: usize = 4_000_000;
 pub const HAVES: usize = 4_000_000;
 /// Git: `shallow` lines.
 pub const SHALLOW: usize = 1_000_000;
+/// Git: bytes of a filter spec.
+pub const FILTER: usize = 16 << 10;
+/// Git: filters in one spec, those that combine others included.
+pub const FILTER_PARTS: usize = 256;
+/// Git: combinations inside of each other.
+pub const FILTER_DEPTH: usize = 8;
 /// Git: rounds of negotiation.
 pub const ROUNDS: usize = 4096;
 /// Git: commands of one push.
@@ -79,3 +85,14 @@ pub const CHANNELS: usize = 4096;
 pub const CALLS: usize = 1024;
 /// Link: streams at once of one call.
 pub const CALL_STREAMS: usize = 64;
+
+/// Recovery: items that a transfer keeps track of.
+pub const TRANSFER_ITEMS: usize = 1_000_000;
+/// Recovery: bytes of their names and targets.
+pub const TRANSFER_BYTES: usize = 256 << 20;
+/// Recovery: retries of one operation, however it is configured: each attempt is kept for the report.
+pub const RETRIES: u32 = 10_000;
+/// Recovery: units of one job that peers share.
+pub const SHARE_UNITS: usize = 4_000_000;
+/// Recovery: peers that share one job.
+pub const SHARE_PEERS: usize = 1024;

@@ -94,12 +94,10 @@ fn push_4_the_bytes_of_the_recorded_conversations() {
         let one = recorded(title).remove(0);
         let (mut client, mut wire) = pushed(config(), offer, &[create("refs/heads/new")]);
         let request = PackRequest {
-            wants: vec![id(ID)],
-            haves: vec![id(ID)],
             thin: true,
             ofs_delta: true,
-            include_tag: false,
             progress: true,
+            ..PackRequest::new(vec![id(ID)], vec![id(ID)])
         };
         assert_eq!(client.poll_action(), Some(Action::BuildPack(request)));
         let pack = Bytes::from_static(EMPTY_PACK);

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use super::RefName;
 
 /// Patterns in the order of `transfer.hideRefs`: a prefix hides the ref of that name and everything below it,
-/// `!prefix` shows it again, and the last pattern that matches decides (GIT-6). A `^` in front (match the full name before a
-/// namespace is taken off) is accepted; without namespaces both mean the same.
+/// `!prefix` shows it again, and the last pattern that matches decides (GIT-6). A `^` in front matches the name as the
+/// repository stores it, before a namespace is taken off; without namespaces both mean the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HiddenRefs(Vec<Pattern>);
 
@@ -14,6 +14,8 @@ pub struct HiddenRefs(Vec<Pattern>);
 struct Pattern {
     prefix: Vec<u8>,
     shows: bool,
+    /// Of the stored name.
+    full: bool,
 }
 
 impl HiddenRefs {
@@ -29,18 +31,30 @@ impl HiddenRefs {
             Some(rest) => (true, rest),
             None => (false, pattern),
         };
-        let mut prefix = prefix.strip_prefix(b"^").unwrap_or(prefix);
+        let (full, mut prefix) = match prefix.strip_prefix(b"^") {
+            Some(rest) => (true, rest),
+            None => (false, prefix),
+        };
         while let Some(shorter) = prefix.strip_suffix(b"/") {
             prefix = shorter;
         }
-        self.0.push(Pattern { prefix: prefix.to_vec(), shows });
+        self.0.push(Pattern { prefix: prefix.to_vec(), shows, full });
     }
 
-    /// Whether `name` is hidden.
+    /// Whether `name` is hidden, where no namespace is.
     #[must_use]
     pub fn hides(&self, name: &RefName) -> bool {
-        let matching = self.0.iter().rev().find(|pattern| pattern.matches(name.as_bytes()));
-        matching.is_some_and(|pattern| !pattern.shows)
+        self.hides_stored(Some(name.as_bytes()), name)
+    }
+
+    /// Whether the ref that peers would see as `shown` is hidden; `None`: it is of another namespace.
+    pub(super) fn hides_stored(&self, shown: Option<&[u8]>, stored: &RefName) -> bool {
+        let matches = |pattern: &&Pattern| match (pattern.full, shown) {
+            (true, _) => pattern.matches(stored.as_bytes()),
+            (false, Some(shown)) => pattern.matches(shown),
+            (false, None) => false,
+        };
+        self.0.iter().rev().find(matches).is_some_and(|pattern| !pattern.shows)
     }
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //!   id, refname, commit        the values
 //!   capabilities, advertisement, request    what the lines say
-//!   hidden                     which refs a server shows
+//!   hidden, view               which refs a server shows: hidden ones, namespaces
+//!   filter, shallow            what a partial or shallow clone leaves out
 //!   progress                   what progress lines say
 //!   wire                       what the four machines share: input, one write a turn, deadline
 //!   fetch/{client,server,negotiator}        upload-pack's two ends
@@ -17,6 +18,7 @@ mod advertisement;
 mod capabilities;
 mod commit;
 pub mod fetch;
+mod filter;
 mod hidden;
 mod id;
 mod pack;
@@ -24,15 +26,20 @@ mod progress;
 pub mod push;
 mod refname;
 mod request;
+mod shallow;
+mod view;
 pub(crate) mod wire;
 
 pub use advertisement::{Advertisement, AdvertisementError, AdvertisementParser, Ref};
 pub use capabilities::{Capabilities, Capability, CapabilityError};
 pub use commit::Commit;
+pub use filter::{Filter, FilterError, ObjectType};
 pub use hidden::HiddenRefs;
 pub use id::{IdError, ObjectFormat, ObjectId};
 pub use pack::PackRequest;
 pub use progress::{Progress, ProgressLine, ProgressLines};
 pub use refname::{RefName, RefNameError};
 pub use request::{Request, RequestError, Service, Version};
+pub use shallow::{Deepen, Depth, ShallowUpdate};
+pub use view::RefView;
 pub use wire::{Misuse, SessionError};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::ObjectId;
+use super::{Filter, ObjectId};
 
 /// A pack for the driver to build: everything reachable from `wants` and not from `haves`.
 ///
@@ -14,6 +14,14 @@ pub struct PackRequest {
     /// Objects that the receiver has with all they reach. Every id was either found in the repository by the
     /// driver or comes from the peer's advertisement; those that are not there are to be passed over.
     pub haves: Vec<ObjectId>,
+    /// Commits that stand without their parents at the receiver: what lies behind them is neither sent nor taken for
+    /// granted (`pack-objects --shallow`, a `--shallow ID` line each).
+    pub shallow: Vec<ObjectId>,
+    /// Commits that the receiver has without their parents and gets them for: the parents are wanted, too, and the
+    /// commits themselves are held.
+    pub unshallow: Vec<ObjectId>,
+    /// What is left out (`--filter`). Objects named in `wants` are sent all the same.
+    pub filter: Option<Filter>,
     /// Whether deltas may have a base that is not in the pack (`--thin`).
     pub thin: bool,
     /// Whether bases may be given by offset (`--delta-base-offset`).
@@ -22,4 +30,22 @@ pub struct PackRequest {
     pub include_tag: bool,
     /// Whether the receiver shows progress; otherwise `-q`.
     pub progress: bool,
+}
+
+impl PackRequest {
+    /// All that `wants` reach and `haves` do not, without options.
+    #[must_use]
+    pub const fn new(wants: Vec<ObjectId>, haves: Vec<ObjectId>) -> Self {
+        Self {
+            wants,
+            haves,
+            shallow: Vec::new(),
+            unshallow: Vec::new(),
+            filter: None,
+            thin: false,
+            ofs_delta: false,
+            include_tag: false,
+            progress: false,
+        }
+    }
 }

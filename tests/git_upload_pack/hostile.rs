@@ -376,14 +376,7 @@ fn fetch_45_the_pack_is_asked_for_as_the_client_asked() {
         }
     };
     let ids = vec![main_id()];
-    let plain = PackRequest {
-        wants: ids.clone(),
-        haves: ids,
-        thin: false,
-        ofs_delta: false,
-        include_tag: false,
-        progress: false,
-    };
+    let plain = PackRequest::new(ids.clone(), ids);
     assert_eq!(request(""), plain);
     assert_eq!(request("no-progress side-band"), plain);
     assert_eq!(request("side-band"), PackRequest { progress: true, ..plain.clone() });

@@ -73,12 +73,10 @@ impl Exchange {
         wants.sort_unstable();
         wants.dedup();
         let pack = (!wants.is_empty()).then(|| PackRequest {
-            wants,
-            haves: offer.haves,
             thin: config.thin_pack && !offer.capabilities.has("no-thin"),
             ofs_delta: config.ofs_delta && offer.capabilities.has("ofs-delta"),
-            include_tag: false,
             progress: !config.quiet,
+            ..PackRequest::new(wants, offer.haves)
         });
         let names = commands.iter().map(|command| command.name.clone());
         let parser = ReportParser::new(names, capabilities.has("report-status-v2"));

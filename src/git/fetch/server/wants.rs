@@ -97,12 +97,11 @@ impl Wants {
     /// The pack that answers them.
     pub(super) fn pack(&self, haves: &[ObjectId]) -> PackRequest {
         PackRequest {
-            wants: self.ids.clone(),
-            haves: haves.to_vec(),
             thin: self.features.thin_pack,
             ofs_delta: self.features.ofs_delta,
             include_tag: self.features.include_tag,
             progress: self.features.sideband.is_some() && !self.features.no_progress,
+            ..PackRequest::new(self.ids.clone(), haves.to_vec())
         }
     }
 }
