@@ -169,9 +169,9 @@ impl Table {
             if let Some((at, _)) = self.find(key(id) >> PAGE_BITS) {
                 self.vacate(at);
             }
-            if self.recent.page == index {
-                self.recent = EMPTY;
-            }
+            self.recent = EMPTY;
+        } else {
+            self.recent = Entry { number: key(id) >> PAGE_BITS, page: index };
         }
         Some(place)
     }

@@ -1,6 +1,7 @@
 //! A queue whose first element needs no memory of its own.
 
 use alloc::collections::VecDeque;
+use core::hash::{Hash, Hasher};
 
 /// First in, first out. Most streams hold one block at a time: that one lies in the queue itself, and only those behind
 /// it are on the heap.
@@ -14,6 +15,14 @@ pub(super) struct Queue<T> {
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         Self { first: None, rest: VecDeque::new() }
+    }
+}
+
+/// By what is in it, wherever that lies.
+impl<T: Hash> Hash for Queue<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.len().hash(state);
+        self.first.iter().chain(&self.rest).for_each(|value| value.hash(state));
     }
 }
 
