@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use futures_util::{AsyncReadExt, AsyncWriteExt};
+use futures_util::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use portline::stream::CHUNK;
 use tokio::io::DuplexStream;
 use tokio::sync::Notify;
@@ -124,9 +124,9 @@ pub(crate) fn yamux(received: &Received, greets: bool) -> Yamux {
                 if greets {
                     inbound.write_all(b"1").await.unwrap();
                 }
-                let mut buffer = vec![0; if greets { CHUNK } else { 4096 }];
-                while let Ok(count @ 1..) = inbound.read(&mut buffer).await {
-                    received.bytes.add(count);
+                // Packet by packet: reading into a buffer would copy them.
+                while let Some(Ok(packet)) = inbound.next().await {
+                    received.bytes.add(packet.as_ref().len());
                 }
                 inbound.close().await.unwrap_or_default();
                 received.ended.add(1);
