@@ -1,9 +1,12 @@
 //! A Git server on Portline: fetch from it and push to it with the `git` you have.
 //!
 //! ```text
-//! git_server upload-pack [--strict] [--timeout=N] DIR      on standard input and output
-//! git_server receive-pack [--strict] [--timeout=N] DIR
+//! git_server upload-pack [OPTION]... DIR      on standard input and output
+//! git_server receive-pack [OPTION]... DIR
 //! git_server daemon ROOT [--listen ADDR] [--enable-push] [--strict] [--timeout=N] [--max-connections=N]
+//!
+//! OPTION is --strict, --timeout=N, and for stateless transports --http-backend-info-refs (or --advertise-refs) or
+//! --stateless-rpc, all as Git's own have them.
 //! ```
 //!
 //! The first two are called as Git calls its own, over SSH or from the same machine:
@@ -17,9 +20,11 @@
 //! prints `listening on ADDR` when it is ready; port 0 takes a free one. There is no authentication in this
 //! protocol.
 //!
-//! Settings are the repository's own: `transfer.hideRefs`, `uploadpack.*`, `receive.*`, and its hooks.
-//! Versions 0 and 1 of the protocol are spoken; a client that asks for version 2 is answered in version 0, as
-//! Git allows.
+//! Settings are the repository's own: `transfer.hideRefs`, `uploadpack.*`, `uploadpackfilter.*`, `lsrefs.unborn`,
+//! `receive.*`, and its hooks; `GIT_NAMESPACE` chooses a namespace. Versions 0, 1 and 2 of the protocol are spoken, as
+//! `GIT_PROTOCOL` or the request asks. `git http-backend` can call it in place of Git's own servers: put a program
+//! `git` in front that runs `git_server` for `upload-pack` and `receive-pack`, with the real one in front again (`PATH`,
+//! `GIT_EXEC_PATH`), and the real one for all else.
 //!
 //! Exit code: 0 when the session ended as the protocol has it, 128 otherwise, with the reason on standard
 //! error.
@@ -43,7 +48,7 @@ use bytes::{Bytes, BytesMut};
 use portline::Printable;
 use portline::git::fetch::server::Server as UploadServer;
 use portline::git::push::server::Server as ReceiveServer;
-use portline::git::{Request, Service, Version};
+use portline::git::{Request, Service, Serving, Version};
 use portline::pkt::{self, Packet, Reader};
 use support::connection::Connection;
 use support::drive::{Drive, GitSession};
@@ -52,9 +57,10 @@ use support::repository::os;
 use support::upload::{self, UploadDriver};
 use support::{Error, Lookup, Repository};
 
-const USAGE: &str = "usage: git_server upload-pack [--strict] [--timeout=N] DIR
-       git_server receive-pack [--strict] [--timeout=N] DIR
-       git_server daemon ROOT [--listen ADDR] [--enable-push] [--strict] [--timeout=N] [--max-connections=N]";
+const USAGE: &str = "usage: git_server upload-pack [--strict] [--timeout=N] [STATELESS] DIR
+       git_server receive-pack [--strict] [--timeout=N] [STATELESS] DIR
+       git_server daemon ROOT [--listen ADDR] [--enable-push] [--strict] [--timeout=N] [--max-connections=N]
+       STATELESS is --http-backend-info-refs (--advertise-refs) or --stateless-rpc";
 
 /// How long a client of the daemon may take for its first line.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -96,6 +102,7 @@ struct Options {
     directory: PathBuf,
     lookup: Lookup,
     timeout: Option<Duration>,
+    serving: Serving,
     listen: String,
     push: bool,
     connections: usize,
@@ -127,6 +134,7 @@ impl Options {
             directory: PathBuf::new(),
             lookup: Lookup::Git,
             timeout: None,
+            serving: Serving::Session,
             listen: "127.0.0.1:9418".to_owned(),
             push: false,
             connections: 32,
@@ -160,6 +168,15 @@ impl Options {
                 let timeout = Duration::from_secs(number(name, seconds)?);
                 self.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
             }
+            ("--http-backend-info-refs" | "--advertise-refs", None) if !is_daemon => {
+                self.serving = Serving::Advertisement;
+            }
+            ("--stateless-rpc", None) if !is_daemon => {
+                // Both together are the advertisement, as in Git.
+                if self.serving == Serving::Session {
+                    self.serving = Serving::Request;
+                }
+            }
             ("--enable-push", None) if is_daemon => self.push = true,
             ("--listen", Some(address)) if is_daemon => self.listen = address.to_owned(),
             ("--listen", None) if is_daemon => {
@@ -178,9 +195,12 @@ impl Options {
 
 /// One session on standard input and output.
 fn serve_standard(service: Service, options: &Options) -> Result<(), Error> {
+    if env::var_os(support::repository::ASKED).is_some() {
+        return Err(complaint("the `git` that git_server finds is git_server itself"));
+    }
     let version = requested_version(env::var_os("GIT_PROTOCOL").as_deref());
     let repository = Repository::open(&options.directory, options.lookup)?;
-    serve(service, version, &repository, Connection::standard(), options.timeout)
+    serve(service, version, &repository, Connection::standard(), options)
 }
 
 /// `GIT_PROTOCOL` is a list such as `version=1:other`; the highest version counts.
@@ -200,20 +220,23 @@ fn serve(
     version: Version,
     repository: &Repository,
     connection: Connection,
-    timeout: Option<Duration>,
+    options: &Options,
 ) -> Result<(), Error> {
     let drive = Drive::new(connection);
+    let (serving, timeout) = (options.serving, options.timeout);
     let (now, mailbox) = (drive.now(), drive.mailbox());
     match service {
         Service::UploadPack => {
-            let machine = UploadServer::new(upload::config(repository, version, timeout), now);
+            let config = upload::config(repository, serving, version, timeout)?;
+            let machine = UploadServer::new(config, now);
             let mut driver = UploadDriver::new(repository, mailbox)?;
             let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
             driver.into_result(ran).map(drop)
         }
         Service::ReceivePack => {
-            let machine = ReceiveServer::new(receive::config(repository, version, timeout), now);
-            let mut driver = ReceiveDriver::new(repository, mailbox);
+            let config = receive::config(repository, serving, version, timeout)?;
+            let mut driver = ReceiveDriver::new(repository, &config, mailbox);
+            let machine = ReceiveServer::new(config, now);
             let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
             driver.into_result(ran).map(drop)
         }
@@ -293,7 +316,7 @@ fn serve_client(stream: TcpStream, options: &Options) -> Result<(), Error> {
         return Err(Error::Session { message });
     };
     let connection = Connection::tcp(stream, rest)?;
-    serve(request.service, request.version, &repository, connection, options.timeout)
+    serve(request.service, request.version, &repository, connection, options)
 }
 
 /// Reads the request line, and what the client sent behind it.

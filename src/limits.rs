@@ -37,6 +37,10 @@ pub const REFS: usize = 4_000_000;
 pub const ADVERTISEMENT: usize = 1 << 30;
 /// Git: capabilities in one list.
 pub const CAPABILITIES: usize = 1024;
+/// Git: bytes of a capability advertisement of version 2, all lines together.
+pub const CAPABILITY_BYTES: usize = 1 << 20;
+/// Git: packs that a server names by their URIs, and lines of a bundle list.
+pub const URIS: usize = 4096;
 /// Git: bytes of one capability's value that is written: with the longest ref name it fits into a packet.
 pub const CAPABILITY_VALUE: usize = 8192;
 /// Git: bytes of the request line's path, and of its host.
@@ -47,6 +51,24 @@ pub const WANTS: usize = 4_000_000;
 pub const HAVES: usize = 4_000_000;
 /// Git: `shallow` lines.
 pub const SHALLOW: usize = 1_000_000;
+/// Git: `deepen-not` lines of one fetch.
+pub const DEEPEN_NOT: usize = 1024;
+/// Git: `want-ref` lines of one fetch.
+pub const WANT_REFS: usize = 65536;
+/// Git: `ref-prefix` lines of one `ls-refs`, and their bytes. Of so many Git uses none and lists everything.
+pub const REF_PREFIXES: usize = 65536;
+/// Git: bytes of the prefixes of one `ls-refs`, all together; past that they count as too many.
+pub const REF_PREFIX_BYTES: usize = 4 << 20;
+/// Git: lines of the capabilities of one request of version 2, server options included.
+pub const REQUEST_LINES: usize = 4096;
+/// Git: bytes of those lines, all together.
+pub const REQUEST_BYTES: usize = 1 << 20;
+/// Git: requests of one session of version 2.
+pub const REQUESTS: usize = 65536;
+/// Git: objects whose size one `object-info` asks for.
+pub const OBJECT_INFO: usize = 65536;
+/// Git: bytes of a session id or an agent that are kept.
+pub const SESSION_ID: usize = 1024;
 /// Git: bytes of a filter spec.
 pub const FILTER: usize = 16 << 10;
 /// Git: filters in one spec, those that combine others included.
@@ -59,6 +81,8 @@ pub const ROUNDS: usize = 4096;
 pub const COMMANDS: usize = 1_000_000;
 /// Git: push options of one push.
 pub const PUSH_OPTIONS: usize = 1024;
+/// Git: bytes of a nonce that a client signs; it is shorter than this.
+pub const NONCE: usize = 256;
 /// Git: bytes of a report, all lines together.
 pub const REPORT: usize = 256 << 20;
 /// Git: bytes of a peer's error message that are kept.
@@ -85,6 +109,25 @@ pub const CHANNELS: usize = 4096;
 pub const CALLS: usize = 1024;
 /// Link: streams at once of one call.
 pub const CALL_STREAMS: usize = 64;
+
+/// Body queue: bytes that wait.
+pub const BODY_BYTES: usize = 65536;
+/// Body queue: chunks that wait.
+pub const BODY_CHUNKS: usize = 16;
+/// Body queue: chunks below this are copied, so that they keep no larger buffer alive.
+pub const BODY_SMALL: usize = BODY_BYTES / BODY_CHUNKS;
+/// Body registry: streams at once.
+pub const BODY_STREAMS: usize = 1024;
+/// Body registry: bytes that wait in all streams together.
+pub const BODY_TOTAL: usize = 16 << 20;
+/// Body transfer: bytes of a piece that is handed to a stream, and of a block on a port.
+pub const BODY_PIECE: usize = 16 << 10;
+/// Readable stream: bytes that wait, whatever its high-water mark.
+pub const READABLE_BYTES: usize = 1 << 20;
+/// Readable stream: chunks that wait, whatever its high-water mark.
+pub const READABLE_CHUNKS: usize = 4096;
+/// Readable stream: reads that wait.
+pub const READABLE_READS: usize = 1024;
 
 /// Recovery: items that a transfer keeps track of.
 pub const TRANSFER_ITEMS: usize = 1_000_000;

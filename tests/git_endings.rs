@@ -15,7 +15,7 @@ use bytes::Bytes;
 use common::{Rng, split};
 use portline::git::fetch::{client as fetch, server as upload};
 use portline::git::push::{Command, client as push, server as receive};
-use portline::git::{ObjectFormat, ObjectId, Ref, RefName};
+use portline::git::{ObjectFormat, ObjectId, Ref, RefName, ShallowUpdate};
 use portline::{Instant, Transmit};
 use push_support::{EMPTY_PACK, ID, id, name, pkt, recorded};
 
@@ -92,6 +92,12 @@ machine!(fetch::Client, |machine, action, answers, seen| match action {
         seen.handed.extend_from_slice(&bytes);
         false
     }
+    fetch::Action::Shallow(_)
+    | fetch::Action::RemoteShallow(_)
+    | fetch::Action::WantedRefs(_)
+    | fetch::Action::PackUris(_)
+    | fetch::Action::ObjectInfo(_)
+    | fetch::Action::Bundles(_) => false,
     end @ (fetch::Action::Finished(_) | fetch::Action::Failed(_)) => {
         seen.ends.push(format!("{end:?}"));
         false
@@ -106,18 +112,23 @@ machine!(upload::Server, |machine, action, answers, seen| match action {
     question => {
         if answers {
             match question {
-                upload::Action::ListRefs => {
+                upload::Action::ListRefs | upload::Action::ListRefsBelow(_) => {
                     let refs = [RefName::head(), name("refs/heads/main")].map(|name| Ref::new(name, tip()));
                     machine.refs_listed(NOW, refs.to_vec()).unwrap();
                 }
                 upload::Action::FindObjects(ids) => machine.objects_found(NOW, ids).unwrap(),
+                upload::Action::LoadCommits(_) => machine.commits(NOW, Vec::new()).unwrap(),
+                upload::Action::Deepen(_) => machine.deepened(NOW, ShallowUpdate::default()).unwrap(),
+                upload::Action::ObjectSizes(_) => machine.sizes(NOW, Vec::new()).unwrap(),
                 upload::Action::CheckReachable { .. } => machine.reachable(NOW, true).unwrap(),
                 upload::Action::CheckCovered { .. } => machine.covered(NOW, true).unwrap(),
                 upload::Action::BuildPack(_) => {
                     machine.pack_chunk(NOW, EMPTY_PACK.into()).unwrap();
                     machine.pack_finished(NOW).unwrap();
                 }
-                upload::Action::Finished(_) | upload::Action::Failed(_) => {}
+                upload::Action::ServerOptions(_)
+                | upload::Action::Finished(_)
+                | upload::Action::Failed(_) => {}
             }
         }
         true
@@ -139,6 +150,8 @@ machine!(push::Client, |machine, action, answers, seen| match action {
         }
         true
     }
+    // A push that is not to be signed asks for no signature.
+    push::Action::Sign(_) => false,
     push::Action::Progress(bytes) => {
         seen.handed.extend_from_slice(&bytes);
         false
@@ -163,6 +176,10 @@ machine!(receive::Server, |machine, action, answers, seen| match action {
     }
     receive::Action::PackEnd => {
         answers.then(|| machine.pack_stored(NOW, Ok(())).unwrap());
+        true
+    }
+    receive::Action::Reported => {
+        answers.then(|| machine.done(NOW).unwrap());
         true
     }
     receive::Action::UpdateRefs(update) => {

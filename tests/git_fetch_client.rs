@@ -15,8 +15,8 @@ use portline::git::{AdvertisementError, Commit, Misuse, ObjectId, Request, Servi
 use portline::{Blame, Instant, limits, pkt};
 
 use harness::{
-    Repo, Seen, TIP, ZERO, advertise, clone_of_tip, drain, feed, id, line, many_tips, plain, play, recorded,
-    tip,
+    Repo, Seen, TIP, ZERO, advertise, allowing, clone_of_tip, drain, feed, id, line, many_tips, plain, play,
+    recorded, tip,
 };
 
 /// FETCH-4, FETCH-7, FETCH-8, GIT-10: wants once each, the capabilities on the first, everything in one write.
@@ -43,7 +43,7 @@ fn fetch_13_without_multi_ack_one_ack_says_that_the_pack_comes() {
     let config = Config { multi_ack: false, ..plain() };
     let seen = play(config, &repo, &server);
     assert_eq!(seen.pack.len(), 32);
-    let Outcome { pack, rounds, haves, wants, common } = seen.outcome();
+    let Outcome { pack, rounds, haves, wants, common, .. } = seen.outcome();
     assert_eq!((*pack, *rounds, *haves, *wants, common.as_slice()), (true, 1, 1, 1, &[tip()][..]));
     // The recorded client sent the same but for the order of its capabilities.
     let recorded = String::from_utf8(client).unwrap();
@@ -92,7 +92,7 @@ fn fetch_6_nothing_wanted_is_a_flush_and_success() {
 fn fetch_24_the_servers_refusal_is_passed_on() {
     let (_, server) = recorded("upload-pack: want unknown id");
     let unknown = Repo { wants: vec![id(0x11)], ..Repo::default() };
-    let seen = play(plain(), &unknown, &server);
+    let seen = play(plain(), &unknown, allowing(&server));
     let message = format!("upload-pack: not our ref {}", id(0x11));
     assert_eq!(*seen.error(), Error::Session(SessionError::Remote { message: message.into() }));
     assert_eq!(seen.error().blame(), Blame::Peer);
@@ -102,7 +102,7 @@ fn fetch_24_the_servers_refusal_is_passed_on() {
     assert_eq!(*at_once.error(), Error::Advertisement(AdvertisementError::Remote { message }));
 
     // Instead of a round's answer, and instead of the pack.
-    let caps = advertise("multi_ack_detailed side-band-64k");
+    let caps = advertise("multi_ack_detailed side-band-64k allow-tip-sha1-in-want");
     for server in [caps.clone() + &line("ERR x"), caps.clone() + &line("NAK") + &line("ERR x")] {
         let seen = play(plain(), &unknown, server);
         assert_eq!(*seen.error(), Error::Session(SessionError::Remote { message: "x".into() }));
@@ -117,7 +117,7 @@ fn fetch_14_multi_ack_detailed_in_the_recorded_order() {
     let mut repo = many_tips();
     repo.tips.insert(0, tip());
     repo.wants = vec![id(0x77)];
-    let seen = play(plain(), &repo, &server);
+    let seen = play(plain(), &repo, allowing(&server));
     assert_eq!(seen.writes.len(), 2);
     let first = String::from_utf8(seen.writes[0].to_vec()).unwrap();
     assert_eq!(first.matches("0032have ").count(), 16);
@@ -299,8 +299,14 @@ fn fetch_1_the_request_line_goes_first_and_version_1_is_announced() {
     let Some(Action::Advertised(seen)) = client.poll_action() else { panic!() };
     assert_eq!(seen.version, Version::V1);
 
-    let version_2 = play(config, &Repo::default(), line("version 2"));
-    assert_eq!(*version_2.error(), Error::Advertisement(AdvertisementError::UnsupportedVersion));
+    // No version above the one that the config allows.
+    for (highest, said) in
+        [(Version::V0, "version 1"), (Version::V0, "version 2"), (Version::V1, "version 2")]
+    {
+        let config = Config { version: highest, ..config.clone() };
+        let seen = play(config, &Repo::default(), line(said) + &advertise(""));
+        assert_eq!(*seen.error(), Error::Advertisement(AdvertisementError::UnsupportedVersion));
+    }
     let bad = Request::new(Service::UploadPack).with_path("/a\nb");
     let mut failed = Client::new(Config { request: Some(bad), ..plain() }, ZERO);
     assert!(failed.has_ended() && failed.poll_transmit().is_none());
@@ -312,7 +318,7 @@ fn fetch_1_the_request_line_goes_first_and_version_1_is_announced() {
 /// FETCH-3, FETCH-4, FETCH-5, GIT-14: shallow lines are kept, and every advertised id is asked for once.
 #[test]
 fn fetch_5_the_driver_is_asked_once_what_it_holds() {
-    let server = line(&format!("{TIP} refs/heads/main\0agent=x"))
+    let server = line(&format!("{TIP} refs/heads/main\0agent=x allow-reachable-sha1-in-want"))
         + &line(&format!("{} refs/tags/v1", id(1)))
         + &line(&format!("{} refs/tags/v1^{{}}", id(2)))
         + &line(&format!("{} refs/tags/v2", id(1)))

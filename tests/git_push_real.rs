@@ -21,7 +21,7 @@ use bytes::Bytes;
 use portline::Instant;
 use portline::git::push::server::{Action, Config, Server, Update};
 use portline::git::push::{Command, client};
-use portline::git::{PackRequest, Ref, Request, Service, Version};
+use portline::git::{HiddenRefs, PackRequest, Ref, Request, Service, Version};
 use push_support::{
     EMPTY_PACK, NULL, demultiplex, git, id, name, pkt, pkts, refs, repository, run_git, try_git,
 };
@@ -68,14 +68,16 @@ fn real(push: &Push, dir: &Path) -> Result {
 fn ours(push: &Push, dir: &Path) -> Result {
     let version = run_git(dir, &["version"], b"").replace("git version ", "git/");
     let mut config = Config { agent: Some(version.into()), ..Config::default() };
+    let mut hidden = HiddenRefs::none();
     for (key, value) in push.settings {
         match *key {
-            "transfer.hideRefs" => config.hidden.push(value.as_bytes()),
+            "transfer.hideRefs" => hidden.push(value.as_bytes()),
             "receive.advertisePushOptions" => config.push_options = true,
             "receive.advertiseAtomic" => config.atomic = false,
             _ => {}
         }
     }
+    config.view = hidden.into();
     let mut server = Server::new(config, NOW);
     let (mut wire, mut pack) = (vec![], vec![]);
     // The client keeps its direction open until it has the report, as real ones do, unless its pack is cut.
@@ -95,6 +97,7 @@ fn ours(push: &Push, dir: &Path) -> Result {
             }
             Some(Action::PackEnd) => server.pack_stored(NOW, store(dir, &pack)).unwrap(),
             Some(Action::UpdateRefs(update)) => server.refs_updated(NOW, apply(dir, &update)).unwrap(),
+            Some(Action::Reported) => server.done(NOW).unwrap(),
             Some(Action::Finished(_)) => break,
             Some(Action::Failed(error)) => panic!("{}: {error}", push.title),
             None => match chunks.next() {
@@ -315,7 +318,7 @@ fn push_into(dir: &Path, source: &Path, config: client::Config, commands: &[Comm
                 }
                 client.pack_finished(NOW).unwrap();
             }
-            Some(client::Action::Progress(_)) => {}
+            Some(client::Action::Progress(_) | client::Action::Sign(_)) => {}
             Some(end @ (client::Action::Finished(_) | client::Action::Failed(_))) => break end,
             None => match output.read(&mut buffer).unwrap() {
                 0 => client.handle_closed(NOW).unwrap(),
@@ -423,6 +426,7 @@ fn serve(dir: &Path, stream: &mut TcpStream, mut config: Config) -> (Version, Ve
                 server.progress(NOW, "from the hook\n".into()).unwrap();
                 server.refs_updated(NOW, apply(dir, &update)).unwrap();
             }
+            Some(Action::Reported) => server.done(NOW).unwrap(),
             Some(Action::Finished(_)) => break,
             Some(Action::Failed(error)) => panic!("{error}"),
             None => match stream.read(&mut buffer).unwrap() {
@@ -453,8 +457,8 @@ fn push_from_git(source: &Path, target: &Path, args: &[&str], refspecs: &[&str])
         .spawn()
         .unwrap();
     let (mut stream, _) = listener.accept().unwrap();
-    let mut config = Config { push_options: true, ..Config::default() };
-    config.hidden.push(b"refs/hid");
+    let view = HiddenRefs::from_iter(["refs/hid"]).into();
+    let config = Config { push_options: true, view, ..Config::default() };
     let (version, options) = serve(target, &mut stream, config);
     let wanted: Vec<Bytes> = flags.contains(&"-oci.skip").then(|| "ci.skip".into()).into_iter().collect();
     assert_eq!(options, wanted);

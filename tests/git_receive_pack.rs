@@ -112,7 +112,7 @@ fn push_8_hidden_refs_head_and_peeled_tags_are_not_shown_and_haves_come_once() {
         ],
         haves: vec![id(&"3".repeat(40)), id(ID), id(&"3".repeat(40))],
         config: Config {
-            hidden: HiddenRefs::from_iter(["refs/pull"]),
+            view: HiddenRefs::from_iter(["refs/pull"]).into(),
             version: Version::V1,
             agent: None,
             atomic: false,
@@ -190,11 +190,10 @@ fn push_10_push_options_shallow_lines_and_quiet_reach_the_driver() {
     let seen =
         script.whole(&pkts(&[&format!("shallow {OTHER}\n"), &command, "", "ci.skip\n", "x=\x1b y", ""]));
     let expected = Update {
-        commands: vec![Command::delete(name("refs/heads/a"), id(ID))],
-        atomic: false,
         quiet: true,
         push_options: vec!["ci.skip".into(), "x=\x1b y".into()],
         shallow: vec![id(OTHER)],
+        ..Update::new(vec![Command::delete(name("refs/heads/a"), id(ID))])
     };
     assert_eq!(seen.updates(), [&expected]);
     assert_eq!(seen.answer(), pkts(&["unpack ok\n", "ok refs/heads/a\n", ""]));

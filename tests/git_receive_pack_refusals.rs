@@ -11,6 +11,7 @@
 mod push_support;
 
 use bytes::Bytes;
+use portline::git::HiddenRefs;
 use portline::git::push::Command;
 use portline::git::push::server::{Action, Outcome};
 use push_support::server::{Script, Seen};
@@ -63,7 +64,7 @@ fn push_11_names_that_are_none_are_refused_one_by_one() {
 #[test]
 fn push_11_hidden_refs_deletions_and_empty_commands_are_refused() {
     let mut script = Script::default();
-    script.config.hidden.push(b"refs/hid");
+    script.config.view = HiddenRefs::from_iter(["refs/hid"]).into();
     let commands = [
         format!("{NULL} {ID} refs/hid/a"),
         format!("{ID} {NULL} refs/hid/b"),

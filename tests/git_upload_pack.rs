@@ -10,27 +10,53 @@
     missing_docs
 )]
 
+#[path = "git_upload_pack/border.rs"]
+mod border;
 #[path = "git_upload_pack/hostile.rs"]
 mod hostile;
 #[path = "git_upload_pack/live.rs"]
 mod live;
 mod real_git;
+#[path = "git_upload_pack/shallow.rs"]
+mod shallow;
+#[path = "git_upload_pack/stateless.rs"]
+mod stateless;
 #[path = "git_upload_pack/support.rs"]
 mod support;
+#[path = "git_upload_pack/version2.rs"]
+mod version2;
+#[path = "git_upload_pack/version2_hostile.rs"]
+mod version2_hostile;
 
 use portline::git::fetch::server::{Action, Config, Error, Outcome, WantPolicy};
 use portline::git::{HiddenRefs, SessionError, Version};
 use support::*;
 use tempfile::TempDir;
 
+/// How both servers are set up: Git's by settings and options, ours by its config.
+struct Setup<'a> {
+    settings: &'a [&'a str],
+    options: &'a [&'a str],
+    config: Config,
+}
+
 /// Both servers get the same bytes; everything before the pack is equal, and so is what the pack holds.
 fn compare(repo: &TempDir, name: &str, settings: &[&str], config: &Config, script: &str) -> Session {
-    let dir = repo.path();
+    compare_as(repo, name, &Setup { settings, options: &[], config: config.clone() }, script)
+}
+
+fn compare_as(repo: &TempDir, name: &str, setup: &Setup<'_>, script: &str) -> Session {
+    let (dir, config) = (repo.path(), &setup.config);
     let input = client(dir, script);
-    let theirs = take_apart(&upload_pack(dir, settings, &input));
+    let protocol = match config.version {
+        Version::V0 => "version=0",
+        Version::V1 => "version=1",
+        Version::V2 => "version=2",
+    };
+    let theirs = take_apart(&upload_pack_as(dir, setup.settings, protocol, setup.options, &input));
     let session = serve(dir, config.clone(), &input, usize::MAX);
     let ours = take_apart(&session.said);
-    assert_eq!(ours.lines, theirs.lines, "{name}");
+    assert_eq!(ours.lines, theirs.lines, "{name}: {script}");
     assert_eq!(ours.pack.is_empty(), theirs.pack.is_empty(), "{name}");
     assert_eq!(ours.flushed, theirs.flushed, "{name}");
     if !ours.pack.is_empty() {
@@ -47,7 +73,7 @@ fn compare(repo: &TempDir, name: &str, settings: &[&str], config: &Config, scrip
 }
 
 fn hiding() -> Config {
-    Config { hidden: HiddenRefs::from_iter(["refs/secret"]), ..Config::default() }
+    Config { view: HiddenRefs::from_iter(["refs/secret"]).into(), ..Config::default() }
 }
 
 const HIDE: &str = "transfer.hideRefs=refs/secret";
@@ -161,7 +187,7 @@ fn fetch_30_advertisements_read_as_gits_own() {
         let session = compare(repo, name, &[], &Config::default(), "-");
         assert_eq!(session.end, Action::Finished(Outcome::default()));
         compare(repo, name, &[HIDE], &hiding(), "-");
-        let everything = Config { hidden: HiddenRefs::from_iter(["refs", "HEAD"]), ..Config::default() };
+        let everything = Config { view: HiddenRefs::from_iter(["refs", "HEAD"]).into(), ..Config::default() };
         if name == "empty" {
             compare(repo, name, &["transfer.hideRefs=refs", "transfer.hideRefs=HEAD"], &everything, "-");
         }
@@ -184,7 +210,8 @@ fn fetch_30_advertisements_read_as_gits_own() {
 #[test]
 fn fetch_32_hidden_refs_appear_nowhere() {
     let repo = repository();
-    let hide = |patterns: &[&str]| Config { hidden: patterns.iter().collect(), ..Config::default() };
+    let hide =
+        |patterns: &[&str]| Config { view: HiddenRefs::from_iter(patterns).into(), ..Config::default() };
     let said = serve(repo.path(), hide(&["refs/heads/main"]), b"0000", 9).said;
     assert!(!String::from_utf8_lossy(&said).contains("main"));
     let said = serve(repo.path(), hide(&["refs", "HEAD"]), b"0000", 9).said;
@@ -193,14 +220,18 @@ fn fetch_32_hidden_refs_appear_nowhere() {
     assert_eq!(lines[1..], ["0000"]);
 }
 
-/// FETCH-34.
+/// FETCH-34, V2S-7.
 #[test]
-fn fetch_34_version_1_announces_itself_and_version_2_is_answered_in_0() {
+fn fetch_34_version_1_announces_itself_and_what_is_not_spoken_is_answered_in_0() {
     let repo = repository();
-    let said = |version| serve(repo.path(), Config { version, ..Config::default() }, b"0000", 9).said;
-    let plain = said(Version::V0);
-    assert_eq!(said(Version::V1), [b"000eversion 1\n", &plain[..]].concat());
-    assert_eq!(said(Version::V2), plain);
+    let said = |version, newest| {
+        serve(repo.path(), Config { version, newest, ..Config::default() }, b"0000", 9).said
+    };
+    let plain = said(Version::V0, Version::V2);
+    assert_eq!(said(Version::V1, Version::V2), [b"000eversion 1\n", &plain[..]].concat());
+    assert_eq!(said(Version::V1, Version::V0), plain);
+    assert_eq!(said(Version::V2, Version::V1), plain);
+    assert_eq!(said(Version::V2, Version::V0), plain);
 }
 
 /// T15: FETCH-35, FETCH-36.
@@ -277,18 +308,15 @@ fn fetch_38_lines_that_do_not_belong_are_refused() {
         }
         assert!(matches!(session.end, Action::Failed(_)), "{script}");
     }
-    for (script, line) in [
-        ("want {main}\nshallow {old}\n-", "shallow"),
-        ("want {main}\ndeepen 1\n-", "deepen"),
-        ("deepen-since 1\n-", "deepen-since"),
-        ("want {main}\ndeepen-not main\n-", "deepen-not"),
-        ("want {main} filter\nfilter blob:none\n-", "filter"),
-    ] {
-        let session = serve(repo.path(), Config::default(), &client(repo.path(), script), 9);
-        assert_eq!(session.end, Action::Failed(Error::NotOffered { line }));
-        let words = format!("ERR upload-pack: the client sent a {line} line, which was not offered");
-        assert_eq!(take_apart(&session.said).lines.pop(), Some(words));
-    }
+    let session = serve(
+        repo.path(),
+        Config::default(),
+        &client(repo.path(), "want {main} filter\nfilter blob:none\n-"),
+        9,
+    );
+    assert_eq!(session.end, Action::Failed(Error::NotOffered { line: "filter" }));
+    let words = "ERR upload-pack: the client sent a filter line, which was not offered";
+    assert_eq!(take_apart(&session.said).lines.pop().as_deref(), Some(words));
     let session = serve(repo.path(), Config::default(), &client(repo.path(), "ERR no\n"), 9);
     let message = bytes::Bytes::from_static(b"no");
     assert_eq!(session.end, Action::Failed(SessionError::Remote { message }.into()));

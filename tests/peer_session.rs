@@ -11,7 +11,7 @@
 mod toy;
 
 use bytes::{Bytes, BytesMut};
-use portline::git::{Request, RequestError, Service, fetch, push};
+use portline::git::{Request, RequestError, Service, Version, fetch, push};
 use portline::peer::server::RequestFault;
 use portline::peer::{self, Client, Server, client, server};
 use portline::{Instant, port};
@@ -65,7 +65,16 @@ fn settle(client: &mut Client, right: &mut Right) -> Vec<Bytes> {
 
 /// Runs one fetch of everything into `repo`.
 fn fetch_all(client: &mut Client, right: &mut Right, repo: &mut Repo) -> fetch::client::Outcome {
-    client.begin_fetch(NOW, fetch_config()).unwrap();
+    fetch_with(client, right, repo, fetch_config())
+}
+
+fn fetch_with(
+    client: &mut Client,
+    right: &mut Right,
+    repo: &mut Repo,
+    config: fetch::client::Config,
+) -> fetch::client::Outcome {
+    client.begin_fetch(NOW, config).unwrap();
     let mut pack = BytesMut::new();
     let mut end = None;
     loop {
@@ -147,6 +156,33 @@ fn peer_3_operations_follow_each_other_on_one_port() {
     assert!(fetch_all(&mut client, &mut right, &mut repo).pack);
     assert!(repo.commits.contains_key(&id(4)));
     assert_eq!(right.served, 4);
+}
+
+/// V2C-24: the version that the request asks for is spoken, or the one that the peer knows.
+#[test]
+fn v2c_24_a_fetch_over_a_port_in_every_version() {
+    for (asked, newest) in [
+        (Version::V0, Version::V2),
+        (Version::V1, Version::V2),
+        (Version::V2, Version::V2),
+        (Version::V2, Version::V0),
+    ] {
+        let (mut client, mut right) = pair();
+        right.newest = newest;
+        let mut repo = Repo::default();
+        let request = Request { version: asked, ..Request::new(Service::UploadPack) };
+        let config = fetch::client::Config { request: Some(request), ..fetch_config() };
+        assert!(fetch_with(&mut client, &mut right, &mut repo, config.clone()).pack);
+        repo.set("main", 2);
+        right.repo.commit(7, &[2]);
+        right.repo.set("main", 7);
+        let outcome = fetch_with(&mut client, &mut right, &mut repo, config.clone());
+        assert!(outcome.pack && outcome.haves > 0);
+        repo.set("main", 7);
+        assert!(!fetch_with(&mut client, &mut right, &mut repo, config).pack);
+        assert_eq!((repo.commits.len(), right.served), (3, 3));
+        assert!(right.asked.iter().all(|version| *version == asked));
+    }
 }
 
 /// PEER-1: the first block of an operation is the request packet, exactly.

@@ -2,26 +2,26 @@
 
 #![allow(unreachable_pub)]
 
+mod extent;
 pub mod options;
+pub mod push;
 mod table;
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use portline::git::fetch::client::{Action, Client, Config, Outcome};
-use portline::git::push::client as pushing;
+use portline::git::fetch::client::{Action, Client, Config, Listing, Outcome};
 use portline::git::push::{Change, Command};
 use portline::git::{Advertisement, ObjectId, RefName, Service};
 use portline::{Instant, Printable};
 
-use self::options::{FetchTask, Options, PushTask, open};
+use self::options::{FetchTask, Options, open};
 use self::table::{Line, Table};
 use crate::support::drive::{self, Drive, Driver, GitSession, Work};
-use crate::support::fetch::FetchDriver;
+use crate::support::fetch::{FetchDriver, Fetched, configured};
 use crate::support::history;
-use crate::support::push::PushDriver;
 use crate::support::refs::{Updates, by_name};
+use crate::support::refspec::Refspec;
 use crate::support::{Error, Repository};
 
 /// Shows the server's refs, as `git ls-remote` does.
@@ -30,7 +30,8 @@ use crate::support::{Error, Repository};
 /// Whatever kept us from asking.
 pub fn list(options: &Options) -> Result<bool, Error> {
     let (connection, request) = options.connect(Service::UploadPack)?;
-    let config = Config { request, idle_timeout: options.timeout, ..Config::default() };
+    let (idle_timeout, server_options) = (options.timeout, options.server_options.clone());
+    let config = Config { request, idle_timeout, server_options, ..Config::default() };
     let drive = Drive::new(connection);
     let machine = Client::new(config, drive.now());
     let mut driver = Lister::default();
@@ -64,7 +65,16 @@ impl Driver<Client> for Lister {
             }
             Action::Finished(outcome) => self.result = Some(Ok(outcome)),
             Action::Failed(error) => self.result = Some(Err(Error::session(&error))),
-            Action::FindHeld(_) | Action::LoadCommits(_) | Action::Progress(_) | Action::Pack(_) => {}
+            Action::FindHeld(_)
+            | Action::LoadCommits(_)
+            | Action::Shallow(_)
+            | Action::RemoteShallow(_)
+            | Action::WantedRefs(_)
+            | Action::PackUris(_)
+            | Action::ObjectInfo(_)
+            | Action::Bundles(_)
+            | Action::Progress(_)
+            | Action::Pack(_) => {}
         }
         Ok(())
     }
@@ -107,16 +117,24 @@ fn wishes(task: &FetchTask, seen: &Advertisement) -> Vec<Wish> {
 /// Whatever kept the objects from coming; a ref that cannot be moved is a line of the table.
 pub fn fetch(options: &Options, task: &FetchTask) -> Result<bool, Error> {
     let repository = open(&task.directory)?;
-    let (connection, request) = options.connect(Service::UploadPack)?;
-    let config = Config {
-        request,
+    let mut config = Config {
+        server_options: options.server_options.clone(),
+        listing: listing(&task.refspecs),
         idle_timeout: options.timeout,
         no_progress: !options.progress,
-        ..Config::default()
+        ..configured(&repository)?
     };
+    task.extent.deepen(&repository, &mut config)?;
+    let promise = task.extent.promise(&repository, options.remote.url())?;
+    if let Some(promise) = &promise {
+        (config.filter, config.thin_pack) = (Some(promise.filter.clone()), false);
+    }
+    let (connection, request) = options.connect(Service::UploadPack)?;
+    config.request = request;
     let choose = |seen: &Advertisement| Ok(wishes(task, seen).into_iter().map(|wish| wish.id).collect());
     let drive = Drive::new(connection);
-    let mut driver = FetchDriver::new(&repository, drive.mailbox(), Box::new(choose), options.progress)?;
+    let driver = FetchDriver::new(&repository, drive.mailbox(), Box::new(choose), options.progress)?;
+    let mut driver = driver.with_promise(promise);
     let machine = Client::new(config, drive.now());
     let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
     let mut fetched = driver.into_result(ran)?;
@@ -125,12 +143,49 @@ pub fn fetch(options: &Options, task: &FetchTask) -> Result<bool, Error> {
         let shown = writeln!(io::stdout(), "rounds={rounds} haves={haves} wants={wants}");
         shown.map_err(Error::io("standard output"))?;
     }
-    let wishes = wishes(task, &fetched.advertisement);
+    let mut wishes = wishes(task, &fetched.advertisement);
+    let mut table = Table::default();
+    if task.extent.update_shallow {
+        let tips: Vec<ObjectId> = wishes.iter().map(|wish| wish.id).collect();
+        fetched.take_border(&repository, &tips)?;
+    } else if !repository.refs_without_head()?.is_empty() {
+        refuse_cut_off(&repository, &fetched, &mut wishes, &mut table)?;
+    }
     let tips: Vec<ObjectId> = wishes.iter().map(|wish| wish.id).collect();
     let _kept = fetched.accept(&repository, &tips)?;
-    let mut table = Table::default();
     move_refs(&repository, &wishes, &mut table)?;
     table.print()
+}
+
+/// What the server has to list for these refspecs.
+fn listing(refspecs: &[Refspec]) -> Listing {
+    let mut prefixes: Vec<bytes::Bytes> =
+        refspecs.iter().map(|spec| bytes::Bytes::copy_from_slice(spec.prefix())).collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    Listing::Prefixes(prefixes)
+}
+
+/// Leaves out what the server has only in part, as Git does unless it clones (`--update-shallow` takes it).
+fn refuse_cut_off(
+    repository: &Repository,
+    fetched: &Fetched,
+    wishes: &mut Vec<Wish>,
+    table: &mut Table,
+) -> Result<(), Error> {
+    let null = ObjectId::null(repository.format());
+    let mut taken = Vec::new();
+    for wish in wishes.drain(..) {
+        if fetched.is_cut_off(repository, &wish.id)? {
+            let command = Command { name: wish.target, old: null, new: wish.id };
+            let reason = Some("shallow update not allowed".into());
+            table.push(Line { source: Some(wish.source.as_bytes().to_vec()), command, reason });
+        } else {
+            taken.push(wish);
+        }
+    }
+    *wishes = taken;
+    Ok(())
 }
 
 fn move_refs(repository: &Repository, wishes: &[Wish], table: &mut Table) -> Result<(), Error> {
@@ -178,107 +233,4 @@ fn refused_move(repository: &Repository, command: &Command) -> Result<Option<&'s
     }
     let forward = history::is_ancestor(repository.git(), &command.old, &command.new)?;
     Ok((!forward).then_some("non-fast-forward"))
-}
-
-/// Pushes what may be pushed and prints what became of each ref.
-///
-/// # Errors
-/// Whatever kept the server from reporting.
-pub fn push(options: &Options, task: &PushTask) -> Result<bool, Error> {
-    let repository = open(&task.directory)?;
-    let specs = task.specs.iter().map(|spec| Spec::parse(&repository, spec, task.force));
-    let specs = specs.collect::<Result<Vec<Spec>, Error>>()?;
-    let (connection, request) = options.connect(Service::ReceivePack)?;
-    let config = pushing::Config {
-        request,
-        atomic: task.atomic,
-        quiet: !options.progress,
-        push_options: task.options.clone(),
-        idle_timeout: options.timeout,
-        ..pushing::Config::default()
-    };
-    let planned = RefCell::new((Vec::new(), Table::default()));
-    let choose = |seen: &Advertisement| {
-        let mut planned = planned.borrow_mut();
-        let (commands, table) = &mut *planned;
-        plan(&repository, &specs, seen, commands, table)?;
-        if task.atomic && !table.is_clean() {
-            for command in commands.drain(..) {
-                table.push(Line { source: None, command, reason: Some("atomic push failed".into()) });
-            }
-        }
-        Ok(commands.clone())
-    };
-    let drive = Drive::new(connection);
-    let mut driver = PushDriver::new(&repository, drive.mailbox(), Box::new(choose), options.progress)?;
-    let machine = pushing::Client::new(config, drive.now());
-    let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
-    let report = driver.into_result(ran)?;
-    let (commands, mut table) = planned.into_inner();
-    if let Err(reason) = &report.unpack {
-        let shown = writeln!(io::stderr(), "error: remote unpack failed: {}", Printable(reason));
-        shown.map_err(Error::io("standard error"))?;
-    }
-    for (command, told) in commands.into_iter().zip(report.refs) {
-        table.push(Line { source: None, command, reason: told.result.err() });
-    }
-    Ok(table.print()? && report.unpack.is_ok())
-}
-
-/// `[+]SRC[:DST]`, resolved as far as that goes without the server.
-struct Spec {
-    source: Option<ObjectId>,
-    target: RefName,
-    force: bool,
-}
-
-impl Spec {
-    fn parse(repository: &Repository, text: &str, force: bool) -> Result<Self, Error> {
-        let (force, text) = text.strip_prefix('+').map_or((force, text), |rest| (true, rest));
-        let (source, target) = text.split_once(':').unwrap_or((text, ""));
-        let target = if target.is_empty() {
-            let asked = ["rev-parse", "--symbolic-full-name", "--verify", "-q", "--end-of-options", source];
-            let full = repository.git().run(&asked, Vec::new())?.stdout;
-            let full = full.trim_ascii();
-            full.strip_prefix(b"--end-of-options").unwrap_or(full).trim_ascii().to_vec()
-        } else if target.starts_with("refs/") {
-            target.into()
-        } else {
-            format!("refs/heads/{target}").into()
-        };
-        let target = RefName::new(&target)
-            .map_err(|error| Error::Usage(format!("'{text}' does not say which ref to push to: {error}")))?;
-        let source = if source.is_empty() { None } else { Some(repository.resolve_revision(source)?) };
-        Ok(Self { source, target, force })
-    }
-}
-
-/// What to ask the server for; what must not be asked without force goes straight into the table.
-fn plan(
-    repository: &Repository,
-    specs: &[Spec],
-    seen: &Advertisement,
-    commands: &mut Vec<Command>,
-    table: &mut Table,
-) -> Result<(), Error> {
-    let null = ObjectId::null(repository.format());
-    for spec in specs {
-        let old = seen.find(&spec.target).map_or(null, |entry| entry.id);
-        let command = Command { name: spec.target.clone(), old, new: spec.source.unwrap_or(null) };
-        let reason = if command.old == command.new {
-            if !command.new.is_null() {
-                continue;
-            }
-            Some("remote ref does not exist")
-        } else if spec.force {
-            None
-        } else {
-            refused_move(repository, &command)?
-        };
-        match reason {
-            Some(reason) => table.push(Line { source: None, command, reason: Some(reason.into()) }),
-            None => commands.push(command),
-        }
-    }
-    Ok(())
 }

@@ -3,25 +3,25 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
-use portline::git::{Request, Service};
+use portline::git::{Request, Service, Version};
 
+use super::extent::Extent;
 use crate::support::connection::Connection;
-use crate::support::process::clean;
 use crate::support::refspec::Refspec;
+use crate::support::remote::Remote;
 use crate::support::{Error, Lookup, Repository};
 
 /// What to type.
 pub const USAGE: &str = "usage: git_client ls-remote URL
        git_client fetch DIR URL [REFSPEC...] [--mirror]
-       git_client push DIR URL [[+]SRC:DST...] [--delete REF] [--force] [--atomic] [-o OPTION]
-common: [--stats] [--quiet | --progress] [--timeout=N] [--help], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
-
-/// How long to wait for a host to answer.
-const CONNECT: Duration = Duration::from_secs(30);
+       git_client push DIR URL [[+]SRC:DST...] [--delete REF] [--force] [--atomic] [-o | --push-option=OPTION]
+                  [--signed[=true|false|if-asked]]
+fetch also: [--depth=N | --deepen=N | --unshallow | --shallow-since=DATE] [--shallow-exclude=REF] [--update-shallow]
+            [--filter=SPEC] [--remote=NAME] [--server-option=OPTION]
+common: [--protocol=0|1|2] [--stats] [--quiet | --progress] [--timeout=N] [--help], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
 
 /// What was asked for.
 #[derive(Debug)]
@@ -36,6 +36,10 @@ pub struct Options {
     pub progress: bool,
     /// Give up after so long a silence.
     pub timeout: Option<Duration>,
+    /// The highest version to ask for.
+    pub version: Version,
+    /// For the server, in version 2.
+    pub server_options: Vec<Bytes>,
 }
 
 /// What to do.
@@ -56,6 +60,8 @@ pub struct FetchTask {
     pub directory: PathBuf,
     /// What becomes what.
     pub refspecs: Vec<Refspec>,
+    /// How much of it.
+    pub extent: Extent,
 }
 
 /// A push.
@@ -71,22 +77,20 @@ pub struct PushTask {
     pub atomic: bool,
     /// For the server's hooks.
     pub options: Vec<Bytes>,
+    /// Whether to sign.
+    pub sign: Sign,
 }
 
-/// Whom to ask.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Remote {
-    /// `git://HOST[:PORT]/PATH`.
-    Daemon {
-        /// `HOST:PORT`.
-        address: String,
-        /// As it stands in the URL.
-        host: String,
-        /// The repository.
-        path: String,
-    },
-    /// A program and its arguments.
-    Program(Vec<OsString>),
+/// Whether a push is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sign {
+    /// It is not.
+    #[default]
+    Never,
+    /// If the server takes certificates.
+    IfAsked,
+    /// It is, or it is an error.
+    Always,
 }
 
 /// The command line as it is being read.
@@ -96,6 +100,7 @@ struct Words {
     program: Vec<OsString>,
     deletes: Vec<String>,
     push_options: Vec<Bytes>,
+    sign: Sign,
     mirror: bool,
     force: bool,
     atomic: bool,
@@ -103,6 +108,9 @@ struct Words {
     quiet: bool,
     progress: bool,
     timeout: Option<Duration>,
+    version: Option<Version>,
+    server_options: Vec<Bytes>,
+    extent: Extent,
 }
 
 impl Words {
@@ -120,11 +128,15 @@ impl Words {
                 break;
             }
             let text = utf8(argument)?;
-            let mut value = || {
-                let missing = || complaint(&format!("{text} needs a value"));
-                arguments.next().ok_or_else(missing).and_then(utf8)
+            let (name, inline) = match text.split_once('=').filter(|(name, _)| name.starts_with("--")) {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (text.as_str(), None),
             };
-            match text.as_str() {
+            let mut value = || {
+                let missing = || complaint(&format!("{name} needs a value"));
+                inline.clone().map_or_else(|| arguments.next().ok_or_else(missing).and_then(utf8), Ok)
+            };
+            match name {
                 "--help" | "-h" => return Ok(None),
                 "--mirror" => words.mirror = true,
                 "--force" | "-f" => words.force = true,
@@ -133,17 +145,16 @@ impl Words {
                 "--quiet" | "-q" => words.quiet = true,
                 "--progress" => words.progress = true,
                 "--delete" | "-d" => words.deletes.push(value()?),
-                "-o" => words.push_options.push(value()?.into()),
-                other => match other.strip_prefix("--timeout=") {
-                    Some(seconds) => {
-                        let wrong = |_| complaint(&format!("--timeout takes whole seconds, not '{seconds}'"));
-                        words.timeout = Some(Duration::from_secs(seconds.parse().map_err(wrong)?));
-                    }
-                    None if other.starts_with('-') => {
-                        return Err(complaint(&format!("there is no option {other}")));
-                    }
-                    None => words.plain.push(text),
-                },
+                "--signed" => words.sign = sign(inline.as_deref())?,
+                "-o" | "--push-option" => words.push_options.push(value()?.into()),
+                "--server-option" => words.server_options.push(value()?.into()),
+                "--timeout" => words.timeout = Some(timeout(&value()?)?),
+                "--protocol" => words.version = Some(version(&value()?)?),
+                name if words.extent.option(name, value)? => {}
+                name if name.starts_with('-') => {
+                    return Err(complaint(&format!("there is no option {name}")));
+                }
+                _ => words.plain.push(text),
             }
         }
         words.timeout = words.timeout.filter(|timeout| !timeout.is_zero());
@@ -151,8 +162,31 @@ impl Words {
     }
 }
 
+fn timeout(seconds: &str) -> Result<Duration, Error> {
+    let wrong = |_| complaint(&format!("--timeout takes whole seconds, not '{seconds}'"));
+    Ok(Duration::from_secs(seconds.parse().map_err(wrong)?))
+}
+
+fn sign(word: Option<&str>) -> Result<Sign, Error> {
+    match word {
+        None | Some("true" | "yes" | "on") => Ok(Sign::Always),
+        Some("if-asked") => Ok(Sign::IfAsked),
+        Some("false" | "no" | "off") => Ok(Sign::Never),
+        Some(other) => Err(complaint(&format!("--signed takes true, false or if-asked, not '{other}'"))),
+    }
+}
+
+fn version(number: &str) -> Result<Version, Error> {
+    match number {
+        "0" => Ok(Version::V0),
+        "1" => Ok(Version::V1),
+        "2" => Ok(Version::V2),
+        _ => Err(complaint(&format!("--protocol takes 0, 1 or 2, not '{number}'"))),
+    }
+}
+
 /// What is wrong with the command line, and how it should be.
-fn complaint(what: &str) -> Error {
+pub fn complaint(what: &str) -> Error {
     Error::Usage(format!("{what}\n{USAGE}"))
 }
 
@@ -178,11 +212,17 @@ impl Options {
         };
         // As Git does: on a terminal, unless told otherwise.
         let progress = words.progress || (!words.quiet && std::io::stderr().is_terminal());
-        let (stats, timeout) = (words.stats, words.timeout);
+        let (stats, timeout, server_options) = (words.stats, words.timeout, words.server_options);
+        // As Git does.
+        let version = words.version.unwrap_or(Version::V2);
         let rest: Vec<String> = plain.collect();
         let task = match (directory, command.as_str()) {
             (Some(directory), "fetch") => {
-                Task::Fetch(FetchTask { directory, refspecs: refspecs(&rest, words.mirror)? })
+                let refspecs = refspecs(&rest, words.mirror)?;
+                Task::Fetch(FetchTask { directory, refspecs, extent: words.extent })
+            }
+            _ if !words.extent.is_default() => {
+                return Err(complaint("only a fetch has a depth, a filter and a remote"));
             }
             (Some(directory), _) => {
                 let deletes = words.deletes.into_iter().map(|name| format!(":{name}"));
@@ -190,12 +230,13 @@ impl Options {
                 if specs.is_empty() {
                     return Err(complaint("nothing was named to push"));
                 }
-                let (force, atomic, options) = (words.force, words.atomic, words.push_options);
-                Task::Push(PushTask { directory, specs, force, atomic, options })
+                let (force, atomic, sign, options) =
+                    (words.force, words.atomic, words.sign, words.push_options);
+                Task::Push(PushTask { directory, specs, force, atomic, options, sign })
             }
             (None, _) => Task::List,
         };
-        Ok(Some(Self { task, remote, stats, progress, timeout }))
+        Ok(Some(Self { task, remote, stats, progress, timeout, version, server_options }))
     }
 
     /// Reaches the server. The request that is to be sent first comes with it, where one is.
@@ -203,20 +244,12 @@ impl Options {
     /// # Errors
     /// [`Error::Io`].
     pub fn connect(&self, service: Service) -> Result<(Connection, Option<Request>), Error> {
-        match &self.remote {
-            Remote::Daemon { address, host, path } => {
-                let mut request = Request::new(service).with_path(path.clone());
-                request.host = Some(host.clone().into());
-                Ok((Connection::connect(address.as_str(), CONNECT)?, Some(request)))
-            }
-            Remote::Program(words) => {
-                let (program, arguments) =
-                    words.split_first().ok_or_else(|| complaint("a program is missing"))?;
-                let mut command = Command::new(program);
-                clean(&mut command).args(arguments);
-                Ok((Connection::child(command)?, None))
-            }
-        }
+        // Version 2 has no push; Git asks for version 0 then.
+        let version = match service {
+            Service::ReceivePack if self.version == Version::V2 => Version::V0,
+            Service::ReceivePack | Service::UploadPack => self.version,
+        };
+        self.remote.connect(service, version)
     }
 }
 
@@ -231,22 +264,6 @@ fn refspecs(given: &[String], mirror: bool) -> Result<Vec<Refspec>, Error> {
         default.iter().map(|spec| Refspec::parse(spec)).collect()
     } else {
         given.iter().map(|spec| Refspec::parse(spec)).collect()
-    }
-}
-
-impl Remote {
-    fn parse(url: &str) -> Result<Self, Error> {
-        let usage = || Error::Usage(format!("'{url}' is no URL of the form git://HOST[:PORT]/PATH"));
-        let rest = url.strip_prefix("git://").ok_or_else(usage)?;
-        let slash = rest.find('/').ok_or_else(usage)?;
-        let (host, path) = rest.split_at_checked(slash).ok_or_else(usage)?;
-        // A colon inside brackets belongs to an IPv6 address.
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-        let address = if has_port { host.to_owned() } else { format!("{host}:9418") };
-        if host.is_empty() || path.len() < 2 {
-            return Err(usage());
-        }
-        Ok(Self::Daemon { address, host: host.to_owned(), path: path.to_owned() })
     }
 }
 

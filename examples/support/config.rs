@@ -37,6 +37,12 @@ impl Config {
         found.next().map(|(_, value)| value.as_deref().unwrap_or_default())
     }
 
+    /// All values of `name`, which is given in lower case, in their order.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let found = self.entries.iter().filter(move |(known, _)| known == name.as_bytes());
+        found.map(|(_, value)| value.as_deref().unwrap_or_default())
+    }
+
     /// The truth of `name`, if it is set to one.
     pub fn truth(&self, name: &str) -> Option<bool> {
         let (_, value) = self.entries.iter().rev().find(|(known, _)| known == name.as_bytes())?;

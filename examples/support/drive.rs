@@ -16,10 +16,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time;
 
 use bytes::Bytes;
+use portline::git::ObjectId;
 use portline::{Instant, Transmit};
 
+use super::after::After;
 use super::connection::{Connection, Streams};
 use super::error::Error;
+use super::update::Results;
 
 #[allow(unused_imports, reason = "each example uses its own part")]
 pub use super::session::{Driver, GitSession, Machine, ended};
@@ -58,6 +61,15 @@ pub enum Work {
         /// The piece.
         bytes: Bytes,
     },
+    /// A pack that the peer fetches elsewhere; before any piece of the one being built.
+    PackUri {
+        /// Which builder posts it.
+        builder: u64,
+        /// The pack's hash.
+        pack: ObjectId,
+        /// Where it is.
+        uri: Bytes,
+    },
     /// All of the pack has been read from its builder.
     PackEnded {
         /// Which builder posts it.
@@ -71,8 +83,10 @@ pub enum Work {
     PackRead,
     /// The program that stores the pack has ended.
     StoreEnded,
-    /// The refs have been dealt with: one result for each command.
-    RefsUpdated(Vec<Result<(), Bytes>>),
+    /// The refs have been dealt with: one result for each command, and what is left to be done.
+    RefsUpdated(Results, Option<Box<After>>),
+    /// What was left to be done is done.
+    AfterDone,
 }
 
 /// Where workers post.

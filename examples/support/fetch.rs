@@ -3,20 +3,43 @@
 use std::io;
 
 use portline::Instant;
-use portline::git::fetch::client::{Action, Client, Outcome};
-use portline::git::{Advertisement, ObjectId};
+use portline::git::fetch::client::{Action, Client, Config, Outcome};
+use portline::git::{Advertisement, ObjectId, ShallowUpdate};
 
 use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::history::{self, Loader};
 use super::objects::ObjectReader;
 use super::pack::{PackStore, StoreOptions};
+use super::process::Git;
+use super::promise::Promise;
 use super::quarantine::{Kept, Quarantine};
 use super::repository::Repository;
+use super::shallow::Border;
 use super::terminal::Progress;
 
 /// Chooses what to fetch from what the server has.
 pub type Choose<'a> = Box<dyn FnMut(&Advertisement) -> Result<Vec<ObjectId>, Error> + 'a>;
+
+/// What the machine has to know of the repository: its shallow border.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn configured(repository: &Repository) -> Result<Config, Error> {
+    Ok(Config { shallow: repository.shallow()?, ..Config::default() })
+}
+
+/// How the shallow border is to be, once the objects are here.
+#[derive(Debug, Default)]
+enum Cut {
+    /// As it is.
+    #[default]
+    Stays,
+    /// As was asked for.
+    Moves(Border),
+    /// The server's own history ends somewhere: its border on top of ours, for what reaches it.
+    Remote(Border),
+}
 
 /// Answers the machine from a repository.
 pub struct FetchDriver<'a> {
@@ -30,6 +53,8 @@ pub struct FetchDriver<'a> {
     remote: Progress,
     local: Progress,
     seen: Option<Advertisement>,
+    promise: Option<Promise>,
+    cut: Cut,
     store: Option<PackStore>,
     quarantine: Option<Quarantine>,
     result: Option<Result<Outcome, Error>>,
@@ -43,6 +68,8 @@ pub struct Fetched {
     /// What the session came to.
     pub outcome: Outcome,
     quarantine: Option<Quarantine>,
+    promise: Option<Promise>,
+    cut: Cut,
 }
 
 impl<'a> FetchDriver<'a> {
@@ -67,10 +94,19 @@ impl<'a> FetchDriver<'a> {
             remote: Progress::remote(),
             local: Progress::local(),
             seen: None,
+            promise: None,
+            cut: Cut::Stays,
             store: None,
             quarantine: None,
             result: None,
         })
+    }
+
+    /// The same for a partial clone: what comes is marked as what the server promised to complete. The machine's
+    /// filter is to be that of the promise, and its pack not thin: what a delta builds on might be left out here.
+    pub fn with_promise(mut self, promise: Option<Promise>) -> Self {
+        self.promise = promise;
+        self
     }
 
     /// What was fetched.
@@ -85,7 +121,8 @@ impl<'a> FetchDriver<'a> {
         if outcome.pack && self.quarantine.is_none() {
             return Err(Error::Session { message: "the pack is not complete".to_owned() });
         }
-        Ok(Fetched { advertisement, outcome, quarantine: self.quarantine })
+        let Self { quarantine, promise, cut, .. } = self;
+        Ok(Fetched { advertisement, outcome, quarantine, promise, cut })
     }
 
     fn advertised(&mut self, now: Instant, machine: &mut Client, seen: Advertisement) -> Result<(), Error> {
@@ -99,6 +136,11 @@ impl<'a> FetchDriver<'a> {
         tips.extend(self.repository.alternate_tips());
         tips.sort_unstable();
         tips.dedup();
+        if self.promise.is_some() && !Promise::is_kept_by(&seen) {
+            // In Git's words; all objects come.
+            self.promise = None;
+            self.show(b"warning: filtering not recognized by server, ignoring\n", false)?;
+        }
         self.seen = Some(seen);
         Ok(machine.want(now, wants, tips)?)
     }
@@ -109,6 +151,9 @@ impl<'a> FetchDriver<'a> {
             none => {
                 let mut options = StoreOptions::configured(self.repository, "fetch");
                 (options.verbose, options.quiet) = (self.shows, !self.shows);
+                options.promised = self.promise.is_some();
+                options.environment.extend(self.promise.iter().flat_map(Promise::environment));
+                options.environment.extend(self.cut.border().into_iter().flat_map(Border::environment));
                 none.insert(PackStore::new(self.repository, options, &self.mailbox)?)
             }
         };
@@ -143,6 +188,13 @@ impl Driver<Client> for FetchDriver<'_> {
                 let commits = self.loader.load(self.repository.git(), &mut self.objects, &ids)?;
                 machine.commits(now, commits)?;
             }
+            Action::Shallow(update) => self.cut = Cut::Moves(Border::moved(self.repository, &update)?),
+            Action::RemoteShallow(shallow) => {
+                let update = ShallowUpdate { shallow, unshallow: Vec::new() };
+                self.cut = Cut::Remote(Border::moved(self.repository, &update)?);
+            }
+            // Answers to what this driver does not ask.
+            Action::WantedRefs(_) | Action::PackUris(_) | Action::ObjectInfo(_) | Action::Bundles(_) => {}
             Action::Progress(bytes) => self.show(&bytes, true)?,
             Action::Pack(bytes) => self.take(bytes)?,
             Action::Finished(outcome) => {
@@ -175,7 +227,12 @@ impl Driver<Client> for FetchDriver<'_> {
                 }
             }
             Work::Message(bytes) => self.show(&bytes, false)?,
-            Work::PackChunk { .. } | Work::PackEnded { .. } | Work::PackRead | Work::RefsUpdated(_) => {}
+            Work::PackChunk { .. }
+            | Work::PackUri { .. }
+            | Work::PackEnded { .. }
+            | Work::PackRead
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => {}
         }
         Ok(())
     }
@@ -189,22 +246,82 @@ impl Driver<Client> for FetchDriver<'_> {
     }
 }
 
+impl Cut {
+    const fn border(&self) -> Option<&Border> {
+        match self {
+            Self::Stays => None,
+            Self::Moves(border) | Self::Remote(border) => Some(border),
+        }
+    }
+}
+
 impl Fetched {
-    /// Takes the objects in, if everything that `tips` reach is there. Keep the answer until the refs are
-    /// updated.
+    /// Git as it sees the repository with what was fetched.
+    fn git(&self, repository: &Repository) -> Git {
+        let mut git = repository.git().clone();
+        if let Some(quarantine) = &self.quarantine {
+            git = git.with(quarantine.environment());
+        }
+        if let Some(promise) = &self.promise {
+            git = git.with(promise.environment());
+        }
+        match &self.cut {
+            Cut::Moves(border) => git.with(border.environment()),
+            Cut::Stays | Cut::Remote(_) => git,
+        }
+    }
+
+    /// Whether the history of `tip` is cut off where only the server's is: Git takes no such ref over unless told
+    /// so, or in a clone.
     ///
     /// # Errors
-    /// [`Error::Session`] when something is missing, [`Error::Io`].
-    pub fn accept(&mut self, repository: &Repository, tips: &[ObjectId]) -> Result<Option<Kept>, Error> {
-        let quarantine = self.quarantine.take();
-        let git = match &quarantine {
-            Some(quarantine) => repository.git().with(quarantine.environment()),
-            None => repository.git().clone(),
+    /// [`Error::Io`].
+    pub fn is_cut_off(&self, repository: &Repository, tip: &ObjectId) -> Result<bool, Error> {
+        match &self.cut {
+            Cut::Stays | Cut::Moves(_) => Ok(false),
+            Cut::Remote(_) => {
+                Ok(history::connected(&self.git(repository), std::slice::from_ref(tip))?.is_err())
+            }
+        }
+    }
+
+    /// Takes the server's border over where `tips` reach it ([`Fetched::is_cut_off`]).
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Git`].
+    pub fn take_border(&mut self, repository: &Repository, tips: &[ObjectId]) -> Result<(), Error> {
+        let git = self.git(repository);
+        self.cut = match std::mem::take(&mut self.cut) {
+            Cut::Remote(mut border) => {
+                border.keep_reached(&git, tips)?;
+                Cut::Moves(border)
+            }
+            cut @ (Cut::Stays | Cut::Moves(_)) => cut,
         };
+        Ok(())
+    }
+
+    /// Takes the objects in, if everything that `tips` reach is there, and moves the shallow border. A repository
+    /// without refs is a clone and takes a shallow server's border over. Keep the answer until the refs are updated.
+    ///
+    /// # Errors
+    /// [`Error::Session`] when something is missing, [`Error::Io`], [`Error::Git`].
+    pub fn accept(&mut self, repository: &Repository, tips: &[ObjectId]) -> Result<Option<Kept>, Error> {
+        if matches!(self.cut, Cut::Remote(_)) && repository.refs_without_head()?.is_empty() {
+            self.take_border(repository, tips)?;
+        }
+        let git = self.git(repository);
         if let Err(words) = history::connected(&git, tips)? {
             let words = String::from_utf8_lossy(&words).into_owned();
             return Err(Error::Session { message: format!("the remote did not send all objects: {words}") });
         }
-        quarantine.map(Quarantine::migrate).transpose()
+        if let Some(promise) = self.promise.take() {
+            promise.commit(repository)?;
+        }
+        let kept = self.quarantine.take().map(Quarantine::migrate).transpose()?;
+        if let Cut::Moves(border) = std::mem::take(&mut self.cut) {
+            border.commit(repository)?;
+        }
+        Ok(kept)
     }
 }

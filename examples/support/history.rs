@@ -7,23 +7,40 @@ use std::str;
 
 use portline::git::{Commit, ObjectId};
 
+use super::config::truth;
 use super::error::Error;
-use super::objects::{Kind, ObjectReader};
-use super::process::{Git, Process, complaint};
+use super::objects::{Info, Kind, ObjectReader};
+use super::process::{Git, Process};
 use super::repository::Repository;
 
 /// Whether everything that `ids` reach is here: Git's own connectivity check, which stops at what the refs
-/// reach. Inside, Git's complaint.
+/// reach, at the shallow border, and at what a partial clone was promised. Inside, Git's complaint.
 ///
 /// # Errors
 /// [`Error::Io`].
 pub fn connected(git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Error> {
+    walk(git, ids, true)
+}
+
+/// As [`connected`], for what is pushed here: only a partial clone was promised anything.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn whole(repository: &Repository, git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Error> {
+    let mut remotes = repository.config().below("remote.");
+    let is_partial = remotes.any(|(key, value)| key.ends_with(b".promisor") && truth(value) != Some(false));
+    walk(git, ids, is_partial)
+}
+
+fn walk(git: &Git, ids: &[ObjectId], is_partial: bool) -> Result<Result<(), Vec<u8>>, Error> {
     if ids.is_empty() {
         return Ok(Ok(()));
     }
-    let asked = ["rev-list", "--objects", "--stdin", "--not", "--all", "--quiet", "--alternate-refs"];
+    let mut asked = vec!["rev-list", "--objects", "--stdin"];
+    asked.extend(is_partial.then_some("--exclude-promisor-objects"));
+    asked.extend(["--not", "--all", "--quiet", "--alternate-refs"]);
     let output = git.run(&asked, lines("", ids))?;
-    Ok(if output.status.success() { Ok(()) } else { Err(complaint(&output.stderr).to_vec()) })
+    Ok(if output.status.success() { Ok(()) } else { Err(output.stderr) })
 }
 
 /// Those of `ids` that are here with everything they reach. One walk when all are; a damaged or partial
@@ -46,8 +63,9 @@ pub fn held(git: &Git, objects: &mut ObjectReader, ids: &[ObjectId]) -> Result<V
     Ok(held)
 }
 
-/// Whether every one of `ids` is a commit that the tips reach. Other objects count as not reachable: Git's
-/// servers answer the same, for telling would take a walk over all trees.
+/// Whether every one of `ids` is reached from the tips. Commits are found by a walk over history; for other objects
+/// (what a partial clone left out) it goes over all trees until they are found, with a bitmap where there is one. Git
+/// takes any of those that exist.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Answer`].
@@ -57,14 +75,44 @@ pub fn reachable(
     ids: &[ObjectId],
     tips: &[ObjectId],
 ) -> Result<bool, Error> {
-    let infos = objects.infos(ids)?;
-    if !infos.iter().all(|info| info.is_some_and(|info| info.kind == Kind::Commit)) {
+    let infos: Vec<Info> = objects.infos(ids)?.into_iter().flatten().collect();
+    if infos.len() < ids.len() {
         return Ok(false);
     }
     let tips = objects.existing(tips)?;
-    let input = [lines("", ids), lines("^", &tips)].concat();
-    let output = git.run(&["rev-list", "--max-count=1", "--stdin"], input)?;
-    Ok(output.status.success() && output.stdout.is_empty())
+    let (commits, others): (Vec<Info>, Vec<Info>) =
+        infos.into_iter().partition(|info| info.kind == Kind::Commit);
+    if !commits.is_empty() {
+        let commits: Vec<ObjectId> = commits.iter().map(|info| info.id).collect();
+        let input = [lines("", &commits), lines("^", &tips)].concat();
+        let output = git.run(&["rev-list", "--max-count=1", "--stdin"], input)?;
+        if !output.status.success() || !output.stdout.is_empty() {
+            return Ok(false);
+        }
+    }
+    reaches_objects(git, others.iter().map(|info| info.id).collect(), &tips)
+}
+
+/// Whether all of `ids` are among the objects that the tips reach, whatever they are.
+fn reaches_objects(git: &Git, mut ids: HashSet<ObjectId>, tips: &[ObjectId]) -> Result<bool, Error> {
+    if ids.is_empty() {
+        return Ok(true);
+    }
+    let asked = ["rev-list", "--objects", "--no-object-names", "--use-bitmap-index", "--stdin"];
+    let mut command = git.command(&asked);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Process::spawn(&mut command)?;
+    let (stdin, stdout) = (process.stdin(), process.stdout());
+    let (mut stdin, stdout) = stdin.zip(stdout).ok_or_else(|| answer(&[]))?;
+    stdin.write_all(&lines("", tips)).map_err(Error::io("rev-list cannot be asked"))?;
+    drop(stdin);
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.map_err(Error::io("rev-list cannot be read"))?;
+        if ObjectId::from_hex(&line).is_ok_and(|id| ids.remove(&id)) && ids.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether `old` is `new` or an ancestor of it.
@@ -82,7 +130,8 @@ pub fn is_ancestor(git: &Git, old: &ObjectId, new: &ObjectId) -> Result<bool, Er
     }
 }
 
-fn lines(prefix: &str, ids: &[ObjectId]) -> Vec<u8> {
+/// One id a line, behind `prefix`.
+pub(super) fn lines(prefix: &str, ids: &[ObjectId]) -> Vec<u8> {
     let mut text = Vec::with_capacity(ids.len().saturating_mul(66));
     for id in ids {
         text.extend_from_slice(prefix.as_bytes());
@@ -196,13 +245,28 @@ impl Walk {
     /// # Errors
     /// [`Error::Io`].
     pub fn start(git: &Git, starts: &[ObjectId]) -> Result<Self, Error> {
+        Self::within(git, starts, None, &[])
+    }
+
+    /// The same without what is older than `since`, and without what `not` reach.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn within(
+        git: &Git,
+        starts: &[ObjectId],
+        since: Option<u64>,
+        not: &[ObjectId],
+    ) -> Result<Self, Error> {
         let mut command = git.command(&["rev-list", "--parents", "--timestamp", "--stdin"]);
+        command.args(since.map(|since| format!("--max-age={since}")));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process::spawn(&mut command)?;
         let (stdin, stdout) = (process.stdin(), process.stdout());
         let (mut stdin, stdout) = stdin.zip(stdout).ok_or_else(|| answer(&[]))?;
         // rev-list reads all of its input before it writes, so this cannot block for good.
-        stdin.write_all(&lines("", starts)).map_err(Error::io("rev-list cannot be asked"))?;
+        let asked = [lines("", starts), lines("^", not)].concat();
+        stdin.write_all(&asked).map_err(Error::io("rev-list cannot be asked"))?;
         Ok(Self { _process: process, lines: BufReader::new(stdout) })
     }
 
@@ -272,4 +336,15 @@ impl Loader {
         self.ahead = self.ahead.saturating_mul(2).min(AHEAD.1);
         Ok(())
     }
+}
+
+/// A date as Git reads it: seconds since 1970.
+///
+/// # Errors
+/// [`Error::Answer`] when Git does not read it, [`Error::Io`].
+pub fn seconds(repository: &Repository, date: &str) -> Result<u64, Error> {
+    let answer = repository.git().ask(&["rev-parse", &format!("--since={date}")], Vec::new())?;
+    let digits = answer.trim_ascii().strip_prefix(b"--max-age=").and_then(|age| str::from_utf8(age).ok());
+    let seconds = digits.and_then(|digits| digits.parse().ok());
+    seconds.ok_or(Error::Answer { command: "rev-parse", answer })
 }

@@ -1,6 +1,7 @@
 //! Git's hooks for a push, run as Git runs them: standing in the repository, `GIT_DIR=.`, their output to the
 //! client.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -17,6 +18,9 @@ use super::repository::os;
 /// Bytes of output in one piece.
 const MESSAGE: usize = 4096;
 
+/// Variables and their values.
+pub type Environment = Vec<(String, OsString)>;
+
 /// A repository's hooks.
 #[derive(Clone, Debug)]
 pub struct Hooks {
@@ -31,8 +35,8 @@ pub struct Call<'a> {
     pub arguments: Vec<&'a [u8]>,
     /// What it reads; it may leave it unread.
     pub input: Vec<u8>,
-    /// The push options, if the client and we agreed on them.
-    pub options: Option<&'a [Bytes]>,
+    /// What its environment holds besides.
+    pub environment: &'a [(String, OsString)],
 }
 
 impl Hooks {
@@ -59,11 +63,9 @@ impl Hooks {
     /// [`Error::Io`] when it cannot be started.
     pub fn run(&self, git: &Git, name: &str, call: Call<'_>) -> Result<bool, Error> {
         let Some(program) = self.program(name) else { return Ok(true) };
-        let mut command = git.hook(&program);
+        let mut command = git.speaking_hook(&program);
         command.args(call.arguments.iter().map(|argument| os(argument)));
-        if let Some(options) = call.options {
-            put_options(&mut command, options);
-        }
+        command.envs(call.environment.iter().map(|(name, value)| (name, value)));
         self.run_to_end(command, call.input)
     }
 
@@ -84,7 +86,8 @@ impl Hooks {
         Ok(process.wait()?.success())
     }
 
-    fn relay(&self, output: impl std::io::Read) {
+    /// Hands on to the client what a hook says.
+    pub fn relay(&self, output: impl std::io::Read) {
         // Half a message is better than none. A client that is gone does not stop a hook.
         let _ = pieces(output, MESSAGE, |piece| {
             self.mailbox.post(Work::Message(piece));
@@ -94,12 +97,10 @@ impl Hooks {
 }
 
 /// `GIT_PUSH_OPTION_COUNT` and the options, as values of the environment and never as text of a command
-/// (T17).
-fn put_options(command: &mut Command, options: &[Bytes]) {
-    command.env("GIT_PUSH_OPTION_COUNT", options.len().to_string());
-    for (index, option) in options.iter().enumerate() {
-        command.env(format!("GIT_PUSH_OPTION_{index}"), os(option));
-    }
+/// (T17). Without any the count is 0, as Git has it.
+pub fn option_environment(options: &[Bytes]) -> Environment {
+    let each = options.iter().enumerate().map(|(index, text)| (format!("GIT_PUSH_OPTION_{index}"), os(text)));
+    each.chain([("GIT_PUSH_OPTION_COUNT".to_owned(), options.len().to_string().into())]).collect()
 }
 
 #[cfg(unix)]

@@ -5,11 +5,16 @@
 //!   drive        the event loop: one thread owns the machine, everything else posts events to it
 //!   session      a Git machine with its driver, for that loop
 //!   upload, receive, fetch, push      the four drivers: a machine's actions, answered from a repository
-//!   update, policy      what happens to the refs of a push: settings, hooks, transactions
+//!   update, policy, after             what happens to the refs of a push: settings, hooks, transactions
+//!   proc_receive, certificate, border the hook that does it otherwise, signed pushes, shallow ones
+//!   sign         signatures of pushes
+//!   namespace    which refs a session shows
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
-//!   objects, history                  which objects are there, commits, reachability
+//!   objects, history, deepen          which objects are there, commits, reachability, where a shallow history ends
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
+//!   shallow, promise     shallow and partial repositories: where history ends, what is left out
 //!   refspec      which refs become which
+//!   remote       where a client finds its server
 //!   process, terminal, error          child processes, safe printing, typed errors
 //! ```
 //!
@@ -20,24 +25,34 @@
 // Each example uses its own part of this tree.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod after;
+pub mod border;
+pub mod certificate;
 pub mod config;
 pub mod connection;
+pub mod deepen;
 pub mod drive;
 pub mod error;
 pub mod fetch;
 pub mod history;
 pub mod hooks;
+pub mod namespace;
 pub mod objects;
 pub mod pack;
 pub mod policy;
+pub mod proc_receive;
 pub mod process;
+pub mod promise;
 pub mod push;
 pub mod quarantine;
 pub mod receive;
 pub mod refs;
 pub mod refspec;
+pub mod remote;
 pub mod repository;
 pub mod session;
+pub mod shallow;
+pub mod sign;
 pub mod terminal;
 pub mod update;
 pub mod upload;

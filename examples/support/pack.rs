@@ -1,7 +1,9 @@
 //! Packs: built by `pack-objects`, stored by `index-pack` or `unpack-objects`, streamed in both directions
 //! and never held.
 
-use std::io::{self, Read, Write};
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,7 +17,7 @@ use super::error::Error;
 use super::objects::ObjectReader;
 use super::process::{Process, pieces};
 use super::quarantine::Quarantine;
-use super::repository::Repository;
+use super::repository::{Repository, os};
 
 /// Bytes of a pack in one piece.
 const PIECE: usize = 64 << 10;
@@ -53,23 +55,39 @@ impl PackBuilder {
         mailbox: &Mailbox,
     ) -> Result<Self, Error> {
         let haves = objects.existing(&request.haves)?;
-        let mut command = repository.git().command(&["pack-objects", "--revs", "--stdout"]);
+        let input = revisions(repository, objects, request, &haves)?;
+        // The client's border counts, with ours in it; not the file that says ours alone.
+        let own_border_only = request.shallow.is_empty() && request.unshallow.is_empty();
+        let asked: &[&str] = match own_border_only {
+            true => &["pack-objects", "--revs", "--stdout"],
+            false => &["--shallow-file", "", "pack-objects", "--revs", "--stdout", "--shallow"],
+        };
+        let mut command = repository.git().command(asked);
         command.args(request.thin.then_some("--thin"));
         command.args(request.ofs_delta.then_some("--delta-base-offset"));
         command.args(request.include_tag.then_some("--include-tag"));
+        command.args(request.filter.as_ref().map(|filter| {
+            let mut option = b"--filter=".to_vec();
+            option.extend(filter.encode());
+            os(&option)
+        }));
+        for protocol in request.uri_protocols.iter().filter(|name| name.iter().all(u8::is_ascii_alphanumeric))
+        {
+            command.arg(os(&[b"--uri-protocol=", &protocol[..]].concat()));
+        }
         command.arg(if request.progress { "--progress" } else { "-q" });
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::spawn(&mut command)?;
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
-        let input = revisions(&request.wants, &haves);
         thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
         let (permits, allowed) = channel();
         let mailbox = mailbox.clone();
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let names_uris = !request.uri_protocols.is_empty();
         thread::spawn(move || {
             let messages = relay(stderr, &mailbox);
             if let Some(stdout) = stdout {
-                post_pieces(stdout, &allowed, &mailbox, id);
+                post_pack(stdout, names_uris, &allowed, &mailbox, id);
             }
             // The last words before the end.
             let _ = messages.join();
@@ -81,12 +99,15 @@ impl PackBuilder {
     /// Whether a piece or an end is one that this builder did not post: late words of one that was dropped.
     pub const fn disowns(&self, work: &Work) -> bool {
         match work {
-            Work::PackChunk { builder, .. } | Work::PackEnded { builder } => *builder != self.id,
+            Work::PackChunk { builder, .. } | Work::PackUri { builder, .. } | Work::PackEnded { builder } => {
+                *builder != self.id
+            }
             Work::Message(_)
             | Work::PieceTaken
             | Work::PackRead
             | Work::StoreEnded
-            | Work::RefsUpdated(_) => false,
+            | Work::RefsUpdated(..)
+            | Work::AfterDone => false,
         }
     }
 
@@ -112,16 +133,55 @@ impl PackBuilder {
 }
 
 /// What `pack-objects --revs` reads.
-fn revisions(wants: &[ObjectId], haves: &[ObjectId]) -> Vec<u8> {
+fn revisions(
+    repository: &Repository,
+    objects: &mut ObjectReader,
+    request: &PackRequest,
+    haves: &[ObjectId],
+) -> Result<Vec<u8>, Error> {
     let mut text = Vec::new();
-    for id in wants {
-        text.extend_from_slice(format!("{id}\n").as_bytes());
+    let mut put = |prefix: &str, ids: &[ObjectId]| {
+        for id in ids {
+            text.extend_from_slice(format!("{prefix}{id}\n").as_bytes());
+        }
+    };
+    if !request.shallow.is_empty() || !request.unshallow.is_empty() {
+        for border in [&request.shallow, &request.unshallow, &repository.shallow()?] {
+            put("--shallow ", border);
+        }
+    }
+    put("", &request.wants);
+    for commit in objects.commits(&request.unshallow)? {
+        put("", &commit.parents);
     }
     text.extend_from_slice(b"--not\n");
-    for id in haves {
-        text.extend_from_slice(format!("{id}\n").as_bytes());
+    let mut put = |ids: &[ObjectId]| {
+        for id in ids {
+            text.extend_from_slice(format!("{id}\n").as_bytes());
+        }
+    };
+    put(haves);
+    put(&request.unshallow);
+    Ok(text)
+}
+
+/// Posts the lines that name packs to be fetched elsewhere, if there may be any, then the pack.
+fn post_pack(stdout: impl Read, names_uris: bool, allowed: &Receiver<()>, mailbox: &Mailbox, builder: u64) {
+    let mut stdout = BufReader::with_capacity(PIECE, stdout);
+    // A pack begins with a letter that no hash begins with.
+    while names_uris && stdout.fill_buf().is_ok_and(|bytes| !bytes.is_empty() && !bytes.starts_with(b"P")) {
+        let mut line = Vec::new();
+        if stdout.read_until(b'\n', &mut line).is_err() {
+            return;
+        }
+        let mut words = line.trim_ascii_end().splitn(2, |byte| *byte == b' ');
+        let pack = words.next().and_then(|pack| ObjectId::from_hex(pack).ok());
+        let Some((pack, uri)) = pack.zip(words.next()) else { continue };
+        if !mailbox.post(Work::PackUri { builder, pack, uri: Bytes::copy_from_slice(uri) }) {
+            return;
+        }
     }
-    text
+    post_pieces(stdout, allowed, mailbox, builder);
 }
 
 /// Reads on while the last piece waits for its permit; ends when nobody gives permits any more.
@@ -160,6 +220,12 @@ pub struct StoreOptions {
     pub verbose: bool,
     /// Say nothing unless something is wrong.
     pub quiet: bool,
+    /// A list of commits that are taken to have no parents, in place of the repository's own.
+    pub shallow_file: Option<PathBuf>,
+    /// The pack comes from a server that promises what is missing in it.
+    pub promised: bool,
+    /// What the program is to see besides.
+    pub environment: Vec<(&'static str, OsString)>,
 }
 
 impl StoreOptions {
@@ -182,13 +248,19 @@ impl StoreOptions {
             max_input: config.number(&[&own("maxinputsize")]).filter(|limit| *limit > 0),
             verbose: false,
             quiet: false,
+            shallow_file: None,
+            promised: false,
+            environment: Vec::new(),
         }
     }
 
     fn command(&self, repository: &Repository, quarantine: &Quarantine, objects: u32) -> Command {
         let git = repository.git().with(quarantine.environment());
+        let git = git.with(self.environment.iter().cloned());
+        let git = git.with(self.shallow_file.iter().map(|path| ("GIT_SHALLOW_FILE", path.clone().into())));
         let limit = self.unpack_limit.unwrap_or(UNPACK_LIMIT);
-        let mut command = if i64::from(objects) < limit {
+        // Only a pack can carry the mark of a promise.
+        let mut command = if i64::from(objects) < limit && !self.promised {
             let mut command = git.command(&["unpack-objects"]);
             command.args(self.quiet.then_some("-q"));
             command
@@ -196,6 +268,7 @@ impl StoreOptions {
             let mut command =
                 git.command(&["index-pack", "--stdin", "--fix-thin", "--keep=receiving a pack"]);
             command.arg("--report-end-of-input");
+            command.args(self.promised.then_some("--promisor"));
             command.args(self.verbose.then_some("-v"));
             command.args((!self.quiet).then_some("--show-resolving-progress"));
             command

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use portline::git::ObjectId;
 use portline::git::push::Command;
+use portline::git::{ObjectId, RefName};
 
 use super::config::{Config, truth};
 use super::error::Error;
@@ -75,7 +75,7 @@ impl Policy {
         })
     }
 
-    /// Git's checks in Git's order; `say` gets a kind (`error`, `warning`) and a message for the user. Inside, the work
+    /// Git's checks in Git's order, for a ref that is `stored` in the repository under its own name; `say` gets a kind (`error`, `warning`) and a message for the user. Inside, the work
     /// tree that is to follow, or why not.
     ///
     /// # Errors
@@ -84,6 +84,7 @@ impl Policy {
         &self,
         git: &Git,
         command: &Command,
+        stored: &RefName,
         say: &dyn Fn(&str, &str),
     ) -> Result<Result<Option<PathBuf>, Reason>, Error> {
         let full = display(command);
@@ -102,7 +103,7 @@ impl Policy {
         }
         let is_branch = command.name.as_bytes().starts_with(b"refs/heads/");
         if command.new.is_null() {
-            let is_current = checked_out.is_some() || self.head.as_deref() == Some(command.name.as_bytes());
+            let is_current = checked_out.is_some() || self.head.as_deref() == Some(stored.as_bytes());
             return Ok(self.check_deletion(&full, is_branch, is_current, say).map(|()| None));
         }
         let moves = is_branch && !command.old.is_null();
@@ -182,7 +183,7 @@ pub fn update_work_tree(
     };
     let hex = new.to_hex();
     if let Some(program) = hooks.program("push-to-checkout") {
-        let mut command = git.hook(&program);
+        let mut command = git.speaking_hook(&program);
         command.current_dir(work_tree).arg(hex.as_str());
         command.env("GIT_DIR", &git_dir).env("GIT_WORK_TREE", work_tree);
         let agreed = hooks.run_to_end(command, Vec::new())?;

@@ -5,30 +5,48 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portline::Instant;
-use portline::git::Version;
 use portline::git::push::server::{Action, Config, Outcome, Server, Update};
+use portline::git::{RefView, Serving, Version};
+use tempfile::NamedTempFile;
 
+use super::after::After;
+use super::border::Border;
+use super::certificate;
 use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::pack::{PackStore, StoreOptions};
 use super::quarantine::Quarantine;
+use super::refs;
 use super::repository::Repository;
 use super::update::Job;
 
 /// The machine's configuration as the repository's settings have it.
-pub fn config(repository: &Repository, version: Version, idle_timeout: Option<Duration>) -> Config {
+///
+/// # Errors
+/// [`Error::Unusable`] for a namespace that is none, [`Error::Git`], [`Error::Io`].
+pub fn config(
+    repository: &Repository,
+    serving: Serving,
+    version: Version,
+    idle_timeout: Option<Duration>,
+) -> Result<Config, Error> {
     let settings = repository.config();
-    Config {
+    Ok(Config {
+        serving,
         version,
         format: repository.format(),
-        hidden: settings.hidden("receive"),
+        session_id: repository.session_id(),
+        view: repository.view("receive")?,
+        shallow: repository.shallow()?,
+        nonce: certificate::fresh_nonce(repository)?,
         atomic: settings.truth("receive.advertiseatomic").unwrap_or(true),
         push_options: settings.truth("receive.advertisepushoptions").unwrap_or(false),
         ofs_delta: settings.truth("repack.usedeltabaseoffset").unwrap_or(true),
+        after_report: true,
         keep_alive: settings.keep_alive("receive"),
         idle_timeout,
         ..Config::default()
-    }
+    })
 }
 
 /// Answers the machine from a repository.
@@ -36,19 +54,36 @@ pub fn config(repository: &Repository, version: Version, idle_timeout: Option<Du
 pub struct ReceiveDriver<'a> {
     repository: &'a Repository,
     mailbox: Mailbox,
+    view: RefView,
+    nonce: Option<Bytes>,
     /// The pack being stored.
     store: Option<PackStore>,
+    /// The client's shallow border, for the program that stores it.
+    border: Option<NamedTempFile>,
     /// The pack that was stored.
     quarantine: Option<Quarantine>,
-    /// Who updates the refs.
-    updater: Option<JoinHandle<()>>,
+    /// Who updates the refs, or does what follows the report.
+    worker: Option<JoinHandle<()>>,
+    /// What follows the report.
+    after: Option<Box<After>>,
     result: Option<Result<Outcome, Error>>,
 }
 
 impl<'a> ReceiveDriver<'a> {
-    /// A driver that has not been asked yet.
-    pub fn new(repository: &'a Repository, mailbox: Mailbox) -> Self {
-        Self { repository, mailbox, store: None, quarantine: None, updater: None, result: None }
+    /// A driver that has not been asked yet, for a machine of that configuration.
+    pub fn new(repository: &'a Repository, config: &Config, mailbox: Mailbox) -> Self {
+        Self {
+            repository,
+            mailbox,
+            view: config.view.clone(),
+            nonce: config.nonce.clone(),
+            store: None,
+            border: None,
+            quarantine: None,
+            worker: None,
+            after: None,
+            result: None,
+        }
     }
 
     /// How the session ended.
@@ -62,6 +97,8 @@ impl<'a> ReceiveDriver<'a> {
     fn begin(&mut self, now: Instant, machine: &mut Server, update: &Update) -> Result<(), Error> {
         let mut options = StoreOptions::configured(self.repository, "receive");
         options.quiet = update.quiet;
+        self.border = Border::told(self.repository, &update.shallow)?;
+        options.shallow_file = self.border.as_ref().map(|file| file.path().to_owned());
         match PackStore::new(self.repository, options, &self.mailbox) {
             Ok(store) => self.store = Some(store),
             Err(error) => {
@@ -77,6 +114,7 @@ impl<'a> ReceiveDriver<'a> {
     fn stored(&mut self, now: Instant, machine: &mut Server) -> Result<(), Error> {
         let Some(store) = self.store.take() else { return Ok(()) };
         let result = store.finish()?;
+        self.border = None;
         if machine.has_ended() {
             return Ok(());
         }
@@ -93,17 +131,29 @@ impl<'a> ReceiveDriver<'a> {
     fn update(&mut self, update: Update) {
         let job = Job {
             repository: self.repository.clone(),
+            view: self.view.clone(),
             quarantine: self.quarantine.take(),
-            // Git's clients agree on push options only when they have some.
-            options: !update.push_options.is_empty(),
             update,
+            nonce: self.nonce.clone(),
             mailbox: self.mailbox.clone(),
         };
         let mailbox = self.mailbox.clone();
         // Hooks may take their time; what they print is to reach the client meanwhile.
-        self.updater = Some(thread::spawn(move || {
-            mailbox.post(Work::RefsUpdated(job.run()));
+        self.worker = Some(thread::spawn(move || {
+            let (results, after) = job.run();
+            mailbox.post(Work::RefsUpdated(results, Some(Box::new(after))));
         }));
+    }
+
+    /// Does what follows the report.
+    fn follow_up(&mut self, now: Instant, machine: &mut Server) -> Result<(), Error> {
+        let Some(after) = self.after.take() else { return Ok(machine.done(now)?) };
+        let mailbox = self.mailbox.clone();
+        self.worker = Some(thread::spawn(move || {
+            after.run();
+            mailbox.post(Work::AfterDone);
+        }));
+        Ok(())
     }
 
     fn end(&mut self, result: Result<Outcome, Error>) {
@@ -111,13 +161,20 @@ impl<'a> ReceiveDriver<'a> {
         self.quarantine = None;
         self.result = Some(result);
     }
+
+    fn join(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            // It has posted its results or lost its mailbox; either way it ends by itself.
+            let _ = worker.join();
+        }
+    }
 }
 
 impl Driver<Server> for ReceiveDriver<'_> {
     fn act(&mut self, now: Instant, machine: &mut Server, action: Action) -> Result<(), Error> {
         match action {
             Action::ListRefs => {
-                let refs = self.repository.refs_without_head()?;
+                let refs = refs::plain(self.repository.git())?;
                 machine.refs_listed(now, refs, self.repository.alternate_tips())?;
             }
             Action::ReceivePack(update) => self.begin(now, machine, &update)?,
@@ -137,6 +194,7 @@ impl Driver<Server> for ReceiveDriver<'_> {
                 }
             }
             Action::UpdateRefs(update) => self.update(update),
+            Action::Reported => self.follow_up(now, machine)?,
             Action::Finished(outcome) => self.end(Ok(outcome)),
             Action::Failed(error) => self.end(Err(Error::session(&error))),
         }
@@ -154,13 +212,20 @@ impl Driver<Server> for ReceiveDriver<'_> {
             Work::PackRead => drop(machine.pack_complete(now)),
             Work::StoreEnded => self.stored(now, machine)?,
             Work::Message(bytes) if !machine.has_ended() => machine.progress(now, bytes)?,
-            Work::RefsUpdated(results) => {
+            Work::RefsUpdated(results, after) => {
                 self.join();
+                self.after = after;
                 if !machine.has_ended() {
-                    machine.refs_updated(now, results)?;
+                    machine.refs_rewritten(now, results)?;
                 }
             }
-            Work::Message(_) | Work::PackChunk { .. } | Work::PackEnded { .. } => {}
+            Work::AfterDone => {
+                self.join();
+                if !machine.has_ended() {
+                    machine.done(now)?;
+                }
+            }
+            Work::Message(_) | Work::PackChunk { .. } | Work::PackUri { .. } | Work::PackEnded { .. } => {}
         }
         Ok(())
     }
@@ -174,16 +239,7 @@ impl Driver<Server> for ReceiveDriver<'_> {
     }
 
     fn is_busy(&self) -> bool {
-        self.updater.is_some() || self.store.as_ref().is_some_and(PackStore::is_running)
-    }
-}
-
-impl ReceiveDriver<'_> {
-    fn join(&mut self) {
-        if let Some(updater) = self.updater.take() {
-            // It has posted its results or lost its mailbox; either way it ends by itself.
-            let _ = updater.join();
-        }
+        self.worker.is_some() || self.store.as_ref().is_some_and(PackStore::is_running)
     }
 }
 

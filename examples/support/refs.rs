@@ -1,19 +1,26 @@
 //! Refs: listed in one go, updated one by one or all together, always from the value that was seen.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::slice;
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use portline::git::push::Command;
-use portline::git::{ObjectId, Ref, RefName};
+use portline::git::{ObjectFormat, ObjectId, Ref, RefName};
 
 use super::error::Error;
-use super::process::{Git, Process, complaint};
+use super::process::{Git, Process, capture, complaint};
+use super::repository::os;
 
-/// Name, id, id of the peeled object, target of a symbolic ref. None of them can hold a NUL or a line feed.
-const FORMAT: &str = "--format=%(refname)%00%(objectname)%00%(*objectname)%00%(symref)";
+/// Name, id, target of a symbolic ref. None of them can hold a NUL or a line feed. What tags peel to is not asked here:
+/// for that Git would open the object of every ref.
+const FORMAT: &str = "--format=%(refname)%00%(objectname)%00%(symref)";
+
+/// Refs that are peeled one by one. More of them are quicker found where Git keeps what packed tags peel to.
+const FEW: usize = 500;
 
 /// All refs sorted by name, `HEAD` first if it names something. Refs that are broken are left out, as Git
 /// does.
@@ -21,17 +28,92 @@ const FORMAT: &str = "--format=%(refname)%00%(objectname)%00%(*objectname)%00%(s
 /// # Errors
 /// [`Error::Git`], [`Error::Answer`], [`Error::Io`].
 pub fn list(git: &Git) -> Result<Vec<Ref>, Error> {
-    let output = git.run(&["for-each-ref", FORMAT], Vec::new())?;
+    let mut listed = read(git, &[])?;
+    if let (Some(id), target) = head(git)? {
+        listed.insert(0, Ref { target, ..Ref::new(RefName::head(), id) });
+    }
+    Ok(listed)
+}
+
+/// The same for those whose names begin with one of `prefixes`; with a `HEAD` that is not born yet under the null id.
+///
+/// # Errors
+/// As [`list`].
+pub fn list_below(git: &Git, format: ObjectFormat, prefixes: Option<&[Bytes]>) -> Result<Vec<Ref>, Error> {
+    let mut listed = match prefixes {
+        None => read(git, &[])?,
+        Some(prefixes) => {
+            let patterns: Vec<OsString> = prefixes.iter().flat_map(|prefix| patterns(prefix)).collect();
+            // Without a pattern Git would list all of them.
+            if patterns.is_empty() { Vec::new() } else { read(git, &patterns)? }
+        }
+    };
+    let (id, target) = head(git)?;
+    if id.is_some() || target.is_some() {
+        let id = id.unwrap_or_else(|| ObjectId::null(format));
+        listed.insert(0, Ref { target, ..Ref::new(RefName::head(), id) });
+    }
+    Ok(listed)
+}
+
+/// What makes `for-each-ref` list the names that begin so, and read no others.
+fn patterns(prefix: &[u8]) -> Vec<OsString> {
+    // No name below `refs/` begins otherwise, and none holds what patterns are made of.
+    let may_match = (prefix.starts_with(b"refs/") || b"refs/".starts_with(prefix))
+        && !prefix.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\' | 0));
+    match prefix {
+        _ if !may_match => Vec::new(),
+        _ if prefix.len() < b"refs/".len() => vec![os(b"refs/")],
+        _ if prefix.ends_with(b"/") => vec![os(prefix)],
+        _ => vec![os(&[prefix, b"*"].concat()), os(&[prefix, b"*/**"].concat())],
+    }
+}
+
+fn read(git: &Git, patterns: &[OsString]) -> Result<Vec<Ref>, Error> {
+    let mut command = git.command(&["for-each-ref", FORMAT]);
+    command.args(patterns);
+    let output = capture(command, Vec::new())?;
     if !output.status.success() {
         return Err(super::process::failed(&["for-each-ref"], output.stderr));
     }
     let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let mut listed = lines.filter_map(|line| parse(line).transpose()).collect::<Result<Vec<Ref>, Error>>()?;
-    peel_chains(git, &mut listed)?;
-    if let Some(head) = head(git, &listed)? {
-        listed.insert(0, head);
-    }
+    peel(git, &mut listed)?;
     Ok(listed)
+}
+
+/// All refs sorted by name, without `HEAD`, without what tags stand for: all that a push is shown, and no object is
+/// read for it.
+///
+/// # Errors
+/// [`Error::Git`], [`Error::Answer`], [`Error::Io`].
+pub fn plain(git: &Git) -> Result<Vec<Ref>, Error> {
+    let asked = ["for-each-ref", "--format=%(objectname) %(refname)"];
+    let mut command = git.command(&asked);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::spawn(&mut command)?;
+    let (stdout, stderr) = (process.stdout(), process.stderr());
+    let mut listed = Vec::new();
+    let mut lines = stdout.map(BufReader::new);
+    let mut line = Vec::new();
+    // Line by line: a repository may have more refs than their text should take memory twice.
+    while let Some(lines) = &mut lines {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).map_err(Error::io("for-each-ref cannot be read"))? == 0 {
+            break;
+        }
+        let answer = || Error::Answer { command: "for-each-ref", answer: line.clone() };
+        let space = line.iter().position(|byte| *byte == b' ').ok_or_else(answer)?;
+        let (id, name) = line.split_at_checked(space).ok_or_else(answer)?;
+        let id = ObjectId::from_hex(id).map_err(|_| answer())?;
+        // A name that is not valid on the wire is not shown.
+        if let Ok(name) = RefName::new(name.get(1..).unwrap_or_default().trim_ascii_end()) {
+            listed.push(Ref::new(name, id));
+        }
+    }
+    let mut said = Vec::new();
+    let _ = stderr.map(|mut stderr| stderr.read_to_end(&mut said));
+    if process.wait()?.success() { Ok(listed) } else { Err(super::process::failed(&asked, said)) }
 }
 
 /// One line of [`FORMAT`]; `None` for a name that is not valid on the wire.
@@ -39,44 +121,68 @@ fn parse(line: &[u8]) -> Result<Option<Ref>, Error> {
     let answer = || Error::Answer { command: "for-each-ref", answer: line.to_vec() };
     let mut fields = line.split(|byte| *byte == 0);
     let mut next = || fields.next().ok_or_else(answer);
-    let (name, id, peeled, target) = (next()?, next()?, next()?, next()?);
+    let (name, id, target) = (next()?, next()?, next()?);
     let Ok(name) = RefName::new(name) else { return Ok(None) };
     let id = ObjectId::from_hex(id).map_err(|_| answer())?;
-    Ok(Some(Ref {
-        peeled: ObjectId::from_hex(peeled).ok(),
-        target: RefName::new(target).ok(),
-        ..Ref::new(name, id)
-    }))
+    Ok(Some(Ref { target: RefName::new(target).ok(), ..Ref::new(name, id) }))
 }
 
-/// A tag of a tag: `%(*objectname)` goes one step in older Gits, the wire wants the end of the chain.
-fn peel_chains(git: &Git, listed: &mut [Ref]) -> Result<(), Error> {
-    let peeled: Vec<ObjectId> = listed.iter().filter_map(|entry| entry.peeled).collect();
-    if peeled.is_empty() {
-        return Ok(());
+/// Finds what tags peel to: the end of the chain. Refs to objects that are not there are left out.
+fn peel(git: &Git, listed: &mut Vec<Ref>) -> Result<(), Error> {
+    if listed.len() > FEW {
+        return peel_packed(git, listed);
     }
     let mut input = Vec::new();
-    for id in &peeled {
-        input.extend_from_slice(format!("{id}^{{}}\n").as_bytes());
+    for one in &*listed {
+        input.extend_from_slice(format!("{id}\n{id}^{{}}\n", id = one.id).as_bytes());
     }
     let answer = git.ask(&["cat-file", "--batch-check=%(objectname)", "--buffer"], input)?;
-    let ends = answer.split(|byte| *byte == b'\n').map(|line| ObjectId::from_hex(line).ok());
-    for (entry, end) in listed.iter_mut().filter(|entry| entry.peeled.is_some()).zip(ends) {
-        entry.peeled = end.or(entry.peeled);
+    let mut ids = answer.split(|byte| *byte == b'\n').map(|line| ObjectId::from_hex(line).ok());
+    listed.retain_mut(|one| {
+        let (itself, end) = (ids.next().flatten(), ids.next().flatten());
+        one.peeled = end.filter(|end| Some(end) != itself.as_ref());
+        itself.is_some()
+    });
+    Ok(())
+}
+
+/// The same from `show-ref`, whose lines are in the same order.
+fn peel_packed(git: &Git, listed: &mut Vec<Ref>) -> Result<(), Error> {
+    let output = git.run(&["show-ref", "--dereference"], Vec::new())?;
+    let mut peeled = HashMap::new();
+    for line in output.stdout.split(|byte| *byte == b'\n') {
+        let halves = line.iter().position(|byte| *byte == b' ').and_then(|at| line.split_at_checked(at));
+        let Some((hex, name)) = halves else { continue };
+        let Some(name) = name.strip_suffix(b"^{}").and_then(|name| name.get(1..)) else { continue };
+        if let Ok(id) = ObjectId::from_hex(hex) {
+            peeled.insert(name, id);
+        }
+    }
+    for one in listed {
+        one.peeled = peeled.get(one.name.as_bytes()).copied();
     }
     Ok(())
 }
 
-fn head(git: &Git, listed: &[Ref]) -> Result<Option<Ref>, Error> {
+/// What `HEAD` names, and the branch that it stands for, born or not.
+fn head(git: &Git) -> Result<(Option<ObjectId>, Option<RefName>), Error> {
     let target = git.run(&["symbolic-ref", "--quiet", "HEAD"], Vec::new())?;
-    let target = RefName::new(target.stdout.trim_ascii()).ok();
-    if let Some(target) = target {
-        let born = listed.iter().find(|entry| entry.name == target);
-        return Ok(born.map(|entry| Ref { target: Some(target), ..Ref::new(RefName::head(), entry.id) }));
-    }
-    let detached = git.run(&["rev-parse", "--verify", "--quiet", "HEAD"], Vec::new())?;
-    let id = ObjectId::from_hex(detached.stdout.trim_ascii());
-    Ok(id.ok().map(|id| Ref::new(RefName::head(), id)))
+    let found = git.run(&["rev-parse", "--verify", "--quiet", "HEAD"], Vec::new())?;
+    Ok((ObjectId::from_hex(found.stdout.trim_ascii()).ok(), RefName::new(target.stdout.trim_ascii()).ok()))
+}
+
+/// The symbolic refs but `HEAD`, and what they stand for.
+///
+/// # Errors
+/// As [`list`].
+pub fn links(git: &Git) -> Result<Vec<(RefName, RefName)>, Error> {
+    let format = "--format=%(if)%(symref)%(then)%(refname)%00%(symref)%(end)";
+    let listed = git.ask(&["for-each-ref", format], Vec::new())?;
+    let lines = listed.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut names = line.splitn(2, |byte| *byte == 0);
+        Some((RefName::new(names.next()?).ok()?, RefName::new(names.next()?).ok()?))
+    });
+    Ok(lines.collect())
 }
 
 /// Why a ref was not updated: Git's own words.
@@ -127,23 +233,27 @@ struct Updater {
     process: Process,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
-    stderr: ChildStderr,
+    /// Reads what it says, so that a hook of its may say as much as it likes.
+    words: JoinHandle<Vec<u8>>,
 }
 
 impl Updater {
     fn start(git: &Git, message: &str) -> Result<Self, Error> {
         let mut command = git.command(&["update-ref", "-m", message, "--stdin", "-z"]);
+        // As receive-pack stands in the repository: the `reference-transaction` hook sees it so.
+        command.env("GIT_DIR", ".");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::spawn(&mut command)?;
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
         let missing = || Error::Answer { command: "update-ref", answer: Vec::new() };
         let (stdin, stdout) = (stdin.ok_or_else(missing)?, BufReader::new(stdout.ok_or_else(missing)?));
-        Ok(Self { process, stdin, stdout, stderr: stderr.ok_or_else(missing)? })
+        let stderr = stderr.ok_or_else(missing)?;
+        Ok(Self { process, stdin, stdout, words: thread::spawn(move || last_words(stderr)) })
     }
 
     /// One transaction. Git answers only the verbs, so its output cannot fill up while the commands are
     /// written.
-    fn transact(&mut self, commands: &[Command]) -> std::io::Result<()> {
+    fn transact(&mut self, commands: &[Command]) -> io::Result<()> {
         let mut text = b"start\0".to_vec();
         for command in commands {
             put(&mut text, command);
@@ -155,7 +265,7 @@ impl Updater {
             let mut answer = String::new();
             self.stdout.read_line(&mut answer)?;
             if answer != expected {
-                return Err(std::io::ErrorKind::InvalidData.into());
+                return Err(io::ErrorKind::InvalidData.into());
             }
         }
         Ok(())
@@ -163,12 +273,11 @@ impl Updater {
 
     /// What it said when it gave up.
     fn complaint(self) -> RefError {
-        let Self { mut process, stdin, mut stderr, .. } = self;
+        let Self { mut process, stdin, words, .. } = self;
         drop(stdin);
-        let mut said = Vec::new();
         // Half a message is better than none.
-        let _ = stderr.read_to_end(&mut said);
         let _ = process.wait();
+        let said = words.join().unwrap_or_default();
         let words = complaint(&said);
         let words =
             words.strip_prefix(b"prepare: ").or_else(|| words.strip_prefix(b"commit: ")).unwrap_or(words);
@@ -176,11 +285,28 @@ impl Updater {
     }
 }
 
+/// The last words of a program that gave up. What its hooks say is for our own log, as it is with Git.
+fn last_words(stderr: impl Read) -> Vec<u8> {
+    let (mut stderr, mut line, mut fatal) = (BufReader::new(stderr), Vec::new(), Vec::new());
+    while stderr.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+        if !fatal.is_empty() || line.starts_with(b"fatal: ") {
+            fatal.extend_from_slice(&line);
+        } else {
+            let _ = io::stderr().write_all(&line);
+        }
+        line.clear();
+    }
+    fatal
+}
+
 /// `update` covers creation (a null old id) as well; `delete` is a word of its own.
 fn put(to: &mut Vec<u8>, command: &Command) {
     let (old, new) = (command.old.to_hex(), command.new.to_hex());
     let name = command.name.as_bytes();
-    let parts: &[&[u8]] = if command.new.is_null() {
+    let parts: &[&[u8]] = if command.new.is_null() && command.old.is_null() {
+        // Whatever it holds.
+        &[b"delete ", name, b"\0\0"]
+    } else if command.new.is_null() {
         &[b"delete ", name, b"\0", old.as_bytes(), b"\0"]
     } else {
         &[b"update ", name, b"\0", new.as_bytes(), b"\0", old.as_bytes(), b"\0"]

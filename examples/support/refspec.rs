@@ -42,6 +42,11 @@ impl Refspec {
         Ok(Self { force, source, target })
     }
 
+    /// What the names begin with that it is about.
+    pub fn prefix(&self) -> &[u8] {
+        &self.source.before
+    }
+
     /// What `name` becomes; `None` when the refspec is not about it, or the result is no valid name.
     pub fn map(&self, name: &RefName) -> Option<RefName> {
         let middle = self.source.middle(name.as_bytes())?;

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 use portline::git::push::Command;
 use portline::git::push::server::Update;
-use portline::git::{Misuse, ObjectId};
+use portline::git::{Misuse, ObjectId, RefView};
 use portline::peer::resilient::{self, Config, Failure, Outcome};
 use portline::peer::{ResilientSync, TwoWaySync, sync};
 use portline::{Instant, Transmit};
@@ -257,12 +257,13 @@ impl<'a> Left<'a> {
     /// Moves refs as a push to this repository would: its own settings and hooks have the last word.
     fn update(&mut self, commands: Vec<Command>) {
         let Some(mailbox) = self.line.as_ref().map(|line| line.mailbox.clone()) else { return };
-        let update =
-            Update { commands, atomic: false, quiet: true, push_options: Vec::new(), shallow: Vec::new() };
-        let repository = self.repository.clone();
-        let job = Job { repository, quarantine: None, update, options: false, mailbox: mailbox.clone() };
+        let update = Update { quiet: true, ..Update::new(commands) };
+        let (repository, view, nonce) = (self.repository.clone(), RefView::default(), None);
+        let job = Job { repository, view, quarantine: None, update, nonce, mailbox: mailbox.clone() };
         self.updater = Some(thread::spawn(move || {
-            mailbox.post(Work::RefsUpdated(job.run()));
+            let (results, after) = job.run();
+            after.run();
+            mailbox.post(Work::RefsUpdated(results, None));
         }));
     }
 
@@ -332,13 +333,15 @@ impl Session for Left<'_> {
                     store.taken();
                 }
             }
-            Work::PackRead => {}
+            Work::PackUri { .. } | Work::PackRead => {}
             Work::StoreEnded => self.stored(now)?,
-            Work::RefsUpdated(results) => {
+            Work::RefsUpdated(results, _) => {
                 self.join();
                 self.kept = None;
+                let results = results.into_iter().map(|result| result.map(drop)).collect();
                 self.answer(|sync| sync.refs_updated(now, results))?;
             }
+            Work::AfterDone => {}
         }
         Ok(())
     }

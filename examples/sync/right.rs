@@ -1,7 +1,7 @@
 //! The serving side: answers the peer's fetches and pushes from one repository.
 
 use bytes::Bytes;
-use portline::git::Service;
+use portline::git::{Request, Service};
 use portline::peer::server::Action;
 use portline::peer::{Config, Server};
 use portline::{Instant, Transmit, git};
@@ -53,7 +53,7 @@ impl<'a> Right<'a> {
 
     fn act(&mut self, now: Instant, action: Action) -> Result<(), Error> {
         match (action, &mut self.operation) {
-            (Action::Requested(request), _) => self.accept(now, request.service)?,
+            (Action::Requested(request), _) => self.accept(now, &request)?,
             (Action::Fetch(action), Operation::Fetch(driver)) => {
                 if let Some(machine) = self.machine.fetch(now) {
                     driver.act(now, machine, action)?;
@@ -72,16 +72,19 @@ impl<'a> Right<'a> {
     }
 
     /// One port is one repository: the path that is asked for says nothing here.
-    fn accept(&mut self, now: Instant, service: Service) -> Result<(), Error> {
+    fn accept(&mut self, now: Instant, request: &Request) -> Result<(), Error> {
         let (repository, mailbox) = (self.repository, self.mailbox.clone());
-        match service {
+        match request.service {
             Service::UploadPack => {
-                self.machine.accept_fetch(now, upload::config(repository, git::Version::V0, None))?;
+                let config = upload::config(repository, git::Serving::Session, request.version, None)?;
+                self.machine.accept_fetch(now, config)?;
                 self.operation = Operation::Fetch(Box::new(UploadDriver::new(repository, mailbox)?));
             }
             Service::ReceivePack => {
-                self.machine.accept_push(now, receive::config(repository, git::Version::V0, None))?;
-                self.operation = Operation::Push(Box::new(ReceiveDriver::new(repository, mailbox)));
+                let config = receive::config(repository, git::Serving::Session, request.version, None)?;
+                let driver = ReceiveDriver::new(repository, &config, mailbox);
+                self.machine.accept_push(now, config)?;
+                self.operation = Operation::Push(Box::new(driver));
             }
         }
         Ok(())

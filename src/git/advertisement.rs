@@ -1,4 +1,4 @@
-//! The ref advertisement of versions 0 and 1: read by clients, written by servers.
+//! What a server advertises; and the ref advertisement of versions 0 and 1: read by clients, written by servers.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -34,7 +34,7 @@ impl Ref {
 /// What a server advertised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertisement {
-    /// 0, or 1 when the server announced it.
+    /// 0; 1 or 2 when the server announced it.
     pub version: Version,
     /// The hash function of every id.
     pub format: ObjectFormat,
@@ -48,6 +48,8 @@ pub struct Advertisement {
     pub shallow: Vec<ObjectId>,
     /// Refs that were left out because their names are not valid (T16) or their id is the null id.
     pub skipped: usize,
+    /// The branch that `HEAD` stands for where it has no commit yet; only version 2 tells.
+    pub unborn: Option<RefName>,
 }
 
 impl Advertisement {
@@ -238,6 +240,7 @@ impl AdvertisementParser {
             haves: Vec::new(),
             shallow: Vec::new(),
             skipped: 0,
+            unborn: None,
         })
     }
 
@@ -294,7 +297,7 @@ pub(crate) fn put_no_refs(
     pkt::put_line(to, &[null.as_bytes(), b" capabilities^{}\0", &capabilities.to_line()])
 }
 
-fn malformed(line: &[u8]) -> AdvertisementError {
+pub(crate) fn malformed(line: &[u8]) -> AdvertisementError {
     AdvertisementError::Malformed { line: excerpt(line, 80) }
 }
 

@@ -67,6 +67,28 @@ impl Capabilities {
         Ok(Self(list))
     }
 
+    /// Appends one capability of version 2: a line of its own, whose value may hold spaces.
+    ///
+    /// # Errors
+    /// [`CapabilityError::TooMany`].
+    pub fn push_line(&mut self, line: &[u8]) -> Result<(), CapabilityError> {
+        if self.0.len() >= limits::CAPABILITIES {
+            return Err(CapabilityError::TooMany { limit: limits::CAPABILITIES });
+        }
+        let (name, value) = match memchr::memchr(b'=', line).and_then(|at| line.split_at_checked(at)) {
+            Some((name, value)) => (name, value.get(1..).map(Bytes::copy_from_slice)),
+            None => (line, None),
+        };
+        self.0.push(Capability { name: Bytes::copy_from_slice(name), value });
+        Ok(())
+    }
+
+    /// Whether the value of `name` is a list that holds `feature`: `fetch=shallow filter` in version 2.
+    #[must_use]
+    pub fn has_feature(&self, name: &str, feature: &str) -> bool {
+        self.values(name).any(|list| list.split(|byte| *byte == b' ').any(|word| word == feature.as_bytes()))
+    }
+
     /// Whether `name` is there, with or without a value.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

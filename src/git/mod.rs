@@ -4,6 +4,7 @@
 //!   id, refname, commit        the values
 //!   capabilities, advertisement, request    what the lines say
 //!   hidden, view               which refs a server shows: hidden ones, namespaces
+//!   serving                    which part of a session a server serves: all, or one request
 //!   filter, shallow            what a partial or shallow clone leaves out
 //!   progress                   what progress lines say
 //!   wire                       what the four machines share: input, one write a turn, deadline
@@ -26,6 +27,7 @@ mod progress;
 pub mod push;
 mod refname;
 mod request;
+mod serving;
 mod shallow;
 mod view;
 pub(crate) mod wire;
@@ -40,6 +42,7 @@ pub use pack::PackRequest;
 pub use progress::{Progress, ProgressLine, ProgressLines};
 pub use refname::{RefName, RefNameError};
 pub use request::{Request, RequestError, Service, Version};
+pub use serving::Serving;
 pub use shallow::{Deepen, Depth, ShallowUpdate};
 pub use view::RefView;
 pub use wire::{Misuse, SessionError};

@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use bytes::Bytes;
+
 use super::{Filter, ObjectId};
 
 /// A pack for the driver to build: everything reachable from `wants` and not from `haves`.
@@ -22,6 +24,9 @@ pub struct PackRequest {
     pub unshallow: Vec<ObjectId>,
     /// What is left out (`--filter`). Objects named in `wants` are sent all the same.
     pub filter: Option<Filter>,
+    /// Protocols (`https`) by which the receiver fetches packs that the driver names by URI instead of sending their
+    /// objects (`--uri-protocol`). Empty: none.
+    pub uri_protocols: Vec<Bytes>,
     /// Whether deltas may have a base that is not in the pack (`--thin`).
     pub thin: bool,
     /// Whether bases may be given by offset (`--delta-base-offset`).
@@ -42,6 +47,7 @@ impl PackRequest {
             shallow: Vec::new(),
             unshallow: Vec::new(),
             filter: None,
+            uri_protocols: Vec::new(),
             thin: false,
             ofs_delta: false,
             include_tag: false,

@@ -57,6 +57,12 @@ impl RefView {
         (!self.hidden.hides_stored(Some(shown.as_bytes()), &stored)).then_some(stored)
     }
 
+    /// What the stored names begin with of refs that peers see as beginning with `shown`.
+    #[must_use]
+    pub fn stored_prefix(&self, shown: &[u8]) -> Vec<u8> {
+        [&self.prefix[..], shown].concat()
+    }
+
     /// Whether a ref of the repository, by its stored name, is of this view's namespace, hidden or not.
     #[must_use]
     pub fn holds(&self, stored: &RefName) -> bool {

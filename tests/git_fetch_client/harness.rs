@@ -1,7 +1,9 @@
 //! The recorded server, the driver and its repository for the fetch client's tests.
 
+#![allow(dead_code)]
+
 #[path = "../recorded/mod.rs"]
-mod recorded;
+pub(crate) mod recorded;
 
 use bytes::Bytes;
 use portline::Instant;
@@ -15,6 +17,13 @@ pub(crate) const ZERO: Instant = Instant::from_micros(0);
 pub(crate) fn recorded(name: &str) -> (Vec<u8>, Vec<u8>) {
     let one = recorded::recorded(name).remove(0);
     (one.client, one.server)
+}
+
+/// A recorded server that lets any object be wanted.
+pub(crate) fn allowing(server: &[u8]) -> Vec<u8> {
+    let length = usize::from_str_radix(std::str::from_utf8(&server[..4]).unwrap(), 16).unwrap();
+    let first = String::from_utf8_lossy(&server[4..length]).trim_end().to_owned();
+    [line(&(first + " allow-tip-sha1-in-want")).as_bytes(), &server[length..]].concat()
 }
 
 pub(crate) fn line(text: &str) -> String {
@@ -48,6 +57,8 @@ pub(crate) struct Seen {
     pub(crate) writes: Vec<Bytes>,
     pub(crate) pack: Vec<u8>,
     pub(crate) progress: Vec<u8>,
+    /// What the driver is told besides.
+    pub(crate) told: Vec<Action>,
     pub(crate) end: Option<Result<Outcome, Error>>,
 }
 
@@ -75,6 +86,12 @@ pub(crate) fn drain(client: &mut Client, repo: &Repo, seen: &mut Seen) {
                 let commit = |id: &ObjectId| Commit { id: *id, parents: Default::default(), time: 1 };
                 client.commits(ZERO, ids.iter().map(commit).collect()).unwrap();
             }
+            told @ (Action::Shallow(_)
+            | Action::RemoteShallow(_)
+            | Action::WantedRefs(_)
+            | Action::PackUris(_)
+            | Action::ObjectInfo(_)
+            | Action::Bundles(_)) => seen.told.push(told),
             Action::Progress(bytes) => seen.progress.extend_from_slice(&bytes),
             Action::Pack(bytes) => seen.pack.extend_from_slice(&bytes),
             Action::Finished(outcome) => seen.end = Some(Ok(outcome)),
@@ -94,8 +111,11 @@ pub(crate) fn feed(config: Config, repo: &Repo, server: &[u8], size: usize) -> S
         let _ = client.handle_bytes(ZERO, Bytes::copy_from_slice(chunk));
         drain(&mut client, repo, &mut seen);
     }
-    let _ = client.handle_closed(ZERO);
-    drain(&mut client, repo, &mut seen);
+    // In a stateless session the end of a response is not yet that of the session.
+    for _ in 0..8 {
+        let _ = client.handle_closed(ZERO);
+        drain(&mut client, repo, &mut seen);
+    }
     assert!(client.has_ended() && !client.wants_input());
     seen
 }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use bytes::{Buf, Bytes};
 use portline::Instant;
 use portline::git::fetch::server::{Action, Config, Server};
-use portline::git::{ObjectId, PackRequest, Ref, RefName};
+use portline::git::{Commit, ObjectId, PackRequest, Ref, RefName, ShallowUpdate};
 use tempfile::TempDir;
 
-pub(crate) use crate::real_git::{git_output as git, try_git};
+use super::border::{NOTHING, deepen, load};
+pub(crate) use crate::real_git::{git_output as git, git_with, try_git};
 
 pub(crate) const NOW: Instant = Instant::ZERO;
 pub(crate) const ABSENT: &str = "1111111111111111111111111111111111111111";
@@ -72,13 +73,13 @@ pub(crate) fn id(dir: &Path, name: &str) -> String {
     }
 }
 
-/// The bytes of a script, one packet a line: `-` is a flush, `{rev}` an id, `\0` a NUL; every line ends with LF
+/// The bytes of a script, one packet a line: `-` is a flush, `|` a delimiter, `{rev}` an id, `\0` a NUL; every line ends with LF
 /// but those that end with `\`.
 pub(crate) fn client(dir: &Path, script: &str) -> Vec<u8> {
     let mut out = Vec::new();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if line == "-" {
-            out.extend_from_slice(b"0000");
+        if let Some(special) = [("-", b"0000"), ("|", b"0001")].iter().find(|(name, _)| *name == line) {
+            out.extend_from_slice(special.1);
             continue;
         }
         let mut line = match line.strip_suffix('\\') {
@@ -96,9 +97,21 @@ pub(crate) fn client(dir: &Path, script: &str) -> Vec<u8> {
 }
 
 pub(crate) fn upload_pack(dir: &Path, settings: &[&str], input: &[u8]) -> Vec<u8> {
+    upload_pack_as(dir, settings, "version=0", &[], input)
+}
+
+pub(crate) fn upload_pack_as(
+    dir: &Path,
+    settings: &[&str],
+    protocol: &str,
+    options: &[&str],
+    input: &[u8],
+) -> Vec<u8> {
     let mut args: Vec<&str> = settings.iter().flat_map(|setting| ["-c", setting]).collect();
-    args.extend(["upload-pack", "--strict", "."]);
-    try_git(dir, &args, input).1
+    args.extend(["upload-pack", "--strict"]);
+    args.extend(options);
+    args.push(".");
+    git_with(dir, &[("GIT_PROTOCOL", protocol)], &args, input).1
 }
 
 /// A finished session of ours.
@@ -149,6 +162,11 @@ enum Reply {
     Objects(Vec<ObjectId>),
     Reachable(bool),
     Covered(bool),
+    Commits(Vec<Commit>),
+    Deepened(ShallowUpdate),
+    Nothing,
+    Sizes(Vec<(ObjectId, u64)>),
+    Heard,
     Pack(Bytes),
 }
 
@@ -174,7 +192,19 @@ pub(crate) fn answer(dir: &Path, server: &mut Server, question: Action) {
         Reply::Objects(ids) => server.objects_found(NOW, ids).unwrap(),
         Reply::Reachable(all) => server.reachable(NOW, all).unwrap(),
         Reply::Covered(all) => server.covered(NOW, all).unwrap(),
+        Reply::Commits(commits) => server.commits(NOW, commits).unwrap(),
+        Reply::Deepened(update) => server.deepened(NOW, update).unwrap(),
+        Reply::Nothing => server.deepen_failed(NOW, NOTHING.into()).unwrap(),
+        Reply::Sizes(sizes) => server.sizes(NOW, sizes).unwrap(),
+        Reply::Heard => {}
         Reply::Pack(mut pack) => {
+            // Where `pack-objects` was asked for URIs, they come first.
+            while !pack.starts_with(b"PACK") {
+                let end = pack.iter().position(|byte| *byte == b'\n').unwrap();
+                let line = String::from_utf8(pack.split_to(end + 1).to_vec()).unwrap();
+                let (id, uri) = line.trim_end().split_once(' ').unwrap();
+                server.packfile_uri(NOW, id.parse().unwrap(), uri.to_owned().into()).unwrap();
+            }
             while pack.has_remaining() {
                 let chunk = pack.split_to(pack.len().min(700));
                 server.pack_chunk(NOW, chunk).unwrap();
@@ -186,7 +216,14 @@ pub(crate) fn answer(dir: &Path, server: &mut Server, question: Action) {
 
 fn find_answer(dir: &Path, question: &Action) -> Reply {
     match question {
-        Action::ListRefs => Reply::Refs(refs(dir)),
+        Action::ListRefs | Action::ListRefsBelow(_) => Reply::Refs(refs(dir)),
+        Action::ServerOptions(_) => Reply::Heard,
+        Action::LoadCommits(ids) => Reply::Commits(load(dir, ids)),
+        Action::Deepen(request) => match deepen(dir, request) {
+            Some(update) => Reply::Deepened(update),
+            None => Reply::Nothing,
+        },
+        Action::ObjectSizes(ids) => Reply::Sizes(sizes(dir, ids)),
         Action::FindObjects(ids) => Reply::Objects(existing(dir, ids)),
         Action::CheckReachable { ids, tips } => {
             let reached = lines(dir, &["rev-list", "--objects", "--stdin"], tips);
@@ -222,9 +259,18 @@ fn covered(dir: &Path, wants: &[ObjectId], common: &[ObjectId]) -> bool {
     })
 }
 
-fn lines(dir: &Path, args: &[&str], ids: &[ObjectId]) -> Vec<String> {
+pub(crate) fn lines(dir: &Path, args: &[&str], ids: &[ObjectId]) -> Vec<String> {
     let input: String = ids.iter().map(|id| format!("{id}\n")).collect();
     text(git(dir, args, input.as_bytes())).lines().map(str::to_owned).collect()
+}
+
+fn sizes(dir: &Path, ids: &[ObjectId]) -> Vec<(ObjectId, u64)> {
+    let found = lines(dir, &["cat-file", "--batch-check=%(objectname) %(objectsize)"], ids);
+    let pair = |line: &String| {
+        let (id, size) = line.split_once(' ')?;
+        Some((id.parse().ok()?, size.parse().ok()?))
+    };
+    found.iter().filter_map(pair).collect()
 }
 
 fn existing(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
@@ -232,7 +278,7 @@ fn existing(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
     found.iter().filter_map(|line| line.parse().ok()).collect()
 }
 
-fn commits(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
+pub(crate) fn commits(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
     let peel =
         |id: &ObjectId| try_git(dir, &["rev-parse", "-q", "--verify", &format!("{id}^{{commit}}")], b"");
     ids.iter().map(peel).filter(|(fine, _)| *fine).map(|(_, id)| text(id).parse().unwrap()).collect()
@@ -240,24 +286,40 @@ fn commits(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
 
 pub(crate) fn refs(dir: &Path) -> Vec<Ref> {
     let mut refs = Vec::new();
-    if let (true, id) = try_git(dir, &["rev-parse", "-q", "--verify", "HEAD"], b"") {
-        let mut head = Ref::new(RefName::head(), text(id).parse().unwrap());
-        head.target = RefName::new(text(git(dir, &["symbolic-ref", "HEAD"], b""))).ok();
-        refs.push(head);
-    }
-    let format = "--format=%(objectname) %(refname) %(*objectname)";
+    let null = "0".repeat(40);
+    let id = match try_git(dir, &["rev-parse", "-q", "--verify", "HEAD"], b"") {
+        (true, id) => text(id),
+        (false, _) => null,
+    };
+    let mut head = Ref::new(RefName::head(), id.parse().unwrap());
+    head.target = RefName::new(text(git(dir, &["symbolic-ref", "HEAD"], b""))).ok();
+    refs.push(head);
+    let format = "--format=%(objectname) %(refname) %(*objectname) %(symref)";
     for line in text(git(dir, &["for-each-ref", format], b"")).lines() {
         let mut words = line.split(' ');
         let id = words.next().unwrap().parse().unwrap();
         let mut one = Ref::new(RefName::new(words.next().unwrap()).unwrap(), id);
         one.peeled = words.next().and_then(|id| id.parse().ok());
+        one.target = words.next().and_then(|name| RefName::new(name).ok());
         refs.push(one);
     }
     refs
 }
 
 fn build(dir: &Path, request: &PackRequest) -> Vec<u8> {
+    let shallow: Vec<ObjectId> = request.shallow.iter().chain(&request.unshallow).copied().collect();
+    let filter = request.filter.as_ref().map(|filter| String::from_utf8(filter.encode()).unwrap());
+    let filter = filter.map(|filter| format!("--filter={filter}"));
     let mut args = vec!["pack-objects", "--revs", "--stdout", "-q"];
+    args.extend(filter.as_deref());
+    let uris =
+        request.uri_protocols.iter().map(|name| format!("--uri-protocol={}", String::from_utf8_lossy(name)));
+    let uris: Vec<String> = uris.collect();
+    args.extend(uris.iter().map(String::as_str));
+    if !shallow.is_empty() {
+        args.splice(0..0, ["--shallow-file", ""]);
+        args.push("--shallow");
+    }
     for (flag, on) in [
         ("--thin", request.thin),
         ("--delta-base-offset", request.ofs_delta),
@@ -265,9 +327,11 @@ fn build(dir: &Path, request: &PackRequest) -> Vec<u8> {
     ] {
         args.extend(on.then_some(flag));
     }
-    let mut input: String = request.wants.iter().map(|id| format!("{id}\n")).collect();
+    let parents = load(dir, &request.unshallow).into_iter().flat_map(|commit| commit.parents);
+    let mut input: String = shallow.iter().map(|id| format!("--shallow {id}\n")).collect();
+    input.extend(request.wants.iter().copied().chain(parents).map(|id| format!("{id}\n")));
     input += "--not\n";
-    input.extend(request.haves.iter().map(|id| format!("{id}\n")));
+    input.extend(request.haves.iter().chain(&request.unshallow).map(|id| format!("{id}\n")));
     git(dir, &args, input.as_bytes())
 }
 
@@ -295,8 +359,12 @@ pub(crate) fn take_apart(mut said: &[u8]) -> Said {
         said = &said[length.max(4)..];
         let banded = !(parts.pack.is_empty() && parts.progress.is_empty());
         match data.first() {
+            None if length == 1 => parts.lines.push("0001".to_owned()),
             None if banded => parts.flushed = true,
             None => parts.lines.push("0000".to_owned()),
+            Some(1) if parts.pack.is_empty() && !data[1..].starts_with(b"PACK") => {
+                parts.lines.push(normal(&String::from_utf8_lossy(data)));
+            }
             Some(band @ 1..=3) => {
                 let to = [&mut parts.pack, &mut parts.progress, &mut parts.fatal];
                 to.into_iter().nth(usize::from(*band) - 1).unwrap().extend_from_slice(&data[1..]);
@@ -305,14 +373,24 @@ pub(crate) fn take_apart(mut said: &[u8]) -> Said {
             Some(_) => parts.lines.push(normal(&String::from_utf8_lossy(data))),
         }
     }
+    // The order of a list of borders is whatever a walk over history makes of it.
+    let is_border = |line: &str| line.trim_start_matches('\u{1}').starts_with("shallow ");
+    for run in parts.lines.chunk_by_mut(|one, next| is_border(one) && is_border(next)) {
+        run.sort();
+    }
+    if let Some(at) = parts.lines.iter().position(|line| line.ends_with("wanted-refs\n")) {
+        let section = parts.lines[at + 1..].split_mut(|line| line == "0001").next();
+        section.unwrap_or_default().sort();
+    }
     parts
 }
 
-/// A line without the capabilities that differ on purpose: those not offered yet, and the agent.
+/// A line without the capability that differs on purpose, the agent.
 pub(crate) fn normal(line: &str) -> String {
-    let Some((entry, list)) = line.split_once('\0') else { return line.to_owned() };
-    let own = ["shallow", "deepen-since", "deepen-not", "deepen-relative"];
-    let same = list.split(' ').filter(|word| !own.contains(word) && !word.starts_with("agent="));
+    let Some((entry, list)) = line.split_once('\0') else {
+        return if line.starts_with("agent=") { "agent\n".to_owned() } else { line.to_owned() };
+    };
+    let same = list.split(' ').filter(|word| !word.starts_with("agent="));
     format!("{entry}\0{}", same.collect::<Vec<_>>().join(" "))
 }
 

@@ -97,6 +97,7 @@ impl Script {
                 Action::ReceivePack(_) => self.say(server),
                 Action::Pack(_) | Action::Finished(_) | Action::Failed(_) => {}
                 Action::PackEnd => server.pack_stored(NOW, self.stored.clone()).unwrap(),
+                Action::Reported => server.done(NOW).unwrap(),
                 Action::UpdateRefs(update) => {
                     if !seen.actions.iter().any(|action| matches!(action, Action::Pack(_))) {
                         self.say(server);

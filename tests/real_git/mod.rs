@@ -19,8 +19,14 @@ pub fn git(dir: &Path) -> Command {
 
 /// Runs git; whether it succeeded, and what it wrote.
 pub fn try_git(dir: &Path, args: &[&str], input: &[u8]) -> (bool, Vec<u8>) {
+    git_with(dir, &[], args, input)
+}
+
+/// The same with more in its environment.
+pub fn git_with(dir: &Path, environment: &[(&str, &str)], args: &[&str], input: &[u8]) -> (bool, Vec<u8>) {
     let mut child = git(dir)
         .args(args)
+        .envs(environment.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -11,7 +11,9 @@ use std::rc::Rc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portline::git::push::Command;
-use portline::git::{Commit, Misuse, ObjectId, PackRequest, Ref, RefName, fetch, push};
+use portline::git::{
+    Commit, Misuse, ObjectId, PackRequest, Ref, RefName, ShallowUpdate, Version, fetch, push,
+};
 use portline::peer::{self, Server, TwoWaySync};
 use portline::{Instant, peer::sync};
 
@@ -252,6 +254,12 @@ pub struct Right {
     /// A hook that refuses refs.
     pub refuses: Option<fn(&RefName) -> bool>,
     pub moves: Moves,
+    /// The newest version that is spoken.
+    pub newest: Version,
+    /// Where the history that is served ends.
+    pub shallow: Vec<ObjectId>,
+    /// The versions that fetches asked for.
+    pub asked: Vec<Version>,
     pack: BytesMut,
 }
 
@@ -266,6 +274,9 @@ impl Right {
             before_update: None,
             refuses: None,
             moves: Moves::default(),
+            newest: Version::V2,
+            shallow: Vec::new(),
+            asked: Vec::new(),
             pack: BytesMut::new(),
         }
     }
@@ -276,7 +287,14 @@ impl Right {
         match action {
             peer::server::Action::Requested(request) => match request.service {
                 portline::git::Service::UploadPack => {
-                    self.machine.accept_fetch(now, fetch::server::Config::default()).unwrap();
+                    let config = fetch::server::Config {
+                        version: request.version,
+                        newest: self.newest,
+                        shallow: self.shallow.clone(),
+                        ..fetch::server::Config::default()
+                    };
+                    self.asked.push(request.version);
+                    self.machine.accept_fetch(now, config).unwrap();
                 }
                 portline::git::Service::ReceivePack => {
                     self.machine.accept_push(now, push::server::Config::default()).unwrap();
@@ -313,6 +331,10 @@ impl Right {
                     told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
                 }
                 told(machine.pack_finished(now));
+            }
+            Action::Deepen(_) => {
+                let update = ShallowUpdate { shallow: self.shallow.clone(), unshallow: Vec::new() };
+                told(machine.deepened(now, update));
             }
             _ => {}
         }

@@ -1,81 +1,129 @@
-//! The server's end of a fetch: `git-upload-pack`, protocol versions 0 and 1.
+//! The server's end of a fetch: `git-upload-pack`, protocol versions 0, 1 and 2.
 //!
 //! ```text
-//!          refs_listed                      flush       (policy)         flush, done
-//! Listing ────────────► Advertising ─► Wanting ─► Reaching | Checking ─► Haves ◄─► Finding ─► Weighing
-//!                                        │ flush or end of input            │ done (no-done: ready)
-//!                                        ▼ without a want                   ▼
-//!                                      Ended ◄───────────────────────── Packing
-//!                                             pack_finished, pack_failed
+//!  versions 0 and 1                                       version 2
+//!  Listing ─refs_listed─► Advertising ─► Wanting          Head ─► Arguments ─► Listing ─► Showing     (ls-refs)
+//!                            flush or end │ flush           ▲         │    └─► Sizing                 (object-info)
+//!                            without want ▼                 │         ▼ (fetch)
+//!                                      Ended                │      Looking (for haves)
+//!                                                           │         │
+//!      (Listing) ─► Reaching | Checking ─► Bordering: what the wants and borders come to, in every version
+//!                                   │                       │         │
+//!           Deepening ◄─────────────┤                       │         ├─► Loading ─► Covering
+//!               └─► Haves ◄─► Finding ─► Weighing           │         └─► Deepening
+//!                    │ done (no-done: ready)                │              │
+//!                    └────────────► Packing ◄───────────────┼──────────────┘
+//!                                     │ pack_finished       │
+//!                                     ▼                     │
+//!                                   Ended ◄─ flush, end ────┘ the next request
 //! ```
 //!
 //! | input | state | output |
 //! |---|---|---|
-//! | – | start | [`Action::ListRefs`] |
-//! | `refs_listed` | Listing | the advertisement, written while the transport has room |
-//! | want lines, flush | Wanting | [`Action::CheckReachable`] or [`Action::FindObjects`] where the policy asks |
-//! | flush without a want, end of input | Wanting | [`Action::Finished`], no pack |
-//! | have lines, flush | Haves | [`Action::FindObjects`], [`Action::CheckCovered`]; then ACK and NAK |
-//! | `done` | Haves | the final ACK or NAK, [`Action::BuildPack`] |
+//! | – | start | versions 0 and 1: [`Action::ListRefs`]; version 2: the capabilities |
+//! | `refs_listed` | Listing | the advertisement or the answer to `ls-refs`, written while the transport has room |
+//! | want lines, flush; arguments, flush | Wanting, Arguments | [`Action::ListRefs`], [`Action::CheckReachable`] or [`Action::FindObjects`] where names and the policy ask |
+//! | flush without a want, end of input | Wanting, Head | [`Action::Finished`] |
+//! | shallow and deepen lines | Bordering, Deepening | [`Action::FindObjects`], [`Action::Deepen`]; then shallow and unshallow lines |
+//! | have lines, flush | Haves, Arguments | [`Action::FindObjects`], [`Action::LoadCommits`], [`Action::CheckCovered`]; then ACK and NAK |
+//! | `done` | Haves, Arguments | the final ACK or NAK or the sections of the answer, [`Action::BuildPack`] |
 //! | `pack_chunk`, `progress` | Packing | sideband packets, or the pack as it is |
 //! | silence of the driver | Packing | a keep-alive each [`Config::keep_alive`], in a sideband |
-//! | `pack_finished` | Packing | flush; [`Action::Finished`] |
+//! | `pack_finished` | Packing | flush; [`Action::Finished`] or the next request |
 //! | anything wrong | any | `ERR` or band 3, [`Action::Failed`] |
 //!
+//! A [`Serving`] is a whole session, or one of the pieces in which stateless transports carry it.
+//!
 //! Limits: [`Config::max_wants`], [`Config::max_haves`], [`Config::max_rounds`], and those of every Git machine.
-//! Version 2 has its place in [`Config::version`] and is answered in version 0 so far, which Git allows.
-//! Rules: `spec/05-fetch.md`, from FETCH-30.
+//! Rules: `spec/05-fetch.md` from FETCH-30, `spec/15-git-v2-server.md`, `spec/16-git-shallow.md`.
 
 mod advertise;
+mod border;
+mod error;
 mod face;
+mod fetch_command;
+mod filters;
+mod flow;
+mod greeting;
+mod ls_refs;
 mod negotiation;
+mod object_info;
+mod pack;
+mod request;
+mod tips;
+mod verbs;
 mod wants;
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
 
-use crate::git::advertisement::excerpt;
+use crate::Instant;
 use crate::git::wire::{Core, Drive, Step, machine_face};
-use crate::git::{Misuse, ObjectId, Ref, SessionError};
+use crate::git::{ObjectId, Serving, SessionError, Version};
 use crate::pkt::{self, Band, Packet};
-use crate::{Instant, limits};
 use advertise::Advertising;
-pub use face::{Action, Config, Error, Outcome, WantPolicy};
-use negotiation::{Negotiation, Next, Search, Stop};
+pub use error::Error;
+pub use face::{Action, Config, DeepenRequest, Outcome, Unborn, WantPolicy};
+use fetch_command::Fetch;
+pub use filters::{FilterKind, FilterPolicy, FilterRefusal};
+use ls_refs::{LsRefs, Showing};
+use negotiation::{Negotiation, Search, Stop};
+use object_info::ObjectInfo;
+use pack::Packing;
+use request::{Command, Head};
+use tips::{Names, Tips};
 use wants::Wants;
-
-/// What band 3 says when the driver gives no reason: an empty packet there would say nothing.
-const NO_REASON: &[u8] = b"upload-pack: the pack could not be built";
 
 /// The state, with what only it knows.
 #[derive(Debug)]
 enum State {
-    Listing,
+    /// [`Action::ListRefs`] or [`Action::ListRefsBelow`] is open.
+    Listing(Listing),
     Advertising(Advertising),
     Wanting,
+    /// Version 2: before a command.
+    Head(Head),
+    /// Version 2: behind a command.
+    Arguments(Command),
+    Showing(Showing),
+    /// [`Action::ObjectSizes`] is open, or the question which of the objects may be asked for.
+    Sizing(ObjectInfo),
+    /// [`Action::FindObjects`] is open for haves of version 2; whether more arguments follow.
+    Looking {
+        more: bool,
+    },
     /// [`Action::CheckReachable`] is open; the id to refuse if the answer is no.
     Reaching(ObjectId),
     /// [`Action::FindObjects`] is open for these wants.
     Checking(Vec<ObjectId>),
+    /// [`Action::FindObjects`] is open for the client's shallow commits.
+    Bordering,
+    /// [`Action::Deepen`] is open.
+    Deepening,
     Haves,
-    /// [`Action::FindObjects`] is open for haves.
+    /// [`Action::FindObjects`] is open for haves of versions 0 and 1.
     Finding(Stop),
-    /// [`Action::CheckCovered`] is open.
+    /// [`Action::CheckCovered`] is open in versions 0 and 1.
     Weighing(Stop, Search),
+    /// [`Action::LoadCommits`] is open.
+    Loading,
+    /// [`Action::CheckCovered`] is open in version 2.
+    Covering,
     Packing(Packing),
     Ended,
 }
 
-/// How the pack leaves.
+/// What the refs are listed for.
 #[derive(Debug)]
-enum Packing {
-    /// In packets of at most so many bytes of data; and whether some have gone.
-    Banded { most: usize, begun: bool },
-    /// As it is. The last chunk waits until the pack is complete, so that one that fails is never whole.
-    Raw { held: Option<Bytes> },
+enum Listing {
+    Advertisement,
+    /// To judge the wants and to look names up; whether all of the refs were asked for.
+    Wants {
+        all: bool,
+    },
+    LsRefs(LsRefs),
 }
 
 /// The upload-pack server. See the [module](self) for its states.
@@ -84,272 +132,76 @@ pub struct Server {
     core: Core<Action, Error>,
     config: Config,
     state: State,
-    /// What may be wanted without a question, sorted.
-    tips: Vec<ObjectId>,
+    /// What may be wanted without a question.
+    tips: Tips,
+    names: Names,
+    /// Of versions 0 and 1, or of one request.
     wants: Wants,
+    /// The rest of one request of version 2.
+    fetch: Fetch,
     negotiation: Negotiation,
+    /// What earlier requests came to.
+    totals: Outcome,
+    agent: Option<Bytes>,
+    session_id: Option<Bytes>,
 }
 
 machine_face!(Server, Action, Error);
 
 impl Server {
-    /// A server at the start of a session.
+    /// A server at the start of a session, or of the piece of it that [`Config::serving`] names.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
-        let mut core = Core::new(config.idle_timeout, now).with_keep_alive(config.keep_alive);
-        core.push(Action::ListRefs);
-        Self {
+        let core = Core::new(config.idle_timeout, now).with_keep_alive(config.keep_alive);
+        let mut server = Self {
             core,
             config,
-            state: State::Listing,
-            tips: Vec::new(),
+            state: State::Ended,
+            tips: Tips::default(),
+            names: Names::default(),
             wants: Wants::default(),
+            fetch: Fetch::default(),
             negotiation: Negotiation::default(),
+            totals: Outcome::default(),
+            agent: None,
+            session_id: None,
+        };
+        if let Err(error) = server.begin() {
+            server.fail(error);
         }
+        server
     }
 
-    /// Answers [`Action::ListRefs`]: `HEAD` if it resolves, with its target, then every ref sorted by name,
-    /// hidden ones included; tags with what they peel to.
-    ///
-    /// # Errors
-    /// [`Misuse`]; an id of another format than the repository's is [`Misuse::Argument`].
-    pub fn refs_listed(&mut self, now: Instant, refs: Vec<Ref>) -> Result<(), Misuse> {
-        let verb = "refs_listed";
-        self.core.running(verb)?;
-        if !matches!(self.state, State::Listing) {
-            return Err(Misuse::NotAsked { verb });
-        }
-        let fits = |id: &ObjectId| id.format() == self.config.format;
-        if !refs.iter().all(|one| fits(&one.id) && one.peeled.as_ref().is_none_or(fits)) {
-            return Err(Misuse::Argument { verb, reason: "an id is not of the repository's format" });
-        }
-        let (lines, tips) = Advertising::new(&self.config, refs);
-        self.tips = tips;
-        self.state = State::Advertising(lines);
-        self.answered(now);
-        Ok(())
-    }
-
-    /// Answers [`Action::FindObjects`] with those that exist. Ids that were not asked for are passed over.
-    ///
-    /// # Errors
-    /// [`Misuse`].
-    pub fn objects_found(&mut self, now: Instant, found: Vec<ObjectId>) -> Result<(), Misuse> {
-        let verb = "objects_found";
-        self.core.running(verb)?;
-        match mem::replace(&mut self.state, State::Ended) {
-            State::Checking(asked) => {
-                let found: BTreeSet<ObjectId> = found.into_iter().collect();
-                match asked.into_iter().find(|id| !found.contains(id)) {
-                    Some(id) => self.fail(Error::NotOurRef { id }),
-                    None => self.state = State::Haves,
+    fn begin(&mut self) -> Result<(), Error> {
+        match (self.config.spoken(), self.config.serving) {
+            (Version::V2, Serving::Request) => self.state = State::Head(Head::default()),
+            (Version::V2, serving) => {
+                greeting::put(&self.config, &mut self.core.wire)?;
+                if serving == Serving::Advertisement {
+                    self.end();
+                } else {
+                    self.state = State::Head(Head::default());
                 }
             }
-            State::Finding(stop) => {
-                self.negotiation.found(found);
-                self.weigh(stop);
-            }
-            other => {
-                self.state = other;
-                return Err(Misuse::NotAsked { verb });
+            (Version::V0 | Version::V1, Serving::Request) => self.state = State::Wanting,
+            (Version::V0 | Version::V1, Serving::Session | Serving::Advertisement) => {
+                self.core.push(Action::ListRefs);
+                self.state = State::Listing(Listing::Advertisement);
             }
         }
-        self.answered(now);
         Ok(())
     }
 
-    /// Answers [`Action::CheckReachable`].
-    ///
-    /// # Errors
-    /// [`Misuse`].
-    pub fn reachable(&mut self, now: Instant, all: bool) -> Result<(), Misuse> {
-        let verb = "reachable";
-        self.core.running(verb)?;
-        let State::Reaching(id) = self.state else { return Err(Misuse::NotAsked { verb }) };
-        if all {
-            self.state = State::Haves;
-        } else {
-            self.fail(Error::NotOurRef { id });
-        }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// Answers [`Action::CheckCovered`].
-    ///
-    /// # Errors
-    /// [`Misuse`].
-    pub fn covered(&mut self, now: Instant, all: bool) -> Result<(), Misuse> {
-        let verb = "covered";
-        self.core.running(verb)?;
-        match mem::replace(&mut self.state, State::Ended) {
-            State::Weighing(stop, search) => match self.negotiation.covered(search, all) {
-                Some(search) => self.ask_covered(stop, search),
-                None => self.reply(stop),
-            },
-            other => {
-                self.state = other;
-                return Err(Misuse::NotAsked { verb });
-            }
-        }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// Whether there is room for the next [`Server::pack_chunk`]: the backpressure towards the pack's producer.
+    /// What the client calls itself, raw (T18).
     #[must_use]
-    pub fn wants_pack(&self) -> bool {
-        self.core.is_running() && matches!(self.state, State::Packing(_)) && self.core.wire.has_room()
+    pub const fn client_agent(&self) -> Option<&Bytes> {
+        self.agent.as_ref()
     }
 
-    /// The next bytes of the pack, in any split; they are not copied. Ask [`Server::wants_pack`] first: what
-    /// is given without room is kept all the same.
-    ///
-    /// # Errors
-    /// [`Misuse`].
-    pub fn pack_chunk(&mut self, now: Instant, bytes: Bytes) -> Result<(), Misuse> {
-        let verb = "pack_chunk";
-        self.core.running(verb)?;
-        let State::Packing(packing) = &mut self.state else { return Err(Misuse::NotAsked { verb }) };
-        if !bytes.is_empty() {
-            match packing {
-                Packing::Banded { most, begun } => {
-                    *begun = true;
-                    self.core.wire.band(Band::Data, bytes, *most);
-                }
-                Packing::Raw { held } => {
-                    if let Some(before) = held.replace(bytes) {
-                        self.core.wire.raw(before);
-                    }
-                }
-            }
-        }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// Progress for the user, raw; it goes nowhere when the client asked for no sideband.
-    ///
-    /// # Errors
-    /// [`Misuse`].
-    pub fn progress(&mut self, now: Instant, bytes: Bytes) -> Result<(), Misuse> {
-        let verb = "progress";
-        self.core.running(verb)?;
-        let State::Packing(packing) = &self.state else { return Err(Misuse::NotAsked { verb }) };
-        if let Packing::Banded { most, .. } = packing {
-            self.core.wire.band(Band::Progress, bytes, *most);
-        }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// The pack is complete, its trailer included.
-    ///
-    /// # Errors
-    /// [`Misuse`]; [`Misuse::Argument`] when no byte of a pack was given.
-    pub fn pack_finished(&mut self, now: Instant) -> Result<(), Misuse> {
-        let verb = "pack_finished";
-        self.core.running(verb)?;
-        match &mut self.state {
-            State::Packing(Packing::Banded { begun: true, .. }) => self.core.wire.flush(),
-            State::Packing(Packing::Raw { held }) if held.is_some() => {
-                self.core.wire.raw(held.take().unwrap_or_default());
-            }
-            State::Packing(_) => {
-                return Err(Misuse::Argument { verb, reason: "no byte of a pack was given" });
-            }
-            _ => return Err(Misuse::NotAsked { verb }),
-        }
-        self.finish(true);
-        self.answered(now);
-        Ok(())
-    }
-
-    /// The pack cannot be completed. The client is told why on band 3; without sideband its pack just ends.
-    ///
-    /// # Errors
-    /// [`Misuse`].
-    pub fn pack_failed(&mut self, now: Instant, reason: Bytes) -> Result<(), Misuse> {
-        let verb = "pack_failed";
-        self.core.running(verb)?;
-        if !matches!(self.state, State::Packing(_)) {
-            return Err(Misuse::NotAsked { verb });
-        }
-        self.fail(Error::PackFailed { reason: excerpt(&reason, limits::ERROR_MESSAGE) });
-        self.answered(now);
-        Ok(())
-    }
-
-    /// The wants are told: by policy they are fine, or the driver is asked about those that are no tips.
-    fn judge(&mut self) {
-        let beyond = self.wants.beyond(&self.tips);
-        let tips = mem::take(&mut self.tips);
-        self.state = match (self.config.wants, beyond.first()) {
-            (WantPolicy::Advertised | WantPolicy::Tips, _) | (_, None) => State::Haves,
-            (WantPolicy::Reachable, Some(first)) => {
-                let first = *first;
-                self.core.push(Action::CheckReachable { ids: beyond, tips });
-                State::Reaching(first)
-            }
-            (WantPolicy::Any, Some(_)) => {
-                self.core.push(Action::FindObjects(beyond.clone()));
-                State::Checking(beyond)
-            }
-        };
-    }
-
-    /// A batch of haves is complete: which of them exist?
-    fn find(&mut self, stop: Stop) {
-        let unknown = self.negotiation.unknown();
-        if unknown.is_empty() {
-            self.negotiation.found(unknown);
-            self.weigh(stop);
-        } else {
-            self.core.push(Action::FindObjects(unknown));
-            self.state = State::Finding(stop);
-        }
-    }
-
-    /// They are found: is that enough?
-    fn weigh(&mut self, stop: Stop) {
-        match self.negotiation.search(self.wants.features.acks, stop) {
-            Some(search) => self.ask_covered(stop, search),
-            None => self.reply(stop),
-        }
-    }
-
-    fn ask_covered(&mut self, stop: Stop, search: Search) {
-        let (wants, common) = (self.wants.ids.clone(), self.negotiation.asked(&search));
-        self.core.push(Action::CheckCovered { wants, common });
-        self.state = State::Weighing(stop, search);
-    }
-
-    fn reply(&mut self, stop: Stop) {
-        let features = self.wants.features;
-        match self.negotiation.reply(&mut self.core.wire, features.acks, features.no_done, stop) {
-            Ok(Next::Haves) => self.state = State::Haves,
-            Ok(Next::Pack) => {
-                let packing = match features.sideband {
-                    Some(most) => Packing::Banded { most, begun: false },
-                    None => Packing::Raw { held: None },
-                };
-                self.core.push(Action::BuildPack(self.wants.pack(self.negotiation.common())));
-                self.state = State::Packing(packing);
-            }
-            Err(error) => self.fail(error),
-        }
-    }
-
-    fn finish(&mut self, pack: bool) {
-        let outcome = Outcome {
-            pack,
-            wants: self.wants.ids.len(),
-            haves: self.negotiation.haves,
-            rounds: self.negotiation.rounds,
-            common: self.negotiation.common().len(),
-        };
-        self.state = State::Ended;
-        self.core.finish(Action::Finished(outcome));
+    /// By what the client's logs know the session, raw (T18): told only where we told ours.
+    #[must_use]
+    pub const fn client_session_id(&self) -> Option<&Bytes> {
+        self.session_id.as_ref()
     }
 
     fn step_wanting(&mut self) -> Result<Step, Error> {
@@ -361,8 +213,8 @@ impl Server {
             Err(error) => return Err(error.into()),
         };
         match packet {
-            Packet::Flush if self.wants.ids.is_empty() => self.finish(false),
-            Packet::Flush => self.judge(),
+            Packet::Flush if self.wants.ids.is_empty() => self.end(),
+            Packet::Flush => self.told()?,
             Packet::Data(line) => self.wants.take(&line, &self.config, &self.tips)?,
             Packet::Delim | Packet::ResponseEnd => {
                 return Err(SessionError::unexpected(wants::EXPECTED, &packet).into());
@@ -375,9 +227,82 @@ impl Server {
         if !self.core.wire.has_room() {
             return Ok(Step::Wait);
         }
-        let Some(packet) = self.core.wire.packet(negotiation::EXPECTED)? else { return Ok(Step::Wait) };
+        let packet = match self.core.wire.packet(negotiation::EXPECTED) {
+            Ok(Some(packet)) => packet,
+            Ok(None) => return Ok(Step::Wait),
+            // A stateless client reads the shallow lines first and asks again.
+            Err(SessionError::Ended { .. })
+                if self.config.serving == Serving::Request && self.negotiation.is_untouched() =>
+            {
+                self.end();
+                return Ok(Step::Again);
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Some(stop) = self.negotiation.take(&packet, &self.config)? {
             self.find(stop);
+        }
+        Ok(Step::Again)
+    }
+
+    fn step_head(&mut self) -> Result<Step, Error> {
+        let State::Head(head) = &mut self.state else { return Ok(Step::Wait) };
+        // What was answered leaves first.
+        if !self.core.wire.has_room() {
+            return Ok(Step::Wait);
+        }
+        let packet = match self.core.wire.packet(request::EXPECTED) {
+            Ok(Some(packet)) => packet,
+            Ok(None) => return Ok(Step::Wait),
+            Err(SessionError::Ended { .. }) if head.is_empty() => Packet::Flush,
+            Err(error) => return Err(error.into()),
+        };
+        match packet {
+            Packet::Data(line) => head.take(pkt::trim_lf(&line), &self.config)?,
+            Packet::Flush if head.is_empty() => self.end(),
+            Packet::Flush | Packet::Delim => {
+                let command = head.finish(&self.config)?;
+                for (kept, said) in
+                    [(&mut self.agent, &mut head.agent), (&mut self.session_id, &mut head.session_id)]
+                {
+                    *kept = said.take().or_else(|| kept.take());
+                }
+                let options = mem::take(&mut head.options);
+                if !options.is_empty() {
+                    self.core.push(Action::ServerOptions(options));
+                }
+                self.state = State::Arguments(command);
+                if packet == Packet::Flush {
+                    self.execute()?;
+                }
+            }
+            Packet::ResponseEnd => return Err(SessionError::unexpected(request::EXPECTED, &packet).into()),
+        }
+        Ok(Step::Again)
+    }
+
+    fn step_arguments(&mut self) -> Result<Step, Error> {
+        let State::Arguments(command) = &mut self.state else { return Ok(Step::Wait) };
+        let Some(packet) = self.core.wire.packet(fetch_command::EXPECTED)? else { return Ok(Step::Wait) };
+        let line = match &packet {
+            Packet::Flush => return self.execute().map(|()| Step::Again),
+            Packet::Data(line) => pkt::trim_lf(line),
+            Packet::Delim | Packet::ResponseEnd => {
+                return Err(SessionError::unexpected(fetch_command::EXPECTED, &packet).into());
+            }
+        };
+        if let Some(message) = line.strip_prefix(b"ERR ") {
+            return Err(SessionError::remote(message).into());
+        }
+        match command {
+            Command::LsRefs(asked) => asked.take(line, &self.config)?,
+            Command::Fetch => {
+                if self.fetch.take(line, &mut self.wants, &self.config)? {
+                    self.look(true)?;
+                }
+            }
+            Command::ObjectInfo(asked) => asked.take(line, &self.config)?,
+            Command::BundleUri => return Err(SessionError::unexpected("a flush packet", &packet).into()),
         }
         Ok(Step::Again)
     }
@@ -397,38 +322,51 @@ impl Drive for Server {
                 if !lines.write(&self.config, &mut self.core.wire)? {
                     return Ok(Step::Wait);
                 }
-                self.state = State::Wanting;
+                match self.config.serving {
+                    Serving::Advertisement => self.end(),
+                    Serving::Session | Serving::Request => self.state = State::Wanting,
+                }
+                Ok(Step::Again)
+            }
+            State::Showing(lines) => {
+                if !lines.write(&mut self.core.wire)? {
+                    return Ok(Step::Wait);
+                }
+                self.answered_request()?;
                 Ok(Step::Again)
             }
             State::Wanting => self.step_wanting(),
             State::Haves => self.step_haves(),
-            State::Listing
+            State::Head(_) => self.step_head(),
+            State::Arguments(_) => self.step_arguments(),
+            State::Listing(_)
+            | State::Sizing(_)
+            | State::Looking { .. }
             | State::Reaching(_)
             | State::Checking(_)
+            | State::Bordering
+            | State::Deepening
             | State::Finding(_)
             | State::Weighing(..)
+            | State::Loading
+            | State::Covering
             | State::Packing(_)
             | State::Ended => Ok(Step::Wait),
         }
     }
 
     fn farewell(&mut self, error: &Error) {
-        match (mem::replace(&mut self.state, State::Ended), error) {
-            (State::Packing(Packing::Banded { most, .. }), Error::PackFailed { reason }) => {
-                let said = if reason.is_empty() { Bytes::from_static(NO_REASON) } else { reason.clone() };
-                self.core.wire.band(Band::Fatal, said, most);
+        let state = mem::replace(&mut self.state, State::Ended);
+        let words = error.words().unwrap_or_default().into_bytes();
+        match state {
+            State::Packing(packing) => packing.farewell(error, words, &mut self.core.wire),
+            _ if words.is_empty() => {}
+            _ if self.fetch.sideband_all => {
+                self.core.wire.band(Band::Fatal, words.into(), pkt::MAX_BAND_DATA);
             }
-            (State::Packing(Packing::Banded { most, .. }), other) => {
-                let words = other.words().unwrap_or_default();
-                self.core.wire.band(Band::Fatal, words.into(), most);
-            }
-            // The pack has no room for words: it stays cut.
-            (State::Packing(Packing::Raw { .. }), _) => {}
-            (_, other) => {
-                if let Some(words) = other.words() {
-                    // The words are far shorter than a packet.
-                    let _ = pkt::put_packet(self.core.wire.turn(), &[b"ERR ", words.as_bytes()]);
-                }
+            _ => {
+                // The words are far shorter than a packet.
+                let _ = pkt::put_packet(self.core.wire.turn(), &[b"ERR ", &words]);
             }
         }
     }
@@ -439,13 +377,25 @@ impl Drive for Server {
 
     fn waits_for_driver(&self) -> bool {
         match self.state {
-            State::Listing
+            State::Listing(_)
+            | State::Sizing(_)
+            | State::Looking { .. }
             | State::Reaching(_)
             | State::Checking(_)
+            | State::Bordering
+            | State::Deepening
             | State::Finding(_)
             | State::Weighing(..)
+            | State::Loading
+            | State::Covering
             | State::Packing(_) => true,
-            State::Advertising(_) | State::Wanting | State::Haves | State::Ended => false,
+            State::Advertising(_)
+            | State::Showing(_)
+            | State::Wanting
+            | State::Haves
+            | State::Head(_)
+            | State::Arguments(_)
+            | State::Ended => false,
         }
     }
 

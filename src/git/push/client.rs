@@ -7,10 +7,14 @@
 //!                                  └─ push(nothing): flush ─────────────────────────────▲
 //! ```
 //!
+//! A push that is to be signed passes through `Signing` on its way to `Exchange`. A stateless transport
+//! ([`Config::stateless`]) begins with a greeting, and `Choice` waits for the end of the first response.
+//!
 //! | input | state | output |
 //! |---|---|---|
 //! | refs, `.have`, flush | Reading | `Advertised` |
 //! | `push` | Choice | commands, flush, push options, flush; `BuildPack` if something is created or updated |
+//! | `signed` | Signing | the certificate in place of the commands |
 //! | `pack_chunk`, `pack_finished` | Exchange | the pack, raw |
 //! | sideband 2 | Exchange | `Progress` |
 //! | the report | Exchange | `Finished(Report)` |
@@ -18,152 +22,42 @@
 //! The answer is read while the pack is still being written: a server that fails early is heard, and no more pack
 //! is asked for then. Success needs a complete report (T21): [`Report::is_success`].
 //!
-//! Limits: [`limits::ADVERTISEMENT`], [`limits::REPORT`], [`limits::PUSH_OPTIONS`], [`limits::GIT_INPUT`],
-//! [`limits::GIT_OUTPUT`]. Rules: `spec/06-push.md`.
+//! Limits: [`ADVERTISEMENT`](crate::limits::ADVERTISEMENT), [`REPORT`](crate::limits::REPORT),
+//! [`PUSH_OPTIONS`](crate::limits::PUSH_OPTIONS), [`GIT_INPUT`](crate::limits::GIT_INPUT),
+//! [`GIT_OUTPUT`](crate::limits::GIT_OUTPUT). Rules: `spec/06-push.md`.
+
+mod agree;
+mod face;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
-use core::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
+use self::agree::{agree, check, is_signature, nonce};
+pub use self::face::{Action, Config, Error, Signing};
 use super::exchange::{Exchange, Offer};
-use super::report::{Report, ReportError};
-use super::{Change, Command};
-use crate::error::Blame;
-use crate::git::wire::{AGENT, Core, Drive, Step, machine_face};
-use crate::git::{
-    Advertisement, AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, Misuse,
-    ObjectFormat, ObjectId, PackRequest, RefName, Request, RequestError, Service, SessionError, Version,
-};
-use crate::{Instant, limits, pkt};
-
-/// How to push. Only what the server advertises is ever requested.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Sent first, on `git://` and on a port; `None` when the transport has named service and repository. The
-    /// service is always receive-pack here, and version 2 is asked for as version 0: it has no push.
-    pub request: Option<Request>,
-    /// The `agent` capability. Default `portline/<version>`.
-    pub agent: Option<Bytes>,
-    /// All refs or none. A server that cannot is an error. Default off.
-    pub atomic: bool,
-    /// Asks the server for less progress. Default off.
-    pub quiet: bool,
-    /// Use `side-band-64k`. Default on.
-    pub sideband: bool,
-    /// Let the pack leave out bases that the server has. Default on.
-    pub thin_pack: bool,
-    /// Let the pack name bases by offset. Default on.
-    pub ofs_delta: bool,
-    /// Options for the server's hooks: opaque bytes without NUL, CR, LF (T17). A server that takes none is an
-    /// error. Default none.
-    pub push_options: Vec<Bytes>,
-    /// Give up when nothing happens for so long. Default never.
-    pub idle_timeout: Option<Duration>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            request: None,
-            agent: Some(Bytes::from_static(AGENT)),
-            atomic: false,
-            quiet: false,
-            sideband: true,
-            thin_pack: true,
-            ofs_delta: true,
-            push_options: Vec::new(),
-            idle_timeout: None,
-        }
-    }
-}
-
-/// What happened, or what the driver must do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// The server's refs. Answer: [`Client::push`].
-    Advertised(Advertisement),
-    /// Build this pack. Answer: [`Client::pack_chunk`] as often as needed, then [`Client::pack_finished`] or
-    /// [`Client::pack_failed`].
-    BuildPack(PackRequest),
-    /// Progress of the server, raw bytes that may hold terminal escapes (T18).
-    Progress(Bytes),
-    /// The push was done and reported: see [`Report::is_success`] for whether it went well. Terminal.
-    Finished(Report),
-    /// The push has failed. Terminal.
-    Failed(Error),
-}
-
-/// What ends a push without a trustworthy report.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The session itself: a malformed packet, an early end, the server's `ERR`.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The advertisement cannot be taken.
-    #[error(transparent)]
-    Advertisement(#[from] AdvertisementError),
-    /// The configured request cannot be sent.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// The configured agent cannot be sent.
-    #[error(transparent)]
-    Capability(#[from] CapabilityError),
-    /// What was asked for needs a capability that the server does not have. No command was sent.
-    #[error("the server does not advertise {capability}, which this push needs")]
-    NotSupported {
-        /// Its name.
-        capability: &'static str,
-    },
-    /// A push option cannot be sent, or there are more than [`limits::PUSH_OPTIONS`]. No command was sent.
-    #[error("push option {index} holds NUL, CR or LF, or there are too many or too long ones")]
-    PushOption {
-        /// Which one, counted from 0.
-        index: usize,
-    },
-    /// The driver could not build the pack.
-    #[error("the pack could not be built: {}", .reason.escape_ascii())]
-    Pack {
-        /// The driver's reason.
-        reason: Bytes,
-    },
-    /// The report is not a complete one. Some refs may have moved all the same.
-    #[error("{error}")]
-    Report {
-        /// What is wrong with it.
-        error: ReportError,
-        /// What had been understood of it.
-        report: Box<Report>,
-    },
-    /// The server confirmed a push of which it had not got everything yet.
-    #[error("the server confirmed the push before all of it was sent")]
-    EarlyReport,
-}
-
-impl Error {
-    /// Whose fault this is.
-    #[must_use]
-    pub const fn blame(&self) -> Blame {
-        match self {
-            Self::Session(error) => error.blame(),
-            Self::Advertisement(_) | Self::NotSupported { .. } | Self::Report { .. } | Self::EarlyReport => {
-                Blame::Peer
-            }
-            Self::Request(_) | Self::Capability(_) | Self::PushOption { .. } | Self::Pack { .. } => {
-                Blame::Caller
-            }
-        }
-    }
-}
+use super::report::Report;
+use super::{Command, certificate};
+use crate::Instant;
+use crate::git::wire::{Core, Drive, Step, machine_face};
+use crate::git::{Advertisement, AdvertisementParser, Misuse, ObjectId, Service, SessionError, Version};
+use crate::pkt::{self, Packet};
 
 #[derive(Debug)]
 enum State {
     Start,
+    /// The first response of a stateless transport begins.
+    Greeting,
+    /// Its `# service=` line was there.
+    Greeted,
     Reading(AdvertisementParser),
+    /// All of the first response is there, but for its end.
+    Read(Box<(Offer, Advertisement)>),
     Choice(Box<Offer>),
+    /// The driver signs this text.
+    Signing(Box<Exchange>, Bytes),
     Exchange(Box<Exchange>),
     Over,
 }
@@ -187,6 +81,13 @@ impl Client {
         this
     }
 
+    /// What is asked for, while it may still change: until [`Client::push`] answers the advertisement. A driver may
+    /// learn only then what its user wants, as a remote helper does. The request has gone by then, and later
+    /// changes do nothing.
+    pub const fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
     /// Answers [`Action::Advertised`]: what is to be pushed. Nothing is fine: the session ends well.
     ///
     /// What needs a capability that the server does not have ends the machine with [`Error::NotSupported`]
@@ -199,10 +100,54 @@ impl Client {
         const VERB: &str = "push";
         self.core.running(VERB)?;
         let State::Choice(offer) = &self.state else { return Err(Misuse::NotAsked { verb: VERB }) };
-        check(&commands, offer.format).map_err(|reason| Misuse::Argument { verb: VERB, reason })?;
+        check(&commands, &self.config.shallow, offer.format)
+            .map_err(|reason| Misuse::Argument { verb: VERB, reason })?;
         if let State::Choice(offer) = mem::replace(&mut self.state, State::Over) {
             self.start(*offer, commands);
         }
+        self.answered(now);
+        Ok(())
+    }
+
+    /// Answers [`Action::Sign`]: the signature over exactly those bytes, in any of Git's formats (PGP, X.509, SSH), with
+    /// the line that begins it.
+    ///
+    /// # Errors
+    /// [`Misuse`]: not asked, or no signature that a server would find. The question stays open.
+    pub fn signed(&mut self, now: Instant, signature: &[u8]) -> Result<(), Misuse> {
+        const VERB: &str = "signed";
+        self.core.running(VERB)?;
+        if !is_signature(signature) {
+            return Err(Misuse::Argument { verb: VERB, reason: "this is no signature" });
+        }
+        match mem::replace(&mut self.state, State::Over) {
+            State::Signing(mut exchange, text) => {
+                let mut whole = BytesMut::from(&text[..]);
+                whole.extend_from_slice(signature);
+                if !signature.ends_with(b"\n") {
+                    whole.extend_from_slice(b"\n");
+                }
+                exchange.certify(certificate::lines(&whole.freeze()));
+                self.state = State::Exchange(exchange);
+            }
+            other => {
+                self.state = other;
+                return Err(Misuse::NotAsked { verb: VERB });
+            }
+        }
+        self.answered(now);
+        Ok(())
+    }
+
+    /// Answers [`Action::Sign`]: it cannot be signed. The server is told that there is nothing to do, and the push ends.
+    ///
+    /// # Errors
+    /// [`Misuse`] when that was not asked.
+    pub fn sign_failed(&mut self, now: Instant, reason: Bytes) -> Result<(), Misuse> {
+        const VERB: &str = "sign_failed";
+        self.core.running(VERB)?;
+        let State::Signing(..) = self.state else { return Err(Misuse::NotAsked { verb: VERB }) };
+        self.refuse(Error::Sign { reason });
         self.answered(now);
         Ok(())
     }
@@ -251,7 +196,14 @@ impl Client {
     pub fn wants_pack(&self) -> bool {
         let building = match &self.state {
             State::Exchange(exchange) => exchange.wants_pack(),
-            State::Start | State::Reading(_) | State::Choice(_) | State::Over => false,
+            State::Start
+            | State::Greeting
+            | State::Greeted
+            | State::Reading(_)
+            | State::Read(_)
+            | State::Choice(_)
+            | State::Signing(..)
+            | State::Over => false,
         };
         building && self.core.is_running() && self.core.wire.has_room()
     }
@@ -261,7 +213,13 @@ impl Client {
     #[must_use]
     pub const fn has_sent_all(&self) -> bool {
         match &self.state {
-            State::Start | State::Reading(_) | State::Choice(_) => !self.core.is_running(),
+            State::Start
+            | State::Greeting
+            | State::Greeted
+            | State::Reading(_)
+            | State::Read(_)
+            | State::Choice(_)
+            | State::Signing(..) => !self.core.is_running(),
             State::Exchange(exchange) => exchange.is_written(),
             State::Over => true,
         }
@@ -275,66 +233,56 @@ impl Client {
         core.running(verb)?;
         match state {
             State::Exchange(exchange) if exchange.is_building() => Ok(exchange),
-            State::Start | State::Reading(_) | State::Choice(_) | State::Exchange(_) | State::Over => {
-                Err(Misuse::NotAsked { verb })
-            }
+            State::Start
+            | State::Greeting
+            | State::Greeted
+            | State::Reading(_)
+            | State::Read(_)
+            | State::Choice(_)
+            | State::Signing(..)
+            | State::Exchange(_)
+            | State::Over => Err(Misuse::NotAsked { verb }),
         }
     }
 
     fn start(&mut self, offer: Offer, commands: Vec<Command>) {
         if commands.is_empty() {
-            self.core.wire.flush();
+            self.nothing();
             self.core.finish(Action::Finished(Report::default()));
             return;
         }
-        match self.agree(&offer, &commands) {
-            Ok(capabilities) => {
-                let exchange = Exchange::new(&self.config, offer, commands, capabilities);
-                self.state = State::Exchange(Box::new(exchange));
+        let agreed = agree(&self.config, &offer, &commands);
+        let (capabilities, nonce) = match agreed.and_then(|list| Ok((list, nonce(&self.config, &offer)?))) {
+            Ok(agreed) => agreed,
+            Err(error) => return self.refuse(error),
+        };
+        let text = self.config.signing.as_ref().zip(nonce).map(|(signing, nonce)| {
+            let options = &self.config.push_options;
+            certificate::text(&signing.pusher, signing.pushee.as_deref(), &nonce, options, &commands)
+        });
+        if self.config.stateless {
+            self.core.wire.reopen();
+        }
+        let exchange = Box::new(Exchange::new(&self.config, offer, commands, capabilities));
+        self.state = match text {
+            Some(text) => {
+                self.core.push(Action::Sign(text.clone()));
+                State::Signing(exchange, text)
             }
-            Err(error) => {
-                // The server waits for commands: it is told that there are none.
-                self.core.wire.flush();
-                self.fail(error);
-            }
+            None => State::Exchange(exchange),
+        };
+    }
+
+    /// The server waits for commands: it is told that there are none. A stateless one is not asked at all.
+    fn nothing(&mut self) {
+        if !self.config.stateless {
+            self.core.wire.flush();
         }
     }
 
-    /// The capabilities to request, in Git's order (PUSH-2, PUSH-4).
-    fn agree(&self, offer: &Offer, commands: &[Command]) -> Result<Capabilities, Error> {
-        let (config, offered) = (&self.config, &offer.capabilities);
-        let need = |capability: &'static str, needed: bool| match needed && !offered.has(capability) {
-            true => Err(Error::NotSupported { capability }),
-            false => Ok(needed),
-        };
-        let mut list = Capabilities::new();
-        if offered.has("report-status-v2") {
-            list.push("report-status-v2");
-        } else if need("report-status", true)? {
-            list.push("report-status");
-        }
-        need("delete-refs", commands.iter().any(|command| command.change() == Change::Delete))?;
-        for (wanted, capability) in [(config.sideband, "side-band-64k"), (config.quiet, "quiet")] {
-            if wanted && offered.has(capability) {
-                list.push(capability);
-            }
-        }
-        if need("atomic", config.atomic)? {
-            list.push("atomic");
-        }
-        if need("push-options", !config.push_options.is_empty())? {
-            list.push("push-options");
-        }
-        if offered.has("object-format") {
-            list.push_value("object-format", offer.format.name().as_bytes())?;
-        }
-        if let Some(agent) = config.agent.as_ref().filter(|_| offered.has("agent")) {
-            list.push_value("agent", agent)?;
-        }
-        match config.push_options.iter().enumerate().find(|(at, text)| !is_push_option(*at, text)) {
-            Some((index, _)) => Err(Error::PushOption { index }),
-            None => Ok(list),
-        }
+    fn refuse(&mut self, error: Error) {
+        self.nothing();
+        self.fail(error);
     }
 
     fn open(&mut self) -> Result<(), Error> {
@@ -345,22 +293,75 @@ impl Client {
             }
             request.encode(self.core.wire.turn())?;
         }
-        self.state = State::Reading(AdvertisementParser::new());
+        self.state =
+            if self.config.stateless { State::Greeting } else { State::Reading(AdvertisementParser::new()) };
         Ok(())
     }
 
+    /// Smart HTTP puts `# service=git-receive-pack` and a flush in front; other transports do not.
+    fn greet(&mut self) -> Result<Step, Error> {
+        let Some(packet) = self.core.wire.packet(GREETING)? else { return Ok(Step::Wait) };
+        let service = match &packet {
+            Packet::Data(line) => pkt::trim_lf(line).strip_prefix(b"# service="),
+            Packet::Flush | Packet::Delim | Packet::ResponseEnd => None,
+        };
+        match service {
+            Some(name) if name == Service::ReceivePack.name().as_bytes() => self.state = State::Greeted,
+            Some(_) => return Err(SessionError::unexpected(GREETING, &packet).into()),
+            None => {
+                self.state = State::Reading(AdvertisementParser::new());
+                self.take_advertised(packet)?;
+            }
+        }
+        Ok(Step::Again)
+    }
+
+    fn greeted(&mut self) -> Result<Step, Error> {
+        match self.core.wire.packet(GREETING)? {
+            None => return Ok(Step::Wait),
+            Some(Packet::Flush) => self.state = State::Reading(AdvertisementParser::new()),
+            Some(other) => return Err(SessionError::unexpected("the greeting's flush", &other).into()),
+        }
+        Ok(Step::Again)
+    }
+
     fn read_advertisement(&mut self) -> Result<Step, Error> {
-        let State::Reading(parser) = &mut self.state else { return Ok(Step::Wait) };
         let Some(packet) = self.core.wire.packet("the ref advertisement")? else { return Ok(Step::Wait) };
-        let Some(seen) = parser.handle_packet(packet)? else { return Ok(Step::Again) };
+        self.take_advertised(packet).map(|()| Step::Again)
+    }
+
+    fn take_advertised(&mut self, packet: Packet<Bytes>) -> Result<(), Error> {
+        let State::Reading(parser) = &mut self.state else { return Ok(()) };
+        let Some(seen) = parser.handle_packet(packet)? else { return Ok(()) };
         let mut haves: Vec<ObjectId> =
             seen.refs.iter().map(|known| known.id).chain(seen.haves.iter().copied()).collect();
         haves.retain(|id| !id.is_null());
         haves.sort_unstable();
         haves.dedup();
         let offer = Offer { format: seen.format, capabilities: seen.capabilities.clone(), haves };
-        self.state = State::Choice(Box::new(offer));
-        self.core.push(Action::Advertised(seen));
+        if self.config.stateless {
+            self.state = State::Read(Box::new((offer, seen)));
+        } else {
+            self.state = State::Choice(Box::new(offer));
+            self.core.push(Action::Advertised(seen));
+        }
+        Ok(())
+    }
+
+    /// The driver is asked when the response has ended: what comes then belongs to the next one.
+    fn end_response(&mut self) -> Result<Step, Error> {
+        let wire = &mut self.core.wire;
+        if !(wire.is_closed() && wire.input.is_empty()) {
+            return match wire.packet(RESPONSE_END)? {
+                None => Ok(Step::Wait),
+                Some(packet) => Err(SessionError::unexpected(RESPONSE_END, &packet).into()),
+            };
+        }
+        if let State::Read(read) = mem::replace(&mut self.state, State::Over) {
+            let (offer, seen) = *read;
+            self.state = State::Choice(Box::new(offer));
+            self.core.push(Action::Advertised(seen));
+        }
         Ok(Step::Again)
     }
 
@@ -390,8 +391,11 @@ impl Drive for Client {
     fn step(&mut self) -> Result<Step, Error> {
         match self.state {
             State::Start => self.open().map(|()| Step::Again),
+            State::Greeting => self.greet(),
+            State::Greeted => self.greeted(),
             State::Reading(_) => self.read_advertisement(),
-            State::Choice(_) | State::Over => Ok(Step::Wait),
+            State::Read(_) => self.end_response(),
+            State::Choice(_) | State::Signing(..) | State::Over => Ok(Step::Wait),
             State::Exchange(_) => self.exchange(),
         }
     }
@@ -405,36 +409,17 @@ impl Drive for Client {
 
     fn waits_for_driver(&self) -> bool {
         match &self.state {
-            State::Choice(_) => true,
+            State::Choice(_) | State::Signing(..) => true,
             State::Exchange(exchange) => exchange.is_building(),
-            State::Start | State::Reading(_) | State::Over => false,
+            State::Start
+            | State::Greeting
+            | State::Greeted
+            | State::Reading(_)
+            | State::Read(_)
+            | State::Over => false,
         }
     }
 }
 
-/// What no server could make sense of (PUSH-3).
-fn check(commands: &[Command], format: ObjectFormat) -> Result<(), &'static str> {
-    let mut names: Vec<&RefName> = commands.iter().map(|command| &command.name).collect();
-    names.sort_unstable();
-    if names.windows(2).any(|pair| pair.first() == pair.last()) {
-        return Err("two commands for the same ref");
-    }
-    for command in commands {
-        if command.name.is_head() {
-            return Err("HEAD cannot be pushed to, only the ref it stands for");
-        }
-        if !command.fits(format) {
-            return Err("an object id is not of the server's object format");
-        }
-        if command.old == command.new {
-            return Err("a command changes nothing: its ids are equal");
-        }
-    }
-    Ok(())
-}
-
-fn is_push_option(index: usize, text: &[u8]) -> bool {
-    index < limits::PUSH_OPTIONS
-        && text.len() < pkt::MAX_DATA
-        && !text.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'))
-}
+const GREETING: &str = "the greeting of git-receive-pack";
+const RESPONSE_END: &str = "the end of the response";

@@ -1,14 +1,14 @@
 //! The client's side of a push from the commands on: writing them, and reading the answer at the same time.
 //!
 //! ```text
-//! write: commands ──► push options ──► pack (the driver's) ──► written
+//! write: shallow lines ──► commands, or a certificate ──► push options ──► pack (the driver's) ──► written
 //! read:  report open ──► reported ──► confirmed (with a sideband: after its flush)
 //! ```
 //!
 //! The push is settled when both have come to their end, or when the answer says that the pack was not taken.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use alloc::vec::{self, Vec};
 use core::mem;
 
 use bytes::Bytes;
@@ -31,8 +31,12 @@ pub(super) struct Offer {
 /// How far our side of the push is written.
 #[derive(Debug)]
 enum Output {
+    /// Shallow lines are to be written.
+    Shallow,
     /// Commands from this one on are to be written.
     Commands(usize),
+    /// Lines of the certificate from this one on are to be written.
+    Certificate(usize),
     /// The driver builds the pack.
     Pack,
     /// Everything is written.
@@ -52,7 +56,10 @@ enum Answer {
 
 #[derive(Debug)]
 pub(super) struct Exchange {
+    shallow: vec::IntoIter<ObjectId>,
     commands: Vec<Command>,
+    /// What stands in place of the commands.
+    certificate: Option<Vec<Bytes>>,
     capabilities: Capabilities,
     pack: Option<PackRequest>,
     output: Output,
@@ -81,34 +88,72 @@ impl Exchange {
         let names = commands.iter().map(|command| command.name.clone());
         let parser = ReportParser::new(names, capabilities.has("report-status-v2"));
         let inner = capabilities.has("side-band-64k").then(Reader::new);
+        let mut shallow = config.shallow.clone();
+        shallow.sort_unstable();
+        shallow.dedup();
         Self {
+            shallow: shallow.into_iter(),
             commands,
+            certificate: None,
             capabilities,
             pack,
-            output: Output::Commands(0),
+            output: Output::Shallow,
             answer: Answer::Open(parser),
             inner,
         }
     }
 
-    /// Writes commands while there is room, then what follows them.
+    /// The commands are those of a certificate, given in lines.
+    pub(super) fn certify(&mut self, lines: Vec<Bytes>) {
+        self.certificate = Some(lines);
+        self.commands = Vec::new();
+    }
+
+    /// Writes a line while there is room, and what follows the last one.
     pub(super) fn write(&mut self, core: &mut Core<Action, Error>, config: &Config) -> Result<Step, Error> {
-        let Output::Commands(next) = self.output else { return Ok(Step::Wait) };
-        if !core.wire.has_room() {
+        if matches!(self.output, Output::Pack | Output::Written) || !core.wire.has_room() {
             return Ok(Step::Wait);
         }
-        if let Some(command) = self.commands.get(next) {
-            let (old, new) = (command.old.to_hex(), command.new.to_hex());
-            let (old, new, name) = (old.as_bytes(), new.as_bytes(), command.name.as_bytes());
-            if next == 0 {
-                let list = self.capabilities.to_line();
-                core.wire.line(&[old, b" ", new, b" ", name, b"\0", &list])?;
-            } else {
-                core.wire.line(&[old, b" ", new, b" ", name])?;
-            }
-            self.output = Output::Commands(next.saturating_add(1));
-            return Ok(Step::Again);
-        }
+        self.output = match self.output {
+            Output::Shallow => match (self.shallow.next(), &self.certificate) {
+                (Some(id), _) => {
+                    core.wire.line(&[b"shallow ", id.to_hex().as_bytes()])?;
+                    Output::Shallow
+                }
+                (None, None) => Output::Commands(0),
+                (None, Some(_)) => {
+                    let list = self.capabilities.to_line();
+                    pkt::put_packet(core.wire.turn(), &[b"push-cert\0", &list]).map_err(session)?;
+                    Output::Certificate(0)
+                }
+            },
+            Output::Commands(next) => match self.commands.get(next) {
+                Some(command) => {
+                    let list = (next == 0).then(|| self.capabilities.to_line());
+                    put_command(core, command, list.as_ref())?;
+                    Output::Commands(next.saturating_add(1))
+                }
+                None => self.end_commands(core, config)?,
+            },
+            Output::Certificate(next) => match self.certificate.as_ref().and_then(|lines| lines.get(next)) {
+                Some(line) => {
+                    pkt::put_packet(core.wire.turn(), &[line]).map_err(session)?;
+                    Output::Certificate(next.saturating_add(1))
+                }
+                None => {
+                    core.wire.line(&[b"push-cert-end"])?;
+                    self.end_commands(core, config)?
+                }
+            },
+            Output::Pack => Output::Pack,
+            Output::Written => Output::Written,
+        };
+        Ok(Step::Again)
+    }
+
+    /// The flush behind the commands, the push options, and the pack.
+    fn end_commands(&mut self, core: &mut Core<Action, Error>, config: &Config) -> Result<Output, Error> {
+        (self.commands, self.certificate) = (Vec::new(), None);
         core.wire.flush();
         if !config.push_options.is_empty() {
             for option in &config.push_options {
@@ -116,14 +161,13 @@ impl Exchange {
             }
             core.wire.flush();
         }
-        self.output = match self.pack.take() {
+        Ok(match self.pack.take() {
             Some(request) => {
                 core.push(Action::BuildPack(request));
                 Output::Pack
             }
             None => Output::Written,
-        };
-        Ok(Step::Again)
+        })
     }
 
     pub(super) fn read(&mut self, core: &mut Core<Action, Error>) -> Result<Step, Error> {
@@ -241,13 +285,23 @@ impl Exchange {
     pub(super) fn settled(&mut self) -> Result<Option<Report>, Error> {
         let Answer::Confirmed(report) = &mut self.answer else { return Ok(None) };
         match (&self.output, &report.unpack) {
-            (Output::Commands(_), Ok(())) => Err(Error::EarlyReport),
-            (Output::Pack, Ok(())) => Ok(None),
-            (Output::Written, _) | (Output::Commands(_) | Output::Pack, Err(_)) => {
-                Ok(Some(mem::take(report)))
+            (Output::Shallow | Output::Commands(_) | Output::Certificate(_), Ok(())) => {
+                Err(Error::EarlyReport)
             }
+            (Output::Pack, Ok(())) => Ok(None),
+            (Output::Written, _) | (_, Err(_)) => Ok(Some(mem::take(report))),
         }
     }
+}
+
+fn put_command(core: &mut Core<Action, Error>, command: &Command, list: Option<&Bytes>) -> Result<(), Error> {
+    let (old, new) = (command.old.to_hex(), command.new.to_hex());
+    let (old, new, name) = (old.as_bytes(), new.as_bytes(), command.name.as_bytes());
+    match list {
+        Some(list) => core.wire.line(&[old, b" ", new, b" ", name, b"\0", list])?,
+        None => core.wire.line(&[old, b" ", new, b" ", name])?,
+    }
+    Ok(())
 }
 
 const EXPECTED: &str = "the report of the push";

@@ -13,10 +13,12 @@
 //! - [`Command`] is one line of what is asked: create, update or delete a ref, from the value the client saw.
 //! - [`client::Client`] asks the driver for commands and for a pack, and believes only a complete report.
 //! - [`server::Server`] asks the driver to store the pack and to move the refs, and reports each of them.
+//! - [`Certificate`] is a push that its author has signed.
 //! - [`report::Report`] is the outcome of a push as the server tells it.
 //!
 //! Rules: `spec/06-push.md`.
 
+mod certificate;
 pub mod client;
 mod command;
 mod exchange;
@@ -25,4 +27,5 @@ pub mod report;
 pub mod server;
 mod status;
 
+pub use certificate::{Certificate, NonceStatus};
 pub use command::{Change, Command};

@@ -1,12 +1,13 @@
 //! The commands of a push as a server receives and judges them.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
 use super::Command;
+use super::certificate::Certificate;
 use super::command::split;
+use super::report::Updated;
 use super::server::{Config, Error, Update};
 use crate::git::advertisement::excerpt;
 use crate::git::{Capabilities, ObjectFormat, ObjectId, RefName, SessionError};
@@ -15,11 +16,21 @@ use crate::{limits, pkt};
 /// What the client requested of what was advertised.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Agreed {
-    pub(super) status: bool,
+    pub(super) status: Status,
     pub(super) sideband: bool,
     pub(super) atomic: bool,
     pub(super) quiet: bool,
     pub(super) options: bool,
+}
+
+/// Which report the client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Status {
+    #[default]
+    None,
+    V1,
+    /// With option lines.
+    V2,
 }
 
 /// One command and what has become of it.
@@ -28,8 +39,18 @@ pub(super) struct Received {
     target: Target,
     old: ObjectId,
     new: ObjectId,
-    /// Why it was refused; `None`: it was not, or not yet.
-    pub(super) refused: Option<Bytes>,
+    pub(super) fate: Fate,
+}
+
+/// What has become of a command.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// Nothing speaks against it.
+    Open,
+    /// Why it is refused.
+    Refused(Bytes),
+    /// It was done, or these instead of it.
+    Done(Vec<Updated>),
 }
 
 /// A ref name as it came.
@@ -50,22 +71,48 @@ impl Received {
 
     /// The command, if it is still to be carried out.
     fn command(&self) -> Option<Command> {
-        match (&self.target, &self.refused) {
-            (Target::Ref(name), None) => Some(Command { name: name.clone(), old: self.old, new: self.new }),
+        match (&self.target, &self.fate) {
+            (Target::Ref(name), Fate::Open) => {
+                Some(Command { name: name.clone(), old: self.old, new: self.new })
+            }
             (Target::Ref(_) | Target::Funny(_), _) => None,
         }
     }
+
+    /// Refuses it, unless that is done or it is.
+    fn refuse(&mut self, reason: Bytes) {
+        if matches!(self.fate, Fate::Open) {
+            self.fate = Fate::Refused(reason);
+        }
+    }
+
+    pub(super) const fn is_refused(&self) -> bool {
+        matches!(self.fate, Fate::Refused(_))
+    }
+}
+
+/// How far a certificate has come.
+#[derive(Debug, Default)]
+enum Signed {
+    #[default]
+    No,
+    /// Its lines so far.
+    Open(BytesMut),
+    /// All of it, not taken apart yet.
+    Closed(Bytes),
+    Yes(Certificate),
 }
 
 /// Everything a client asks for in one push.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) received: Vec<Received>,
-    /// The valid names, to find a ref that is named twice.
-    names: BTreeMap<RefName, usize>,
     pub(super) agreed: Agreed,
+    signed: Signed,
     push_options: Vec<Bytes>,
     shallow: Vec<ObjectId>,
+    session_id: Option<Bytes>,
+    agent: Option<Bytes>,
     /// Bytes of all lines so far.
     bytes: usize,
     /// Why the pack was not stored.
@@ -75,12 +122,22 @@ pub(super) struct Batch {
 impl Batch {
     /// Whether no line has come.
     pub(super) fn is_fresh(&self) -> bool {
-        self.received.is_empty() && self.shallow.is_empty()
+        self.received.is_empty() && self.shallow.is_empty() && matches!(self.signed, Signed::No)
     }
 
-    /// Takes a command line, or a shallow line (PUSH-9, PUSH-10).
+    /// Takes a command line, a shallow line, or one of a certificate (PUSH-9, PUSH-10, PUSH-24).
     pub(super) fn take(&mut self, line: &[u8], config: &Config) -> Result<(), Error> {
         self.count(line)?;
+        if let Signed::Open(text) = &mut self.signed {
+            if pkt::trim_lf(line) == b"push-cert-end" {
+                self.signed = Signed::Closed(text.split().freeze());
+            } else if memchr::memchr(0, line).is_some() {
+                return Err(Error::Certificate { found: excerpt(line, 80) });
+            } else {
+                text.extend_from_slice(line);
+            }
+            return Ok(());
+        }
         let line = pkt::trim_lf(line);
         if let Some(said) = line.strip_prefix(b"ERR ") {
             return Err(SessionError::remote(said).into());
@@ -97,13 +154,15 @@ impl Batch {
         if let Some(list) = list {
             self.agree(&Capabilities::parse(list)?, config)?;
         }
-        let (old, new, name) = split(text, config.format).ok_or_else(malformed)?;
-        if self.received.len() >= config.max_commands {
-            let limit = config.max_commands;
-            return Err(SessionError::TooMany { what: "commands in one push", limit }.into());
+        if text == b"push-cert" && matches!(self.signed, Signed::No) && self.received.is_empty() {
+            self.signed = Signed::Open(BytesMut::new());
+            return Ok(());
         }
-        self.judge(old, new, name, config);
-        Ok(())
+        let (old, new, name) = split(text, config.format).ok_or_else(malformed)?;
+        if !matches!(self.signed, Signed::No) {
+            return Err(Error::MixedCommands);
+        }
+        self.judge(old, new, name, config)
     }
 
     pub(super) fn take_option(&mut self, line: &[u8], config: &Config) -> Result<(), Error> {
@@ -145,39 +204,94 @@ impl Batch {
             }
         }
         let agreed = &mut self.agreed;
-        agreed.status |= list.has("report-status") || list.has("report-status-v2");
+        for (capability, status) in [("report-status", Status::V1), ("report-status-v2", Status::V2)] {
+            if list.has(capability) {
+                agreed.status = agreed.status.max(status);
+            }
+        }
         agreed.sideband |= list.has("side-band-64k");
         agreed.atomic |= config.atomic && list.has("atomic");
         agreed.quiet |= list.has("quiet");
         agreed.options |= config.push_options && list.has("push-options");
+        for (capability, told) in [("session-id", &mut self.session_id), ("agent", &mut self.agent)] {
+            if let Some(value) = list.value(capability) {
+                told.get_or_insert_with(|| excerpt(value, limits::CAPABILITY_VALUE));
+            }
+        }
         Ok(())
     }
 
     /// Refuses what needs no repository to be refused (PUSH-11).
-    fn judge(&mut self, old: ObjectId, new: ObjectId, name: &[u8], config: &Config) {
-        let Some(name) = acceptable(name, new.is_null()) else {
-            let target = Target::Funny(Bytes::copy_from_slice(name));
-            let refused = Some(Bytes::from_static(b"funny refname"));
-            self.received.push(Received { target, old, new, refused });
-            return;
-        };
-        let reason = refusal(&name, old.is_null(), new.is_null(), config);
-        let mut refused = reason.map(|reason| Bytes::from_static(reason.as_bytes()));
-        let at = self.received.len();
-        if let Some(first) = self.names.insert(name.clone(), at) {
-            let reason = twice(&name);
-            if let Some(first) = self.received.get_mut(first) {
-                first.refused.get_or_insert_with(|| reason.clone());
-            }
-            refused.get_or_insert(reason);
+    fn judge(&mut self, old: ObjectId, new: ObjectId, name: &[u8], config: &Config) -> Result<(), Error> {
+        if self.received.len() >= config.max_commands {
+            let limit = config.max_commands;
+            return Err(SessionError::TooMany { what: "commands in one push", limit }.into());
         }
-        self.received.push(Received { target: Target::Ref(name), old, new, refused });
+        let (target, reason) = match acceptable(name, new.is_null()) {
+            None => (Target::Funny(Bytes::copy_from_slice(name)), Some("funny refname")),
+            Some(name) => {
+                let reason = refusal(&name, old.is_null(), new.is_null(), config);
+                (Target::Ref(name), reason)
+            }
+        };
+        let fate = reason.map_or(Fate::Open, |reason| Fate::Refused(Bytes::from_static(reason.as_bytes())));
+        self.received.push(Received { target, old, new, fate });
+        Ok(())
     }
 
-    /// All commands are there. An atomic push fails as a whole if one of them is refused (PUSH-13).
-    pub(super) fn seal(&mut self) {
-        self.names.clear();
-        if self.agreed.atomic && self.received.iter().any(|one| one.refused.is_some()) {
+    /// All lines are there: the commands of a certificate are taken, and a ref that is named twice is refused.
+    pub(super) fn seal(&mut self, config: &Config) -> Result<(), Error> {
+        let text = match &mut self.signed {
+            Signed::No | Signed::Yes(_) => None,
+            // A flush ends a certificate as well, as Git has it.
+            Signed::Open(text) => Some(text.split().freeze()),
+            Signed::Closed(text) => Some(text.clone()),
+        };
+        if let Some(text) = text {
+            let found = excerpt(&text, 80);
+            let certificate = Certificate::new(text, config.nonce.as_ref());
+            let certificate = certificate.ok_or(Error::Certificate { found })?;
+            for line in certificate.commands() {
+                let malformed = || Error::Command { line: excerpt(line, 256) };
+                let (old, new, name) = split(line, config.format).ok_or_else(malformed)?;
+                self.judge(old, new, name, config)?;
+            }
+            self.signed = Signed::Yes(certificate);
+        }
+        self.refuse_repeated();
+        Ok(())
+    }
+
+    /// Each of the commands for one ref is refused when there are several.
+    fn refuse_repeated(&mut self) {
+        let name_at = |at: usize| match self.received.get(at).map(|one| &one.target) {
+            Some(Target::Ref(name)) => Some(name),
+            Some(Target::Funny(_)) | None => None,
+        };
+        let mut order: Vec<usize> = (0..self.received.len()).filter(|at| name_at(*at).is_some()).collect();
+        order.sort_unstable_by_key(|at| name_at(*at));
+        let mut repeated: Vec<usize> = Vec::new();
+        for pair in order.chunk_by(|one, next| name_at(*one) == name_at(*next)).filter(|same| same.len() > 1)
+        {
+            repeated.extend_from_slice(pair);
+        }
+        for at in repeated {
+            if let Some(one) = self.received.get_mut(at) {
+                let reason = twice(one.name());
+                one.refuse(reason);
+            }
+        }
+    }
+
+    /// The push options are there as well: those of a certificate must be the same, and an atomic push fails as a whole
+    /// if one of its commands is refused (PUSH-13, PUSH-24).
+    pub(super) fn close(&mut self) {
+        if let Signed::Yes(certificate) = &self.signed {
+            if !certificate.header("push-option").eq(self.push_options.iter().map(|option| &option[..])) {
+                self.refuse_rest("inconsistent push options");
+            }
+        }
+        if self.agreed.atomic && self.received.iter().any(Received::is_refused) {
             self.refuse_rest("atomic push failure");
         }
     }
@@ -190,12 +304,12 @@ impl Batch {
     /// The pack was not stored: nothing of the push is done, whatever was said before (PUSH-14).
     pub(super) fn unpack_failed(&mut self, reason: &[u8]) {
         for one in &mut self.received {
-            one.refused = Some(Bytes::from_static(b"unpacker error"));
+            one.fate = Fate::Refused(Bytes::from_static(b"unpacker error"));
         }
         self.unpack_error = Some(one_line(reason));
     }
 
-    /// What the driver is to do, and how many commands that is.
+    /// What the driver is to do.
     pub(super) fn update(&self) -> Update {
         Update {
             commands: self.received.iter().filter_map(Received::command).collect(),
@@ -203,31 +317,41 @@ impl Batch {
             quiet: self.agreed.quiet,
             push_options: self.push_options.clone(),
             shallow: self.shallow.clone(),
+            certificate: match &self.signed {
+                Signed::Yes(certificate) => Some(certificate.clone()),
+                Signed::No | Signed::Open(_) | Signed::Closed(_) => None,
+            },
+            session_id: self.session_id.clone(),
+            agent: self.agent.clone(),
         }
     }
 
     /// Takes the driver's results for the commands of [`Self::update`].
-    pub(super) fn settle(&mut self, results: Vec<Result<(), Bytes>>) {
-        let failed = results.iter().any(Result::is_err);
-        let open = self.received.iter_mut().filter(|one| one.refused.is_none());
+    pub(super) fn settle(&mut self, results: Vec<Result<Vec<Updated>, Bytes>>) {
+        let open = self.received.iter_mut().filter(|one| matches!(one.fate, Fate::Open));
         for (one, result) in open.zip(results) {
-            one.refused = result.err().map(|reason| one_line(&reason));
+            one.fate = match result {
+                Ok(updates) => Fate::Done(updates),
+                Err(reason) => Fate::Refused(one_line(&reason)),
+            };
         }
-        if self.agreed.atomic && failed {
-            self.refuse_rest("atomic push failure");
-        }
+    }
+
+    /// Commands that were carried out.
+    pub(super) fn updated(&self) -> usize {
+        self.received.iter().filter(|one| matches!(one.fate, Fate::Done(_))).count()
     }
 
     fn refuse_rest(&mut self, reason: &'static str) {
         for one in &mut self.received {
-            one.refused.get_or_insert(Bytes::from_static(reason.as_bytes()));
+            one.refuse(Bytes::from_static(reason.as_bytes()));
         }
     }
 }
 
 /// Why a command on a valid name is refused, if it is.
 fn refusal(name: &RefName, creates: bool, deletes: bool, config: &Config) -> Option<&'static str> {
-    if config.hidden.hides(name) {
+    if config.view.stored(name).is_none() {
         return Some(if deletes { "deny deleting a hidden ref" } else { "deny updating a hidden ref" });
     }
     if deletes && !config.delete_refs {
@@ -243,9 +367,9 @@ fn acceptable(name: &[u8], deletes: bool) -> Option<RefName> {
     RefName::new(name).ok().filter(|name| !name.is_head() && (deletes || levels > 1))
 }
 
-fn twice(name: &RefName) -> Bytes {
+fn twice(name: &[u8]) -> Bytes {
     let mut reason = BytesMut::new();
-    for part in [&b"multiple updates for ref '"[..], name.as_bytes(), b"' not allowed"] {
+    for part in [&b"multiple updates for ref '"[..], name, b"' not allowed"] {
         reason.extend_from_slice(part);
     }
     reason.freeze()

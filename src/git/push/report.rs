@@ -11,8 +11,8 @@
 //! A report counts only as a whole: one line for each ref asked, none twice, none for another (PUSH-6, T21).
 //! Limits: [`limits::REPORT`] bytes. Rules: `spec/06-push.md`.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::mem;
 
 use bytes::Bytes;
 
@@ -126,8 +126,8 @@ impl ReportError {
 /// Reads a report, one packet at a time.
 #[derive(Debug)]
 pub struct ReportParser {
-    /// The refs that were asked for and where their entry stands.
-    asked: BTreeMap<RefName, usize>,
+    /// The places of the refs in `found`, in the order of their names.
+    asked: Vec<usize>,
     found: Vec<(RefName, Option<RefReport>)>,
     unpack: Option<Result<(), Bytes>>,
     /// The entry that `option` lines belong to.
@@ -141,7 +141,9 @@ impl ReportParser {
     #[must_use]
     pub fn new(asked: impl IntoIterator<Item = RefName>, with_options: bool) -> Self {
         let found: Vec<_> = asked.into_iter().map(|name| (name, None)).collect();
-        let asked = found.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+        let name = |at: &usize| found.get(*at).map(|(name, _): &(RefName, _)| name);
+        let mut asked: Vec<usize> = (0..found.len()).collect();
+        asked.sort_unstable_by(|one, other| name(one).cmp(&name(other)));
         Self { asked, found, unpack: None, open: None, with_options, bytes: 0 }
     }
 
@@ -201,7 +203,9 @@ impl ReportParser {
     fn entry(&mut self, name: &[u8]) -> Result<(usize, &mut (RefName, Option<RefReport>)), ReportError> {
         let unknown = || ReportError::Unknown { name: excerpt(name, 80) };
         let name = RefName::new(name).map_err(|_| unknown())?;
-        let at = *self.asked.get(&name).ok_or_else(unknown)?;
+        let asked =
+            self.asked.binary_search_by(|at| self.found.get(*at).map(|(known, _)| known).cmp(&Some(&name)));
+        let at = asked.ok().and_then(|place| self.asked.get(place).copied()).ok_or_else(unknown)?;
         self.found.get_mut(at).map(|entry| (at, entry)).ok_or_else(unknown)
     }
 
@@ -263,15 +267,15 @@ impl ReportParser {
     fn finish(&mut self) -> Result<Report, ReportError> {
         self.close_entry()?;
         let unpack = self.unpack.clone().ok_or(ReportError::NoUnpack)?;
+        let missing = self.found.iter().find(|(_, entry)| entry.is_none());
+        if let (Some((name, _)), Ok(())) = (missing, &unpack) {
+            return Err(ReportError::Missing { name: name.clone() });
+        }
         let mut refs = Vec::with_capacity(self.found.len());
-        for (name, entry) in &self.found {
-            refs.push(match (entry, &unpack) {
-                (Some(entry), _) => entry.clone(),
-                (None, Err(why)) => {
-                    RefReport { name: name.clone(), result: Err(why.clone()), updates: Vec::new() }
-                }
-                (None, Ok(())) => return Err(ReportError::Missing { name: name.clone() }),
-            });
+        for (name, entry) in mem::take(&mut self.found) {
+            // Where the pack was not unpacked, refs without a line share that reason.
+            let result = unpack.clone();
+            refs.push(entry.unwrap_or_else(|| RefReport { name, result, updates: Vec::new() }));
         }
         Ok(Report { unpack, refs })
     }

@@ -11,6 +11,9 @@
 //!                            └──────────── pack_stored(Err) ───────────────────▲
 //! ```
 //!
+//! With [`Config::after_report`], `Reporting ──► Reported ── done ──► Over`. Of [`Serving::Advertisement`] the session is
+//! over after `Showing`; with [`Serving::Request`] it begins at `Commands`.
+//!
 //! | input | state | output |
 //! |---|---|---|
 //! | `refs_listed` | Listing | the advertisement |
@@ -18,9 +21,10 @@
 //! | pack bytes, end of input | Storing | `Pack`, `PackEnd` |
 //! | `pack_complete` | Storing | the peer is no longer waited for; keep-alives |
 //! | `pack_stored` | Storing | `UpdateRefs` |
-//! | `refs_updated` | Updating | the report, `Finished` |
-//! | `progress` | Storing, Updating | sideband 2 |
-//! | silence of the driver | Complete, Updating | a keep-alive each [`Config::keep_alive`], in a sideband |
+//! | `refs_updated`, `refs_rewritten` | Updating | the report, then `Reported` or `Finished` |
+//! | `done` | Reported | `Finished` |
+//! | `progress` | Storing, Updating, Reported | sideband 2 |
+//! | silence of the driver | Complete, Updating, Reported | a keep-alive each [`Config::keep_alive`], in a sideband |
 //!
 //! The machine refuses by itself what needs no repository: names that are none, hidden refs, deletions where they
 //! are not allowed, a ref that is named twice, and all of an atomic push if one command is refused. Everything
@@ -58,6 +62,7 @@
 //!             // each compared and swapped, under one lock if `update.atomic`
 //!             server.refs_updated(now, vec![Ok(()); update.commands.len()])?;
 //!         }
+//!         Some(Action::Reported) => server.done(now)?, // not asked unless configured
 //!         Some(Action::Finished(outcome)) => break outcome,
 //!         Some(Action::Failed(error)) => return Err(error.into()),
 //!         // Nothing to do: read if `wants_input`, wait until `poll_timeout` at the latest.
@@ -76,35 +81,25 @@
 //! lines, [`SHALLOW`](crate::limits::SHALLOW) lines, [`GIT_INPUT`](crate::limits::GIT_INPUT) (one chunk of pack at a
 //! time waits for the driver, the rest counts as input). Rules: `spec/06-push.md`.
 
+mod advertise;
+mod answers;
 mod face;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::format;
-use alloc::vec::{self, Vec};
 use core::mem;
 
 use bytes::Bytes;
 
-pub use face::{Action, Config, Error, Outcome, Update};
-
-use super::received::{Agreed, Batch};
+use self::advertise::Showing;
+pub use self::face::{Action, Config, Error, Outcome, Update};
+use super::received::{Agreed, Batch, Status};
 use super::status::StatusWriter;
 use crate::Instant;
 use crate::error::Blame;
-use crate::git::advertisement::{put_no_refs, put_ref};
 use crate::git::wire::{Core, Drive, Step, machine_face};
-use crate::git::{Capabilities, CapabilityError, Misuse, ObjectId, Ref, SessionError, Version};
+use crate::git::{Serving, SessionError, Version};
 use crate::pkt::{Band, MAX_BAND_DATA, Packet};
-
-/// The advertisement that is being written.
-#[derive(Debug)]
-struct Showing {
-    refs: vec::IntoIter<Ref>,
-    haves: vec::IntoIter<ObjectId>,
-    /// Until the first line has carried them.
-    capabilities: Option<Capabilities>,
-}
 
 #[derive(Debug)]
 enum State {
@@ -119,6 +114,10 @@ enum State {
     /// So many results are due.
     Updating(Box<Batch>, usize),
     Reporting(Box<Batch>, StatusWriter),
+    /// The driver has something left to do.
+    Reported(Box<Batch>),
+    /// That is done.
+    Closing(Box<Batch>),
     Over,
 }
 
@@ -144,140 +143,10 @@ impl Server {
         this
     }
 
-    /// Answers [`Action::ListRefs`]: the refs sorted by name, hidden ones included (the machine leaves them out,
-    /// and `HEAD`), and further objects that the repository has through its alternates.
-    ///
-    /// # Errors
-    /// [`Misuse`]: not asked, or an id of another object format.
-    pub fn refs_listed(
-        &mut self,
-        now: Instant,
-        mut refs: Vec<Ref>,
-        mut haves: Vec<ObjectId>,
-    ) -> Result<(), Misuse> {
-        const VERB: &str = "refs_listed";
-        self.core.running(VERB)?;
-        let State::Listing = self.state else { return Err(Misuse::NotAsked { verb: VERB }) };
-        let format = self.config.format;
-        if refs.iter().map(|entry| entry.id).chain(haves.iter().copied()).any(|id| id.format() != format) {
-            let reason = "an object id is not of the repository's object format";
-            return Err(Misuse::Argument { verb: VERB, reason });
-        }
-        refs.retain(|entry| !entry.name.is_head() && !self.config.hidden.hides(&entry.name));
-        if !haves.is_empty() {
-            let mut shown: BTreeSet<ObjectId> = refs.iter().map(|entry| entry.id).collect();
-            haves.retain(|id| shown.insert(*id));
-        }
-        match capabilities(&self.config) {
-            Ok(list) => {
-                let (refs, haves) = (refs.into_iter(), haves.into_iter());
-                self.state = State::Showing(Box::new(Showing { refs, haves, capabilities: Some(list) }));
-            }
-            Err(error) => self.fail(error.into()),
-        }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// Answers [`Action::ReceivePack`]: the pack is stored and checked, its trailer included, or why it is not.
-    /// Allowed from the question on, while the pack still comes; the rest is then not read.
-    ///
-    /// # Errors
-    /// [`Misuse`] when no pack is being received.
-    pub fn pack_stored(&mut self, now: Instant, result: Result<(), Bytes>) -> Result<(), Misuse> {
-        const VERB: &str = "pack_stored";
-        self.core.running(VERB)?;
-        match mem::replace(&mut self.state, State::Over) {
-            State::Storing(mut batch) | State::Complete(mut batch) => match result {
-                Ok(()) => self.state = self.ask_update(batch),
-                Err(reason) => {
-                    batch.unpack_failed(&reason);
-                    self.state = State::Reporting(batch, StatusWriter::default());
-                }
-            },
-            other => {
-                self.state = other;
-                return Err(Misuse::NotAsked { verb: VERB });
-            }
-        }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// The driver has seen the trailer of the pack and works on it (`index-pack --report-end-of-input` tells): from
-    /// here on nothing is awaited of the peer, which is told by keep-alives that work goes on. The end of the input
-    /// says the same by itself ([`Action::PackEnd`]).
-    ///
-    /// # Errors
-    /// [`Misuse`] when no pack is being received.
-    pub fn pack_complete(&mut self, now: Instant) -> Result<(), Misuse> {
-        const VERB: &str = "pack_complete";
-        self.core.running(VERB)?;
-        match mem::replace(&mut self.state, State::Over) {
-            State::Storing(batch) | State::Complete(batch) => self.state = State::Complete(batch),
-            other => {
-                self.state = other;
-                return Err(Misuse::NotAsked { verb: VERB });
-            }
-        }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// Answers [`Action::UpdateRefs`]: one result for each of its commands, in their order; the reason of a refusal
-    /// goes to the client. Of an atomic push that has any error nothing was done: its other refs are reported as
-    /// `atomic push failure`.
-    ///
-    /// # Errors
-    /// [`Misuse`]: not asked, or another number of results. The question stays open.
-    pub fn refs_updated(&mut self, now: Instant, results: Vec<Result<(), Bytes>>) -> Result<(), Misuse> {
-        const VERB: &str = "refs_updated";
-        self.core.running(VERB)?;
-        match mem::replace(&mut self.state, State::Over) {
-            State::Updating(mut batch, due) if due == results.len() => {
-                batch.settle(results);
-                self.state = State::Reporting(batch, StatusWriter::default());
-            }
-            other => {
-                let asked = matches!(other, State::Updating(..));
-                self.state = other;
-                return Err(match asked {
-                    true => Misuse::Argument { verb: VERB, reason: "not one result for each command" },
-                    false => Misuse::NotAsked { verb: VERB },
-                });
-            }
-        }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// Something for the user, such as a hook's output. It goes out on sideband 2 between the commands and the
-    /// report; without a sideband there is no place for it, and it is dropped.
-    ///
-    /// # Errors
-    /// [`Misuse::Ended`].
-    pub fn progress(&mut self, now: Instant, bytes: Bytes) -> Result<(), Misuse> {
-        self.core.running("progress")?;
-        let has_place = match &self.state {
-            State::Storing(batch) | State::Complete(batch) | State::Updating(batch, _) => {
-                batch.agreed.sideband
-            }
-            State::Start
-            | State::Listing
-            | State::Showing(_)
-            | State::Commands(_)
-            | State::Options(_)
-            | State::Reporting(..)
-            | State::Over => false,
-        };
-        if has_place {
-            self.core.wire.band(Band::Progress, bytes, MAX_BAND_DATA);
-        }
-        self.answered(now);
-        Ok(())
-    }
-
     fn start(&mut self) -> Result<(State, Step), Error> {
+        if self.config.serving == Serving::Request {
+            return Ok((State::Commands(Box::default()), Step::Again));
+        }
         if self.config.version == Version::V1 {
             self.core.wire.line(&[b"version 1"])?;
         }
@@ -286,27 +155,11 @@ impl Server {
     }
 
     fn show(&mut self, mut showing: Box<Showing>) -> Result<(State, Step), Error> {
-        let wire = &mut self.core.wire;
-        if !wire.has_room() {
-            return Ok((State::Showing(showing), Step::Wait));
+        match showing.step(&self.config, &mut self.core.wire)? {
+            Some(step) => Ok((State::Showing(showing), step)),
+            None if self.config.serving == Serving::Advertisement => Ok(self.finish(&Batch::default())),
+            None => Ok((State::Commands(Box::default()), Step::Again)),
         }
-        if let Some(mut entry) = showing.refs.next() {
-            // Receive-pack shows no peeled tags: a client that pushes has no use for them.
-            entry.peeled = None;
-            put_ref(wire.turn(), &entry, showing.capabilities.take().as_ref()).map_err(SessionError::from)?;
-        } else if let Some(id) = showing.haves.next() {
-            let hex = id.to_hex();
-            match showing.capabilities.take() {
-                Some(list) => wire.line(&[hex.as_bytes(), b" .have\0", &list.to_line()])?,
-                None => wire.line(&[hex.as_bytes(), b" .have"])?,
-            }
-        } else if let Some(list) = showing.capabilities.take() {
-            put_no_refs(wire.turn(), self.config.format, &list).map_err(SessionError::from)?;
-        } else {
-            wire.flush();
-            return Ok((State::Commands(Box::default()), Step::Again));
-        }
-        Ok((State::Showing(showing), Step::Again))
     }
 
     fn read_command(&mut self, mut batch: Box<Batch>) -> Result<(State, Step), Error> {
@@ -321,9 +174,11 @@ impl Server {
                 self.agreed = batch.agreed;
                 result.map(|()| (State::Commands(batch), Step::Again))
             }
-            Some(Packet::Flush) if batch.received.is_empty() => Ok(self.finish(&batch)),
             Some(Packet::Flush) => {
-                batch.seal();
+                batch.seal(&self.config)?;
+                if batch.received.is_empty() {
+                    return Ok(self.finish(&batch));
+                }
                 let next = if batch.agreed.options { State::Options(batch) } else { self.ask_pack(batch) };
                 Ok((next, Step::Again))
             }
@@ -347,7 +202,8 @@ impl Server {
         }
     }
 
-    fn ask_pack(&mut self, batch: Box<Batch>) -> State {
+    fn ask_pack(&mut self, mut batch: Box<Batch>) -> State {
+        batch.close();
         if !batch.has_pack() {
             return self.ask_update(batch);
         }
@@ -386,16 +242,28 @@ impl Server {
     fn report(&mut self, batch: Box<Batch>, mut writer: StatusWriter) -> Result<(State, Step), Error> {
         match writer.step(&mut self.core.wire, &batch)? {
             Some(step) => Ok((State::Reporting(batch, writer), step)),
-            None => Ok(self.finish(&batch)),
+            None if self.config.after_report && batch.updated() > 0 => {
+                self.core.push(Action::Reported);
+                Ok((State::Reported(batch), Step::Again))
+            }
+            None => Ok(self.close(&batch)),
         }
+    }
+
+    /// The end of a session that had commands: that of the sideband, report or not (PUSH-15).
+    fn close(&mut self, batch: &Batch) -> (State, Step) {
+        if batch.agreed.sideband {
+            self.core.wire.flush();
+        }
+        self.finish(batch)
     }
 
     fn finish(&mut self, batch: &Batch) -> (State, Step) {
         self.core.finish(Action::Finished(Outcome {
             commands: batch.received.len(),
-            updated: batch.received.iter().filter(|one| one.refused.is_none()).count(),
+            updated: batch.updated(),
             pack: batch.has_pack() && batch.unpack_error.is_none(),
-            reported: batch.agreed.status && !batch.received.is_empty(),
+            reported: batch.agreed.status != Status::None && !batch.received.is_empty(),
         }));
         (State::Over, Step::Again)
     }
@@ -417,9 +285,12 @@ impl Drive for Server {
             State::Options(batch) => self.read_option(batch)?,
             State::Storing(batch) => self.store(batch),
             State::Reporting(batch, writer) => self.report(batch, writer)?,
-            waits @ (State::Listing | State::Complete(_) | State::Updating(..) | State::Over) => {
-                (waits, Step::Wait)
-            }
+            State::Closing(batch) => self.close(&batch),
+            waits @ (State::Listing
+            | State::Complete(_)
+            | State::Updating(..)
+            | State::Reported(_)
+            | State::Over) => (waits, Step::Wait),
         };
         self.state = state;
         Ok(step)
@@ -446,20 +317,23 @@ impl Drive for Server {
 
     fn waits_for_driver(&self) -> bool {
         match self.state {
-            State::Listing | State::Complete(_) | State::Updating(..) => true,
+            State::Listing | State::Complete(_) | State::Updating(..) | State::Reported(_) => true,
             State::Start
             | State::Showing(_)
             | State::Commands(_)
             | State::Options(_)
             | State::Storing(_)
             | State::Reporting(..)
+            | State::Closing(_)
             | State::Over => false,
         }
     }
 
     fn keeps_alive(&self) -> bool {
         match &self.state {
-            State::Complete(batch) | State::Updating(batch, _) => batch.agreed.sideband,
+            State::Complete(batch) | State::Updating(batch, _) | State::Reported(batch) => {
+                batch.agreed.sideband
+            }
             State::Start
             | State::Listing
             | State::Showing(_)
@@ -467,30 +341,8 @@ impl Drive for Server {
             | State::Options(_)
             | State::Storing(_)
             | State::Reporting(..)
+            | State::Closing(_)
             | State::Over => false,
         }
     }
-}
-
-/// In Git's order (PUSH-8).
-fn capabilities(config: &Config) -> Result<Capabilities, CapabilityError> {
-    let mut list = Capabilities::new();
-    let offers = [
-        (true, "report-status"),
-        (true, "report-status-v2"),
-        (config.delete_refs, "delete-refs"),
-        (true, "side-band-64k"),
-        (true, "quiet"),
-        (config.atomic, "atomic"),
-        (config.ofs_delta, "ofs-delta"),
-        (config.push_options, "push-options"),
-    ];
-    for (_, capability) in offers.into_iter().filter(|(offered, _)| *offered) {
-        list.push(capability);
-    }
-    list.push_value("object-format", config.format.name().as_bytes())?;
-    if let Some(agent) = &config.agent {
-        list.push_value("agent", agent)?;
-    }
-    Ok(list)
 }

@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::received::{Batch, Received};
+use super::received::{Batch, Fate, Received, Status};
+use super::report::Updated;
 use crate::git::SessionError;
 use crate::git::wire::{Step, Wire};
 use crate::pkt::{self, Band, MAX_BAND_DATA};
@@ -31,18 +32,13 @@ impl StatusWriter {
         }
         match (self.phase, batch.agreed.status) {
             (Phase::Over, _) => return Ok(None),
-            (Phase::Unpack | Phase::Ref(_), false) => {
-                if batch.agreed.sideband {
-                    wire.flush();
-                }
-                self.phase = Phase::Over;
-            }
-            (Phase::Unpack, true) => {
+            (Phase::Unpack | Phase::Ref(_), Status::None) => self.phase = Phase::Over,
+            (Phase::Unpack, Status::V1 | Status::V2) => {
                 let result = batch.unpack_error.as_deref().unwrap_or(b"ok");
                 self.line(wire, batch, &[b"unpack ", result])?;
                 self.phase = Phase::Ref(0);
             }
-            (Phase::Ref(at), true) => match batch.received.get(at) {
+            (Phase::Ref(at), Status::V1 | Status::V2) => match batch.received.get(at) {
                 Some(one) => {
                     self.entry(wire, batch, one)?;
                     self.phase = Phase::Ref(at.saturating_add(1));
@@ -57,10 +53,45 @@ impl StatusWriter {
     }
 
     fn entry(&mut self, wire: &mut Wire, batch: &Batch, one: &Received) -> Result<(), SessionError> {
-        match &one.refused {
-            None => self.line(wire, batch, &[b"ok ", one.name()]),
-            Some(reason) => self.line(wire, batch, &[b"ng ", one.name(), b" ", reason]),
+        let updates = match &one.fate {
+            Fate::Refused(reason) => return self.line(wire, batch, &[b"ng ", one.name(), b" ", reason]),
+            Fate::Open => &[][..],
+            Fate::Done(updates) => &updates[..],
+        };
+        let (first, more) =
+            updates.split_first().map_or((None, &[][..]), |(first, more)| (Some(first), more));
+        self.line(wire, batch, &[b"ok ", one.name()])?;
+        if batch.agreed.status < Status::V2 {
+            return Ok(());
         }
+        self.options(wire, batch, first)?;
+        for update in more {
+            self.line(wire, batch, &[b"ok ", one.name()])?;
+            self.options(wire, batch, Some(update))?;
+        }
+        Ok(())
+    }
+
+    /// In Git's order (PUSH-21).
+    fn options(
+        &mut self,
+        wire: &mut Wire,
+        batch: &Batch,
+        update: Option<&Updated>,
+    ) -> Result<(), SessionError> {
+        let Some(update) = update else { return Ok(()) };
+        if let Some(name) = &update.name {
+            self.line(wire, batch, &[b"option refname ", name.as_bytes()])?;
+        }
+        for (key, id) in [(&b"option old-oid "[..], &update.old), (b"option new-oid ", &update.new)] {
+            if let Some(id) = id {
+                self.line(wire, batch, &[key, id.to_hex().as_bytes()])?;
+            }
+        }
+        if update.forced {
+            self.line(wire, batch, &[b"option forced-update"])?;
+        }
+        Ok(())
     }
 
     fn line(&mut self, wire: &mut Wire, batch: &Batch, parts: &[&[u8]]) -> Result<(), SessionError> {
@@ -75,7 +106,7 @@ impl StatusWriter {
         Ok(())
     }
 
-    /// The report's own flush, inside the sideband if there is one, and then the sideband's (PUSH-15).
+    /// The report's own flush, inside the sideband if there is one (PUSH-15).
     fn end(&mut self, wire: &mut Wire, batch: &Batch) -> Result<(), SessionError> {
         if !batch.agreed.sideband {
             wire.flush();
@@ -86,7 +117,6 @@ impl StatusWriter {
             let piece = self.pending.split_to(self.pending.len().min(MAX_BAND_DATA)).freeze();
             band(wire, &piece)?;
         }
-        wire.flush();
         Ok(())
     }
 }

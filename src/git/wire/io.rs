@@ -113,6 +113,11 @@ impl Wire {
         self.closed
     }
 
+    /// The next response of a stateless transport begins: input comes again.
+    pub(crate) const fn reopen(&mut self) {
+        self.closed = false;
+    }
+
     /// Whether more output may be made.
     pub(crate) fn has_room(&self) -> bool {
         self.out_bytes.saturating_add(self.turn.len()) < limits::GIT_OUTPUT

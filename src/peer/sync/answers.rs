@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::flow::{Fetching, State, Store, plain};
 use super::{Error, TwoWaySync};
-use crate::git::{Commit, Misuse, ObjectId, Ref, Request, Service, fetch, push};
+use crate::git::{Commit, Deepen, Misuse, ObjectId, Ref, Request, Service, fetch, push};
 use crate::time::Instant;
 
 impl TwoWaySync {
@@ -21,7 +21,15 @@ impl TwoWaySync {
         }
         self.local = plain(refs);
         let request = Request { service: Service::UploadPack, ..self.config.request.clone() };
-        let fetch = fetch::client::Config { request: Some(request), ..self.config.fetch.clone() };
+        // The plan looks at the whole history, and at the refs that were advertised.
+        let fetch = fetch::client::Config {
+            request: Some(request),
+            stateless: false,
+            listing: fetch::client::Listing::All,
+            deepen: Deepen::default(),
+            packfile_uris: Vec::new(),
+            ..self.config.fetch.clone()
+        };
         match self.client.begin_fetch(now, fetch) {
             Ok(()) => self.state = State::Fetching(Fetching::new()),
             // The port ended while the refs were being listed.

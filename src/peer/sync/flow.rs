@@ -106,6 +106,9 @@ impl TwoWaySync {
             Fetch::Advertised(advertisement) => self.advertised(advertisement),
             Fetch::FindHeld(ids) => self.actions.push_back(Action::FindHeld(ids)),
             Fetch::LoadCommits(ids) => self.actions.push_back(Action::LoadCommits(ids)),
+            Fetch::Shallow(_) | Fetch::RemoteShallow(_) => self.fail(Error::Shallow),
+            // Answers to what the sync never asks.
+            Fetch::WantedRefs(_) | Fetch::PackUris(_) | Fetch::ObjectInfo(_) | Fetch::Bundles(_) => {}
             Fetch::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Fetch::Pack(bytes) => {
                 if matches!(&self.state, State::Fetching(fetching) if fetching.store == Store::Done) {
@@ -175,7 +178,11 @@ impl TwoWaySync {
             }
             Side::Remote => {
                 let request = Request { service: Service::ReceivePack, ..self.config.request.clone() };
-                let push = push::client::Config { request: Some(request), ..self.config.push.clone() };
+                let push = push::client::Config {
+                    request: Some(request),
+                    signing: None,
+                    ..self.config.push.clone()
+                };
                 match self.client.begin_push(self.now, push) {
                     Ok(()) => self.state = State::UpdatingRemote(batch),
                     Err(misuse) => self.fail_with(Error::Misuse(misuse)),
@@ -188,6 +195,8 @@ impl TwoWaySync {
         use push::client::Action as Push;
         match action {
             Push::Advertised(advertisement) => self.push_batch(&advertisement),
+            // A sync does not sign: it is not asked.
+            Push::Sign(_) => {}
             Push::BuildPack(request) => self.actions.push_back(Action::BuildPack(request)),
             Push::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Push::Finished(report) => {

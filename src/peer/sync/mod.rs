@@ -33,7 +33,7 @@ pub use outcome::{Error, Failure, Outcome, RefFailure, RefOutcome, RefResult};
 use work::Work;
 
 use super::Client;
-use crate::git::{ObjectId, PackRequest, RefName, Request, Service, fetch, push};
+use crate::git::{ObjectId, PackRequest, RefName, Request, Service, Version, fetch, push};
 use crate::sync::{self, Plan};
 use crate::time::Instant;
 use crate::{Transmit, port};
@@ -53,11 +53,12 @@ pub struct Config {
     pub stop_on_conflict: bool,
     /// Where backup refs go. Default `refs/portline/backup/` (SYNC-47).
     pub backup_prefix: Bytes,
-    /// The repository asked for; its service is set by the sync.
+    /// The repository asked for; its service is set by the sync. Its version is that of the fetch, 2 by default; a
+    /// peer that does not speak it answers in another. A push asks for version 0 where this says 2.
     pub request: Request,
-    /// The fetch; its request is set by the sync.
+    /// The fetch; its request is set by the sync, and so is that all refs are listed and history is not deepened.
     pub fetch: fetch::client::Config,
-    /// The pushes; their request is set by the sync.
+    /// The pushes; their request is set by the sync, and they are not signed.
     pub push: push::client::Config,
 }
 
@@ -70,7 +71,7 @@ impl Default for Config {
             dry_run: false,
             stop_on_conflict: false,
             backup_prefix: Bytes::from_static(b"refs/portline/backup/"),
-            request: Request::new(Service::UploadPack),
+            request: Request { version: Version::V2, ..Request::new(Service::UploadPack) },
             fetch: fetch::client::Config::default(),
             push: push::client::Config::default(),
         }

@@ -25,6 +25,9 @@ pub enum Error {
     /// The plan could not be made.
     #[error("the sync could not be planned: {0}")]
     Plan(#[source] planner::Error),
+    /// The peer's history is cut off somewhere: which of two commits is newer cannot be told there.
+    #[error("the peer's history is shallow")]
+    Shallow,
     /// More came where the pack had been complete.
     #[error("the peer sent more than the pack")]
     AfterPack,
@@ -48,7 +51,7 @@ impl Error {
             Self::Fetch(error) => error.blame(),
             Self::Push(error) => error.blame(),
             Self::Plan(error) => error.blame(),
-            Self::AfterPack => Blame::Peer,
+            Self::AfterPack | Self::Shallow => Blame::Peer,
             Self::Store { .. } | Self::Misuse(_) => Blame::Caller,
         }
     }

@@ -310,6 +310,7 @@ impl Session {
             // here meanwhile, or nothing at all. What comes on it is counted and ignored.
             mux::Action::Opened { channel } => {
                 if !self.link.has_stream(channel) {
+                    self.mux.expect_late(self.link.take_late());
                     self.mux.close(channel);
                 }
             }
@@ -336,7 +337,8 @@ impl Session {
                 }
                 return None;
             }
-            link::Action::CloseChannel { channel } => {
+            link::Action::CloseChannel { channel, late } => {
+                self.mux.expect_late(late);
                 self.mux.close(channel);
                 return None;
             }

@@ -1,32 +1,46 @@
-//! The fetch client: the asking end of `git-upload-pack`, protocol versions 0 and 1.
+//! The fetch client: the asking end of `git-upload-pack`, protocol versions 0, 1 and 2.
 //!
 //! ```text
-//! Advertisement ─► Wanting ─► Holding ─► Talking ─► Hearing ─► Closing ─► Pack ─► Finished
-//!      Advertised ──┘want       │held     ▲  commits   │ NAK      ▲ ACK/NAK  │
-//!                     FindHeld ─┘         │LoadCommits │          │          └─► without a sideband: Raw
-//!                               │         └────────────┤ ready    │
-//!                               │                      ├─ done ───┘
-//!                               └ nothing to fetch:    └─ no-done: Granted ─► Pack
-//!                                 flush, Finished
+//! Opening ─► Told ─► Wanting ─► Holding ─► Talking ─► Hearing ─► Finishing ─► Closing ─► Pack ─► Finished
+//!    │v2      ▲  Advertised │want    │held   ▲ commits  │ NAK        done     ▲ ACK/NAK  │
+//!    ▼        │             ├─ FindHeld      │LoadCommits│ ready              │          └ no sideband: Raw
+//! Asking ─► Listing         │                └───────────┤                    │
+//!                           │                            ├─ last haves, done ─┘
+//!                           └ nothing to fetch:          └─ ready, no-done: Granted ─► Pack
+//!                             flush, Finished
+//! v2:  Talking ─► Heading ─► Acking ─► Talking; ready, or after done: Sections ─► Pack
 //! ```
 //!
 //! | state | input | what comes out, next state |
 //! |---|---|---|
-//! | Advertisement | the lines up to the flush | `Advertised`; Wanting |
+//! | Opening | versions 0 and 1: the refs up to the flush; version 2: the capabilities | Told; Asking |
+//! | Asking, Listing | version 2: the answer to `ls-refs` | Told |
+//! | Told | | `Advertised`; Wanting |
 //! | Wanting | [`Client::want`] | `FindHeld`; Holding. Nothing: a flush, `Finished` |
+//! | Wanting | [`Client::object_info`], [`Client::bundle_uri`] | Querying, and back with `ObjectInfo`, `Bundles` |
 //! | Holding | [`Client::held`] | Talking. Everything held: a flush, `Finished` |
-//! | Talking | [`Client::commits`] | one write: wants (once), haves, flush or `done`; Hearing or Closing |
-//! | Hearing | `ACK` lines, `NAK` | Talking; once the server is ready `done` and Closing, or Granted |
+//! | Talking | [`Client::commits`] | one write: wants, haves, flush or `done`; the next state hears its answer |
+//! | Bordering | versions 0 and 1, where the border is to move: its lines | `Shallow`; Hearing or Closing |
+//! | Hearing | `ACK` lines, `NAK` | Talking; once the server is ready Finishing, or Granted |
 //! | Granted | `ACK` | the pack |
+//! | Finishing | | one write: the last haves and `done`; Closing |
 //! | Closing | `ACK` lines, the last `ACK` or `NAK` | the pack |
+//! | Heading, Acking | version 2: `acknowledgments` | Talking; once the server is ready Sections |
+//! | Sections | version 2: what precedes the pack | `Shallow`, `RemoteShallow`, `WantedRefs`, `PackUris`; the pack |
 //! | Pack, Raw | sideband packets; bytes | `Pack`, `Progress`; at its end `Finished` |
+//! | Ending | stateless: the end of a response | the state that comes next |
 //!
 //! One round is in flight at a time. Git keeps a second one ahead; here a round is as large as those two together
 //! (64 haves at the most), so as much is in flight, the pipes are as safe, every have is chosen knowing all
 //! answers, and there are half as many rounds. When nothing is left to ask, `done` goes out with the last haves.
+//! Where the shallow border is to move the haves go out with the request for it, which spares Git's extra turn.
 //!
-//! Version 2 has other states between Advertisement and Pack; until they are here a server that answers in it
-//! is refused.
+//! **Stateless** ([`Config::stateless`]): the transport carries one request and its response at a time, as smart HTTP
+//! does. Each [`poll_transmit`](Client::poll_transmit) is then one whole request, which repeats what the server has to
+//! know; the driver sends it (`POST git-upload-pack`), hands on the body of the response and says
+//! [`handle_closed`](Client::handle_closed) at its end. Nothing more is sent before, and more input is taken after. The
+//! first response is the one to `GET info/refs?service=git-upload-pack`, for which nothing is sent. Where responses come
+//! on one connection with a response-end packet (`0002`) behind each, that packet says the same.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -64,13 +78,22 @@
 //! ```
 //!
 //! Limits: [`Config::max_haves`], [`Config::max_rounds`], those of the advertisement, one answer line for each
-//! have. Rules: `spec/05-fetch.md`.
+//! have. Rules: `spec/05-fetch.md`, `spec/16-git-shallow.md`, `spec/17-git-v2-client.md`.
 
 mod answer;
+mod border;
 mod config;
+mod error;
+mod hear;
+mod listing;
+mod opening;
 mod pack;
+mod query;
+mod request;
+mod sections;
 mod talk;
 mod terms;
+mod verbs;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -79,19 +102,21 @@ use core::mem;
 
 use bytes::Bytes;
 
-pub use self::config::Config;
+pub use self::config::{Config, Listing};
+pub use self::error::Error;
+use self::listing::Refs;
+use self::opening::Opening;
 use self::pack::Pack;
+use self::query::Query;
+pub use self::query::{BundleLine, ObjectInfo};
+use self::request::Offer;
+use self::sections::Sections;
 use self::talk::Talk;
-use self::terms::Terms;
-use super::negotiator::{Algorithm, Negotiator};
-use crate::error::Blame;
+use self::terms::Agreed;
 use crate::git::wire::{Core, Drive, Step, machine_face};
-use crate::git::{
-    Advertisement, AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, Commit, Misuse,
-    ObjectId, RequestError, SessionError,
-};
+use crate::git::{Advertisement, ObjectId, RefName, SessionError, ShallowUpdate};
+use crate::pkt::Packet;
 use crate::time::Instant;
-use crate::{limits, pkt};
 
 /// What happened, or what the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +127,21 @@ pub enum Action {
     FindHeld(Vec<ObjectId>),
     /// Read these commits. Answer: [`Client::commits`]. No id is asked for twice.
     LoadCommits(Vec<ObjectId>),
+    /// The client's shallow border moves as [`Config::deepen`] asked, once the pack is stored. Comes before the pack,
+    /// and not at all where the border stays.
+    Shallow(ShallowUpdate),
+    /// The server's own history ends at these commits, and so may what it sends. A repository that takes refs which
+    /// reach one of them has to take it into its border; Git does so for a clone only, unless told otherwise. Comes
+    /// before the pack, and only where the border was not asked to move.
+    RemoteShallow(Vec<ObjectId>),
+    /// Where the refs point that were wanted by name ([`Client::want_refs`]). Comes before the pack.
+    WantedRefs(Vec<(RefName, ObjectId)>),
+    /// Packs to fetch from elsewhere, besides the one that comes ([`Config::packfile_uris`]).
+    PackUris(Vec<PackUri>),
+    /// The answer to [`Client::object_info`]; the session waits for [`Client::want`] again.
+    ObjectInfo(Vec<ObjectInfo>),
+    /// The answer to [`Client::bundle_uri`]; the session waits for [`Client::want`] again.
+    Bundles(Vec<BundleLine>),
     /// The server's progress: raw bytes, any part of a line, perhaps with terminal escapes (T18).
     Progress(Bytes),
     /// The next bytes of the pack, a slice of the input. The driver checks the pack's trailer.
@@ -112,81 +152,40 @@ pub enum Action {
     Failed(Error),
 }
 
+/// A pack that is to be fetched from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackUri {
+    /// The hash of the pack, which is its trailer: the driver compares.
+    pub hash: ObjectId,
+    /// Where it is, raw bytes (T18). Its protocol is one of [`Config::packfile_uris`] if the server keeps its word.
+    pub uri: Bytes,
+}
+
 /// What a fetch has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Whether a pack came. `false`: everything was held already.
     pub pack: bool,
-    /// Rounds of negotiation: writes that held haves.
+    /// Rounds of negotiation: writes that held new haves.
     pub rounds: usize,
-    /// Haves sent.
+    /// `have` lines sent, repeated ones included.
     pub haves: usize,
     /// Wants sent.
     pub wants: usize,
     /// Commits sent as haves that the server said it has too. Without `multi_ack_detailed` it says so of one
     /// only, because `continue` may also mean that it has heard enough.
     pub common: Vec<ObjectId>,
-}
-
-/// What ended a fetch.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// As in every Git session.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The advertisement cannot be taken.
-    #[error(transparent)]
-    Advertisement(#[from] AdvertisementError),
-    /// [`Config::request`] cannot be sent.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// [`Config::agent`] cannot be sent (T17).
-    #[error("the agent cannot be sent: {0}")]
-    Agent(CapabilityError),
-    /// The server acknowledged a commit that was never sent.
-    #[error("the server acknowledged {id}, which was never sent to it")]
-    UnknownAck {
-        /// The commit.
-        id: ObjectId,
-    },
-    /// The server said that it is ready although it has found nothing in common.
-    #[error("the server is ready before it has anything in common")]
-    ReadyWithoutCommon,
-}
-
-impl Error {
-    /// Whose fault this is.
-    #[must_use]
-    pub const fn blame(&self) -> Blame {
-        match self {
-            Self::Session(error) => error.blame(),
-            Self::Advertisement(_) | Self::UnknownAck { .. } | Self::ReadyWithoutCommon => Blame::Peer,
-            Self::Request(_) | Self::Agent(_) => Blame::Caller,
-        }
-    }
-}
-
-impl From<pkt::Error> for Error {
-    fn from(error: pkt::Error) -> Self {
-        SessionError::from(error).into()
-    }
-}
-
-/// What the advertisement leaves behind for the rest of the session.
-#[derive(Debug)]
-struct Offer {
-    terms: Terms,
-    capabilities: Capabilities,
-    /// Every object that the server has shown to have, sorted.
-    ids: Vec<ObjectId>,
+    /// Whether the server has left out what [`Config::filter`] says; otherwise everything came.
+    pub filtered: bool,
 }
 
 /// A question to the driver: which of `asked` are held?
 #[derive(Debug)]
 struct Inquiry {
     offer: Offer,
+    agreed: Agreed,
     wants: Vec<ObjectId>,
+    names: BTreeSet<RefName>,
     tips: Vec<ObjectId>,
     /// Sorted.
     asked: Vec<ObjectId>,
@@ -194,15 +193,25 @@ struct Inquiry {
 
 #[derive(Debug)]
 enum State {
-    Advertisement(Box<AdvertisementParser>),
+    Opening(Box<Opening>),
+    Asking(Box<(Offer, Advertisement)>),
+    Listing(Box<Refs>),
+    Told(Box<(Offer, Advertisement)>),
     Wanting(Box<Offer>),
+    Querying(Box<Query>),
     Holding(Box<Inquiry>),
     Talking(Box<Talk>),
+    Bordering(Box<(Talk, ShallowUpdate)>),
     Hearing(Box<Talk>),
     Granted(Box<Talk>),
+    Finishing(Box<Talk>),
     Closing(Box<Talk>),
+    Heading(Box<Talk>),
+    Acking(Box<Talk>),
+    Sections(Box<Sections>),
     Pack(Box<Pack>),
     Raw(Box<Pack>),
+    Ending(Box<Self>),
     Ended,
 }
 
@@ -212,165 +221,52 @@ pub struct Client {
     core: Core<Action, Error>,
     config: Config,
     state: State,
+    /// Packets in a row that carried nothing, where every line comes in the sideband.
+    empty: u32,
 }
 
 machine_face!(Client, Action, Error);
 
 impl Client {
-    /// A client at the start of a connection. A request that cannot be sent fails it at once.
+    /// A client at the start of a connection. A config that cannot be sent fails it at once.
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
         let core = Core::new(config.idle_timeout, now);
-        let parser = Box::new(AdvertisementParser::new());
-        let mut this = Self { core, config, state: State::Advertisement(parser) };
-        let turn = this.core.wire.turn();
-        if let Some(Err(error)) = this.config.request.as_ref().map(|request| request.encode(turn)) {
-            this.fail(error.into());
+        let mut this = Self { core, config, state: State::Opening(Box::new(Opening::Start)), empty: 0 };
+        if let Err(error) = this.begin() {
+            this.fail(error);
         }
         this
     }
 
-    /// Answers [`Action::Advertised`]: fetch `wants`, mostly ids of advertised refs; `tips` are what the
-    /// repository's own refs point to. Repeated ids count once. With no wants the session ends well.
-    ///
-    /// # Errors
-    /// [`Misuse`]: not the time for it; an id that is null or of another format than the server's; more wants
-    /// than [`limits::WANTS`].
-    pub fn want(&mut self, now: Instant, wants: Vec<ObjectId>, tips: Vec<ObjectId>) -> Result<(), Misuse> {
-        const VERB: &str = "want";
-        self.core.running(VERB)?;
-        let State::Wanting(offer) = &self.state else { return Err(Misuse::NotAsked { verb: VERB }) };
-        let format = offer.terms.format;
-        let refuse = |reason| Err(Misuse::Argument { verb: VERB, reason });
-        if wants.len() > limits::WANTS {
-            return refuse("more wants than the limit");
+    fn begin(&mut self) -> Result<(), Error> {
+        self.config.check()?;
+        match &self.config.request {
+            Some(request) => Ok(request.encode(self.core.wire.turn())?),
+            None => Ok(()),
         }
-        if wants.iter().chain(&tips).any(|id| id.format() != format) {
-            return refuse("an id is of another object format than the server's");
-        }
-        if wants.iter().any(ObjectId::is_null) {
-            return refuse("the null id names no object");
-        }
-        if let State::Wanting(offer) = mem::replace(&mut self.state, State::Ended) {
-            let wants = unique(wants);
-            if wants.is_empty() {
-                self.finish_without_pack();
-            } else {
-                self.inquire(*offer, wants, tips);
-            }
-        }
-        self.answered(now);
-        Ok(())
     }
 
-    /// Answers [`Action::FindHeld`] with those of its ids that the repository holds, each with everything it
-    /// reaches. Other ids are passed over.
-    ///
-    /// # Errors
-    /// [`Misuse`]: not the time for it.
-    pub fn held(&mut self, now: Instant, held: Vec<ObjectId>) -> Result<(), Misuse> {
-        const VERB: &str = "held";
-        self.core.running(VERB)?;
-        match mem::replace(&mut self.state, State::Ended) {
-            State::Holding(inquiry) => self.take_held(*inquiry, held),
-            state => {
-                self.state = state;
-                return Err(Misuse::NotAsked { verb: VERB });
-            }
+    /// What is asked for, while it may still change: until [`Client::want`] answers the advertisement. A driver may
+    /// learn only then what its user wants, as a remote helper does. What was sent by then, the request and in
+    /// version 2 the question for the refs, stays as it was.
+    pub const fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
+
+    /// Ending: the response is over, with its body or by a packet (V2C-15).
+    fn end_response(&mut self, next: Box<State>) -> Result<(State, Step), Error> {
+        const END: &str = "the end of the response";
+        let wire = &mut self.core.wire;
+        if wire.is_closed() && wire.input.is_empty() {
+            wire.reopen();
+            return Ok((*next, Step::Again));
         }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// Answers [`Action::LoadCommits`]. What is absent or not a commit is left out; further commits may be told
-    /// and save later questions.
-    ///
-    /// # Errors
-    /// [`Misuse`]: not the time for it.
-    pub fn commits(&mut self, now: Instant, commits: Vec<Commit>) -> Result<(), Misuse> {
-        self.core.running("commits")?;
-        match &mut self.state {
-            State::Talking(talk) => talk.negotiator.commits(commits)?,
-            State::Advertisement(_)
-            | State::Wanting(_)
-            | State::Holding(_)
-            | State::Hearing(_)
-            | State::Granted(_)
-            | State::Closing(_)
-            | State::Pack(_)
-            | State::Raw(_)
-            | State::Ended => return Err(Misuse::NotAsked { verb: "commits" }),
+        match wire.packet(END)? {
+            None => Ok((State::Ending(next), Step::Wait)),
+            Some(Packet::ResponseEnd) => Ok((*next, Step::Again)),
+            Some(packet) => Err(SessionError::unexpected(END, &packet).into()),
         }
-        self.answered(now);
-        Ok(())
-    }
-
-    /// Without a sideband: the driver has seen the trailer of the pack, so this is its end. The end of the input
-    /// says the same.
-    ///
-    /// # Errors
-    /// [`Misuse`]: no pack is coming, or its end is told by the sideband.
-    pub fn pack_complete(&mut self, now: Instant) -> Result<(), Misuse> {
-        const VERB: &str = "pack_complete";
-        self.core.running(VERB)?;
-        match mem::replace(&mut self.state, State::Ended) {
-            State::Raw(pack) => self.core.finish(Action::Finished(pack.outcome)),
-            state => {
-                self.state = state;
-                return Err(Misuse::NotAsked { verb: VERB });
-            }
-        }
-        self.answered(now);
-        Ok(())
-    }
-
-    fn inquire(&mut self, offer: Offer, wants: Vec<ObjectId>, tips: Vec<ObjectId>) {
-        let mut asked = wants.clone();
-        if self.config.algorithm != Algorithm::Noop {
-            asked.extend_from_slice(&offer.ids);
-        }
-        asked.sort_unstable();
-        asked.dedup();
-        self.core.push(Action::FindHeld(asked.clone()));
-        self.state = State::Holding(Box::new(Inquiry { offer, wants, tips, asked }));
-    }
-
-    fn take_held(&mut self, inquiry: Inquiry, mut held: Vec<ObjectId>) {
-        let Inquiry { offer, mut wants, tips, asked } = inquiry;
-        held.retain(|id| asked.binary_search(id).is_ok());
-        held.sort_unstable();
-        wants.retain(|id| held.binary_search(id).is_err());
-        if wants.is_empty() {
-            self.finish_without_pack();
-            return;
-        }
-        let advertised = held.into_iter().filter(|id| offer.ids.binary_search(id).is_ok());
-        let negotiator = Negotiator::new(self.config.algorithm, advertised, tips)
-            .with_limits(self.config.max_haves, self.config.max_rounds);
-        let talk = Talk::new(offer.terms, offer.capabilities, wants, negotiator);
-        self.state = State::Talking(Box::new(talk));
-    }
-
-    /// Tells the server that nothing is wanted (FETCH-6).
-    fn finish_without_pack(&mut self) {
-        self.core.wire.flush();
-        self.core.finish(Action::Finished(Outcome::default()));
-    }
-
-    fn read_advertisement(&mut self, mut parser: Box<AdvertisementParser>) -> Result<(State, Step), Error> {
-        let Some(packet) = self.core.wire.packet("the ref advertisement")? else {
-            return Ok((State::Advertisement(parser), Step::Wait));
-        };
-        let Some(seen) = parser.handle_packet(packet)? else {
-            return Ok((State::Advertisement(parser), Step::Again));
-        };
-        let (terms, capabilities) = terms::agree(&self.config, &seen)?;
-        let refs = seen.refs.iter().flat_map(|entry| core::iter::once(entry.id).chain(entry.peeled));
-        let mut ids: Vec<ObjectId> = refs.chain(seen.haves.iter().copied()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        self.core.push(Action::Advertised(seen));
-        Ok((State::Wanting(Box::new(Offer { terms, capabilities, ids })), Step::Again))
     }
 }
 
@@ -384,14 +280,24 @@ impl Drive for Client {
 
     fn step(&mut self) -> Result<Step, Error> {
         let (state, step) = match mem::replace(&mut self.state, State::Ended) {
-            State::Advertisement(parser) => self.read_advertisement(parser)?,
+            State::Opening(opening) => self.open(opening)?,
+            State::Asking(both) => self.ask_refs(*both)?,
+            State::Listing(refs) => self.list(refs)?,
+            State::Told(both) => self.tell(*both),
             state @ (State::Wanting(_) | State::Holding(_) | State::Ended) => (state, Step::Wait),
+            State::Querying(query) => self.query(query)?,
             State::Talking(talk) => self.talk(talk)?,
+            State::Bordering(both) => self.hear_border(both)?,
             State::Hearing(talk) => self.hear(talk)?,
             State::Granted(talk) => self.hear_grant(talk)?,
+            State::Finishing(talk) => self.finish_talk(talk)?,
             State::Closing(talk) => self.hear_last(talk)?,
+            State::Heading(talk) => self.hear_heading(talk)?,
+            State::Acking(talk) => self.hear_acks(talk)?,
+            State::Sections(sections) => self.hear_sections(sections)?,
             State::Pack(pack) => self.read_pack(pack)?,
             State::Raw(pack) => self.read_raw(pack)?,
+            State::Ending(next) => self.end_response(next)?,
         };
         self.state = state;
         Ok(step)
@@ -407,19 +313,23 @@ impl Drive for Client {
     fn waits_for_driver(&self) -> bool {
         match self.state {
             State::Wanting(_) | State::Holding(_) | State::Talking(_) => true,
-            State::Advertisement(_)
+            State::Opening(_)
+            | State::Asking(_)
+            | State::Listing(_)
+            | State::Told(_)
+            | State::Querying(_)
+            | State::Bordering(_)
             | State::Hearing(_)
             | State::Granted(_)
+            | State::Finishing(_)
             | State::Closing(_)
+            | State::Heading(_)
+            | State::Acking(_)
+            | State::Sections(_)
             | State::Pack(_)
             | State::Raw(_)
+            | State::Ending(_)
             | State::Ended => false,
         }
     }
-}
-
-/// The ids without repetitions, in their order.
-fn unique(ids: Vec<ObjectId>) -> Vec<ObjectId> {
-    let mut seen = BTreeSet::new();
-    ids.into_iter().filter(|id| seen.insert(*id)).collect()
 }

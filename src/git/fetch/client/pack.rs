@@ -53,7 +53,7 @@ impl Client {
         Err(SessionError::unexpected(pack.expected(), &special).into())
     }
 
-    /// Raw: bytes up to the end that the driver sees, or to the end of the input.
+    /// Raw: bytes up to the end that the driver sees, or to the end of the input or of the response.
     pub(super) fn read_raw(&mut self, mut pack: Box<Pack>) -> Result<(State, Step), Error> {
         if let Some(bytes) = self.core.wire.input.take_raw() {
             pack.is_begun = true;

@@ -1,96 +1,156 @@
-//! The negotiation on the wire: wants and haves out, acknowledgements in.
+//! One negotiation: what is said in each turn, and what the answers have told.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::answer::Answer;
-use super::pack::Pack;
-use super::terms::{Acks, Terms};
+use bytes::{Bytes, BytesMut};
+
+use super::sections::Sections;
+use super::terms::Terms;
 use super::{Action, Client, Error, Outcome, State};
 use crate::git::fetch::negotiator::{Negotiator, Next};
 use crate::git::wire::{Step, Wire};
-use crate::git::{Capabilities, ObjectId, SessionError};
+use crate::git::{Commit, ObjectId, RefName, SessionError, ShallowUpdate};
 
-/// What a line of an answer can be.
-const ANSWER: &str = "an ACK or NAK line";
-/// What ends the last answer.
-const LAST_ANSWER: &str = "the last ACK or NAK line";
-/// What precedes the pack when the server does not wait for `done`.
-const GRANT: &str = "the ACK line before the pack";
+/// What ended the turn that is being answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A flush: the server answers the haves.
+    Round,
+    /// `done`: the pack follows.
+    Last,
+}
+
+/// What the server has said of the shallow border.
+#[derive(Debug)]
+pub(super) enum Border {
+    /// Nothing, and nothing is due.
+    Unasked,
+    /// The answer is due.
+    Due,
+    /// It was told, and is told again in every response of a stateless session.
+    Told(ShallowUpdate),
+}
 
 /// One negotiation.
 #[derive(Debug)]
 pub(super) struct Talk {
-    terms: Terms,
-    wants: Vec<ObjectId>,
-    /// What is requested, until the wants are sent.
-    opening: Option<Capabilities>,
+    pub(super) terms: Terms,
+    /// What stands before the haves: kept for as long as it is repeated.
+    head: Bytes,
+    /// How many objects are wanted, by id and by name.
+    wants: usize,
+    /// Refs wanted by name.
+    pub(super) names: BTreeSet<RefName>,
+    /// Whether packs may be told by their URIs.
+    pub(super) takes_uris: bool,
     pub(super) negotiator: Negotiator,
+    /// The client's shallow border.
+    pub(super) shallow: BTreeSet<ObjectId>,
+    pub(super) border: Border,
+    /// The server's own border, until the driver is told.
+    pub(super) remote_shallow: Vec<ObjectId>,
+    pub(super) turn: Turn,
     /// Whether the server has acknowledged anything.
-    is_acked: bool,
-    is_ready: bool,
-    common: Vec<ObjectId>,
-    /// Haves sent in the write that is being answered, and those sent besides the negotiator's rounds.
+    pub(super) is_acked: bool,
+    pub(super) is_ready: bool,
+    pub(super) common: Vec<ObjectId>,
+    /// Common commits that every further request repeats.
+    repeated: BTreeSet<ObjectId>,
+    /// Haves sent again.
+    again: usize,
+    /// Haves in the write that is being answered.
     in_flight: usize,
-    /// `ACK` lines that the answer may still have.
+    /// Lines that the answer may still have.
     lines: usize,
 }
 
+/// What a negotiation begins with.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) terms: Terms,
+    pub(super) head: BytesMut,
+    pub(super) wants: usize,
+    pub(super) names: BTreeSet<RefName>,
+    pub(super) takes_uris: bool,
+    pub(super) shallow: BTreeSet<ObjectId>,
+    pub(super) remote_shallow: Vec<ObjectId>,
+}
+
 impl Talk {
-    pub(super) const fn new(
-        terms: Terms,
-        capabilities: Capabilities,
-        wants: Vec<ObjectId>,
-        negotiator: Negotiator,
-    ) -> Self {
+    pub(super) fn new(start: Start, negotiator: Negotiator) -> Self {
+        // In version 2 the border has a section of its own.
+        let is_due = start.terms.deepens && !start.terms.is_v2();
         Self {
-            terms,
-            wants,
-            opening: Some(capabilities),
+            terms: start.terms,
+            head: start.head.freeze(),
+            wants: start.wants,
+            names: start.names,
+            takes_uris: start.takes_uris,
             negotiator,
+            shallow: start.shallow,
+            border: if is_due { Border::Due } else { Border::Unasked },
+            remote_shallow: if start.terms.deepens { Vec::new() } else { start.remote_shallow },
+            turn: Turn::Round,
             is_acked: false,
             is_ready: false,
             common: Vec::new(),
+            repeated: BTreeSet::new(),
+            again: 0,
             in_flight: 0,
             lines: 0,
         }
     }
 
-    /// Writes one turn: the wants if they have not been sent, the haves, and what ends it.
-    fn write(&mut self, wire: &mut Wire, haves: &[ObjectId], last: bool) -> Result<(), SessionError> {
-        if let Some(list) = self.opening.take() {
-            let mut list = Some(list.to_line()).filter(|line| !line.is_empty());
-            for want in &self.wants {
-                match list.take() {
-                    Some(line) => wire.line(&[b"want ", want.to_hex().as_bytes(), b" ", &line])?,
-                    None => wire.line(&[b"want ", want.to_hex().as_bytes()])?,
-                }
+    /// Takes the driver's commits: those at the border stand without their parents (SHALLOWC-3).
+    pub(super) fn cut(&self, mut commits: Vec<Commit>) -> Vec<Commit> {
+        if !self.shallow.is_empty() {
+            for commit in commits.iter_mut().filter(|commit| self.shallow.contains(&commit.id)) {
+                commit.parents.clear();
             }
-            wire.flush();
         }
-        for have in haves {
+        commits
+    }
+
+    /// Writes one turn: the head, the haves that are repeated, the new ones, and what ends it.
+    pub(super) fn write(
+        &mut self,
+        wire: &mut Wire,
+        haves: &[ObjectId],
+        turn: Turn,
+    ) -> Result<(), SessionError> {
+        wire.turn().extend_from_slice(&self.head);
+        if !self.terms.repeats() {
+            self.head = Bytes::new();
+        }
+        for have in self.repeated.iter().chain(haves) {
             wire.line(&[b"have ", have.to_hex().as_bytes()])?;
         }
-        if last {
+        if turn == Turn::Last {
             wire.line(&[b"done"])?;
-        } else {
+        }
+        // Version 2 ends every request with a flush, the older ones end it with `done` or a flush.
+        if turn == Turn::Round || self.terms.is_v2() {
             wire.flush();
         }
-        self.in_flight = haves.len();
+        self.turn = turn;
+        self.again = self.again.saturating_add(self.repeated.len());
+        self.in_flight = haves.len().saturating_add(self.repeated.len());
         // One for each have, and one more when the server is ready at the end of the round.
-        self.lines = haves.len().saturating_add(1);
+        self.lines = self.in_flight.saturating_add(1);
         Ok(())
     }
 
     /// Counts a line of an answer: it has no more of them than there were haves.
-    fn count(&mut self) -> Result<(), Error> {
+    pub(super) fn count(&mut self) -> Result<(), Error> {
         let what = "acknowledgements in one answer";
         let limit = self.in_flight.saturating_add(1);
         self.lines = self.lines.checked_sub(1).ok_or(SessionError::TooMany { what, limit })?;
         Ok(())
     }
 
-    fn acknowledge(&mut self, id: ObjectId) -> Result<(), Error> {
+    pub(super) fn acknowledge(&mut self, id: ObjectId) -> Result<(), Error> {
         self.count()?;
         if !self.negotiator.acknowledge(&id) {
             return Err(Error::UnknownAck { id });
@@ -100,18 +160,26 @@ impl Talk {
     }
 
     /// The server has `id`.
-    fn add_common(&mut self, id: ObjectId) -> Result<(), Error> {
+    pub(super) fn add_common(&mut self, id: ObjectId) -> Result<(), Error> {
         self.acknowledge(id)?;
-        self.common.push(id);
+        if !self.terms.repeats() || self.repeated.insert(id) {
+            self.common.push(id);
+        }
         Ok(())
     }
 
     /// The server has heard enough; it need not have `id`.
-    fn set_ready(&mut self, id: ObjectId) -> Result<(), Error> {
-        self.count()?;
+    pub(super) fn set_ready(&mut self, id: ObjectId) -> Result<(), Error> {
         if !self.negotiator.was_sent(&id) {
+            self.count()?;
             return Err(Error::UnknownAck { id });
         }
+        self.set_ready_at_all()
+    }
+
+    /// The server has heard enough, whatever it has.
+    pub(super) fn set_ready_at_all(&mut self) -> Result<(), Error> {
+        self.count()?;
         if self.common.is_empty() {
             return Err(Error::ReadyWithoutCommon);
         }
@@ -120,7 +188,7 @@ impl Talk {
     }
 
     /// The line before the pack: a common commit, named before or not.
-    fn set_granted(&mut self, id: ObjectId) -> Result<(), Error> {
+    pub(super) fn set_granted(&mut self, id: ObjectId) -> Result<(), Error> {
         if !self.negotiator.was_sent(&id) {
             return Err(Error::UnknownAck { id });
         }
@@ -128,19 +196,18 @@ impl Talk {
         Ok(())
     }
 
-    /// The pack is next.
-    fn into_pack(mut self: Box<Self>) -> State {
+    /// What the session comes to, once the pack is next.
+    pub(super) fn outcome(&mut self) -> Outcome {
         self.common.sort_unstable();
         self.common.dedup();
-        let outcome = Outcome {
+        Outcome {
             pack: true,
             rounds: self.negotiator.rounds(),
-            haves: self.negotiator.haves(),
-            wants: self.wants.len(),
-            common: self.common,
-        };
-        let pack = Box::new(Pack { outcome, is_begun: false });
-        if self.terms.sideband { State::Pack(pack) } else { State::Raw(pack) }
+            haves: self.negotiator.haves().saturating_add(self.again),
+            wants: self.wants,
+            common: core::mem::take(&mut self.common),
+            filtered: self.terms.filtered,
+        }
     }
 }
 
@@ -154,92 +221,37 @@ impl Client {
                 Ok((State::Talking(talk), Step::Again))
             }
             Some(Next::Round { haves, last }) => {
-                talk.write(&mut self.core.wire, &haves, last)?;
-                Ok((if last { State::Closing(talk) } else { State::Hearing(talk) }, Step::Again))
+                let turn = if last { Turn::Last } else { Turn::Round };
+                Ok((self.send(talk, &haves, turn)?, Step::Again))
             }
         }
     }
 
-    /// The next line of an answer, and the packet it was.
-    fn answer(
-        &mut self,
-        talk: &Talk,
-        expected: &'static str,
-    ) -> Result<Option<(Answer, SessionError)>, SessionError> {
-        let Some(packet) = self.core.wire.packet(expected)? else { return Ok(None) };
-        let answer = Answer::parse(&packet, talk.terms.format, expected)?;
-        Ok(Some((answer, SessionError::unexpected(expected, &packet))))
-    }
-
-    /// Hearing: the answer to a round, up to its `NAK`.
-    pub(super) fn hear(&mut self, mut talk: Box<Talk>) -> Result<(State, Step), Error> {
-        let Some((answer, unexpected)) = self.answer(&talk, ANSWER)? else {
-            return Ok((State::Hearing(talk), Step::Wait));
-        };
-        match (talk.terms.acks, answer) {
-            (_, Answer::Nak) => return Ok((self.end_round(talk)?, Step::Again)),
-            (Acks::Detailed, Answer::Common(id)) => talk.add_common(id)?,
-            (Acks::Detailed, Answer::Ready(id)) => talk.set_ready(id)?,
-            (Acks::Multi, Answer::Continue(id)) => talk.acknowledge(id)?,
-            (Acks::Single, Answer::Final(id)) => {
-                // The server answers no flush from here on, and not the `done` either.
-                talk.add_common(id)?;
-                talk.write(&mut self.core.wire, &[], true)?;
-                return Ok((talk.into_pack(), Step::Again));
-            }
-            (
-                Acks::Detailed | Acks::Multi | Acks::Single,
-                Answer::Common(_) | Answer::Ready(_) | Answer::Continue(_) | Answer::Final(_),
-            ) => return Err(unexpected.into()),
-        }
-        Ok((State::Hearing(talk), Step::Again))
-    }
-
-    fn end_round(&mut self, mut talk: Box<Talk>) -> Result<State, Error> {
-        if !talk.is_ready {
-            return Ok(State::Talking(talk));
-        }
-        if talk.terms.no_done {
-            return Ok(State::Granted(talk));
-        }
+    /// Finishing: the server is ready, `done` goes out with what may narrow the gap.
+    pub(super) fn finish_talk(&mut self, mut talk: Box<Talk>) -> Result<(State, Step), Error> {
         let haves = talk.negotiator.take_last();
-        talk.write(&mut self.core.wire, &haves, true)?;
-        Ok(State::Closing(talk))
+        Ok((self.send(talk, &haves, Turn::Last)?, Step::Again))
     }
 
-    /// Granted: the server does not wait for `done`.
-    pub(super) fn hear_grant(&mut self, mut talk: Box<Talk>) -> Result<(State, Step), Error> {
-        let Some((answer, unexpected)) = self.answer(&talk, GRANT)? else {
-            return Ok((State::Granted(talk), Step::Wait));
-        };
-        match answer {
-            Answer::Final(id) => talk.set_granted(id)?,
-            Answer::Nak | Answer::Common(_) | Answer::Ready(_) | Answer::Continue(_) => {
-                return Err(unexpected.into());
+    /// Sends one turn; what is awaited then.
+    pub(super) fn send(
+        &mut self,
+        mut talk: Box<Talk>,
+        haves: &[ObjectId],
+        turn: Turn,
+    ) -> Result<State, Error> {
+        talk.write(&mut self.core.wire, haves, turn)?;
+        Ok(match (&talk.border, turn) {
+            _ if talk.terms.is_v2() => match turn {
+                Turn::Round => State::Heading(talk),
+                Turn::Last => State::Sections(Box::new(Sections::new(*talk))),
+            },
+            (Border::Due, _) => State::Bordering(Box::new((*talk, ShallowUpdate::default()))),
+            (Border::Told(_), _) if talk.terms.stateless => {
+                State::Bordering(Box::new((*talk, ShallowUpdate::default())))
             }
-        }
-        Ok((talk.into_pack(), Step::Again))
-    }
-
-    /// Closing: the answer to the last haves and to `done`.
-    pub(super) fn hear_last(&mut self, mut talk: Box<Talk>) -> Result<(State, Step), Error> {
-        let Some((answer, unexpected)) = self.answer(&talk, LAST_ANSWER)? else {
-            return Ok((State::Closing(talk), Step::Wait));
-        };
-        match (talk.terms.acks, answer) {
-            (_, Answer::Nak) if !talk.is_acked => return Ok((talk.into_pack(), Step::Again)),
-            (_, Answer::Final(id)) => {
-                talk.set_granted(id)?;
-                return Ok((talk.into_pack(), Step::Again));
-            }
-            (Acks::Detailed, Answer::Common(id)) => talk.add_common(id)?,
-            (Acks::Detailed, Answer::Ready(id)) => talk.set_ready(id)?,
-            (Acks::Multi, Answer::Continue(id)) => talk.acknowledge(id)?,
-            (
-                Acks::Detailed | Acks::Multi | Acks::Single,
-                Answer::Nak | Answer::Common(_) | Answer::Ready(_) | Answer::Continue(_),
-            ) => return Err(unexpected.into()),
-        }
-        Ok((State::Closing(talk), Step::Again))
+            (Border::Unasked | Border::Told(_), Turn::Round) => State::Hearing(talk),
+            (Border::Unasked | Border::Told(_), Turn::Last) => State::Closing(talk),
+        })
     }
 }

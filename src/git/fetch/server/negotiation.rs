@@ -43,11 +43,22 @@ pub(super) enum Stop {
     Done,
 }
 
+/// What else a flush may mean.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AtFlush {
+    /// The pack follows `ready` at once.
+    pub(super) no_done: bool,
+    /// The request ends there, and with it the exchange.
+    pub(super) leaves: bool,
+}
+
 /// What follows a batch's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Haves,
     Pack,
+    /// The answer to one request ends here.
+    Leave,
 }
 
 /// One have, looked up.
@@ -118,6 +129,11 @@ impl Search {
 }
 
 impl Negotiation {
+    /// Whether nothing has come yet.
+    pub(super) const fn is_untouched(&self) -> bool {
+        self.haves == 0 && self.rounds == 0
+    }
+
     /// Takes one packet; `Some` when it ends a batch.
     pub(super) fn take(&mut self, packet: &Packet<Bytes>, config: &Config) -> Result<Option<Stop>, Error> {
         let line = match packet {
@@ -242,7 +258,7 @@ impl Negotiation {
         &mut self,
         wire: &mut Wire,
         acks: Acks,
-        no_done: bool,
+        flush: AtFlush,
         stop: Stop,
     ) -> Result<Next, Error> {
         for one in mem::take(&mut self.looked) {
@@ -269,7 +285,7 @@ impl Negotiation {
         }
         match stop {
             Stop::Full => Ok(Next::Haves),
-            Stop::Flush => self.reply_flush(wire, acks, no_done),
+            Stop::Flush => self.reply_flush(wire, acks, flush),
             Stop::Done => {
                 match (self.last, acks) {
                     (None, _) => wire.line(&[b"NAK"])?,
@@ -281,7 +297,7 @@ impl Negotiation {
         }
     }
 
-    fn reply_flush(&mut self, wire: &mut Wire, acks: Acks, no_done: bool) -> Result<Next, Error> {
+    fn reply_flush(&mut self, wire: &mut Wire, acks: Acks, flush: AtFlush) -> Result<Next, Error> {
         let give_up = self.all_common(acks, Stop::Flush) && self.can_give_up(self.common.len());
         self.round = Round::default();
         if let Some(last) = self.last.filter(|_| give_up) {
@@ -292,10 +308,11 @@ impl Negotiation {
             wire.line(&[b"NAK"])?;
         }
         match self.last {
-            Some(last) if no_done && self.ready => {
+            Some(last) if flush.no_done && self.ready => {
                 ack(wire, &last, b"")?;
                 Ok(Next::Pack)
             }
+            _ if flush.leaves => Ok(Next::Leave),
             _ => Ok(Next::Haves),
         }
     }

@@ -1,13 +1,15 @@
-//! What a client asks for: its `want` lines, and the capabilities on them.
+//! What a client asks for: its `want` lines with the capabilities on them, its borders, its filter.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::border::{Border, capped};
 use super::negotiation::Acks;
+use super::tips::Tips;
 use super::{Config, Error, WantPolicy};
-use crate::git::{Capabilities, ObjectFormat, ObjectId, PackRequest, SessionError};
+use crate::git::{Capabilities, Filter, ObjectFormat, ObjectId, PackRequest, Serving, SessionError, Version};
 use crate::pkt::{self, MAX_BAND_DATA, Packet};
 
 /// What may come before the haves.
@@ -23,10 +25,12 @@ pub(super) struct Features {
     pub(super) no_done: bool,
     /// The most data in one sideband packet; `None` without sideband.
     pub(super) sideband: Option<usize>,
-    thin_pack: bool,
-    ofs_delta: bool,
-    include_tag: bool,
-    no_progress: bool,
+    pub(super) thin_pack: bool,
+    pub(super) ofs_delta: bool,
+    pub(super) include_tag: bool,
+    pub(super) no_progress: bool,
+    /// Filters may be named.
+    filter: bool,
 }
 
 impl Features {
@@ -46,6 +50,7 @@ impl Features {
         self.ofs_delta |= list.has("ofs-delta");
         self.include_tag |= list.has("include-tag");
         self.no_progress |= list.has("no-progress");
+        self.filter |= list.has("filter");
     }
 }
 
@@ -58,45 +63,80 @@ pub(super) struct Wants {
     /// Lines, repeated ones included.
     pub(super) lines: usize,
     pub(super) features: Features,
+    pub(super) border: Border,
+    filter: Option<Filter>,
+    /// What the client calls itself and its session.
+    pub(super) agent: Option<Bytes>,
+    pub(super) session_id: Option<Bytes>,
 }
 
 impl Wants {
-    /// Takes one line. Where the policy knows only tips, any other id is refused here, so that what is kept
-    /// never outgrows the refs.
-    pub(super) fn take(&mut self, line: &Bytes, config: &Config, tips: &[ObjectId]) -> Result<(), Error> {
-        self.lines = self.lines.saturating_add(1);
-        if self.lines > config.max_wants {
-            return Err(SessionError::TooMany { what: "want lines", limit: config.max_wants }.into());
-        }
+    /// Takes one line of versions 0 and 1. Where the policy knows only tips, any other id is refused here, so that
+    /// what is kept never outgrows the refs.
+    pub(super) fn take(&mut self, line: &Bytes, config: &Config, tips: &Tips) -> Result<(), Error> {
         let text = pkt::trim_lf(line);
         if let Some(message) = text.strip_prefix(b"ERR ") {
             return Err(SessionError::remote(message).into());
         }
-        not_offered(text)?;
+        if self.border.take(text, config.format)? || self.take_filter(text, config)? {
+            return Ok(());
+        }
         let unexpected = || SessionError::unexpected(EXPECTED, &Packet::Data(line.clone()));
         let rest = text.strip_prefix(b"want ").ok_or_else(unexpected)?;
         let (id, list) = split_id(rest, config.format).ok_or_else(unexpected)?;
         for part in list.split(|byte| *byte == 0) {
-            self.features.add(&Capabilities::parse(part)?);
+            let list = Capabilities::parse(part)?;
+            self.features.add(&list);
+            self.border.relative |= list.has("deepen-relative");
+            for (kept, name) in [(&mut self.agent, "agent"), (&mut self.session_id, "session-id")] {
+                *kept = list.value(name).cloned().or_else(|| kept.take());
+            }
         }
-        let by_tips = matches!(config.wants, WantPolicy::Advertised | WantPolicy::Tips);
-        if by_tips && !is_tip(tips, &id) {
+        if tips.complete && !may_go_beyond(config) && !tips.contains(&id) {
             return Err(Error::NotOurRef { id });
         }
+        self.want(id, config)
+    }
+
+    /// Adds one object.
+    pub(super) fn want(&mut self, id: ObjectId, config: &Config) -> Result<(), Error> {
+        self.lines = self.lines.saturating_add(1);
+        capped(self.lines, "want lines", config.max_wants)?;
         if self.seen.insert(id) {
             self.ids.push(id);
         }
         Ok(())
     }
 
+    /// Takes a filter line, if it is one.
+    pub(super) fn take_filter(&mut self, text: &[u8], config: &Config) -> Result<bool, Error> {
+        let Some(spec) = text.strip_prefix(b"filter ") else { return Ok(false) };
+        // Versions 0 and 1 switch it on before it is used.
+        let on = self.features.filter || config.spoken() == Version::V2;
+        let policy = config.filters.as_ref().filter(|_| on);
+        let policy = policy.ok_or(Error::NotOffered { line: "filter" })?;
+        let filter = Filter::parse(spec)?;
+        if let Some(refusal) = policy.refusal(&filter) {
+            return Err(refusal.into());
+        }
+        if self.filter.replace(filter).is_some() {
+            return Err(Error::FilterTwice);
+        }
+        Ok(true)
+    }
+
     /// The wants that are no tips.
-    pub(super) fn beyond(&self, tips: &[ObjectId]) -> Vec<ObjectId> {
-        self.ids.iter().filter(|id| !is_tip(tips, id)).copied().collect()
+    pub(super) fn beyond(&self, tips: &Tips) -> Vec<ObjectId> {
+        self.ids.iter().filter(|id| !tips.contains(id)).copied().collect()
     }
 
     /// The pack that answers them.
-    pub(super) fn pack(&self, haves: &[ObjectId]) -> PackRequest {
+    pub(super) fn pack(&mut self, haves: &[ObjectId]) -> PackRequest {
+        let (shallow, unshallow) = self.border.moved();
         PackRequest {
+            shallow,
+            unshallow,
+            filter: self.filter.clone(),
             thin: self.features.thin_pack,
             ofs_delta: self.features.ofs_delta,
             include_tag: self.features.include_tag,
@@ -106,9 +146,12 @@ impl Wants {
     }
 }
 
-/// `tips` is sorted.
-fn is_tip(tips: &[ObjectId], id: &ObjectId) -> bool {
-    tips.binary_search(id).is_ok()
+/// Whether anything but tips may be wanted.
+pub(super) fn may_go_beyond(config: &Config) -> bool {
+    match config.wants {
+        WantPolicy::Advertised | WantPolicy::Tips => config.serving == Serving::Request,
+        WantPolicy::Reachable | WantPolicy::TipsAndReachable | WantPolicy::Any => true,
+    }
 }
 
 /// An id, and what follows it behind a space or NUL. `None`: no id of this repository's format.
@@ -117,14 +160,4 @@ fn split_id(rest: &[u8], format: ObjectFormat) -> Option<(ObjectId, &[u8])> {
     let (hex, list) = rest.split_at_checked(end)?;
     let id = ObjectId::from_hex(hex).ok().filter(|id| id.format() == format)?;
     Some((id, list))
-}
-
-/// Refuses the lines that belong to capabilities which were not advertised.
-fn not_offered(text: &[u8]) -> Result<(), Error> {
-    let lines = ["shallow", "deepen", "deepen-since", "deepen-not", "filter"];
-    let word = text.split(|byte| *byte == b' ').next().unwrap_or(text);
-    match lines.into_iter().find(|line| line.as_bytes() == word) {
-        Some(line) => Err(Error::NotOffered { line }),
-        None => Ok(()),
-    }
 }

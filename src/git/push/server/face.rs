@@ -6,22 +6,31 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Blame;
-use crate::git::push::Command;
+use crate::git::push::{Certificate, Command};
 use crate::git::wire::AGENT;
-use crate::git::{CapabilityError, HiddenRefs, ObjectFormat, ObjectId, SessionError, Version};
+use crate::git::{CapabilityError, ObjectFormat, ObjectId, RefView, Serving, SessionError, Version};
 use crate::limits;
 
 /// What to offer and what to take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// Which part of a session is served. Default all of it.
+    pub serving: Serving,
     /// The version that the request asked for: 1 is announced by a line, 2 counts as 0. Default 0.
     pub version: Version,
     /// The repository's object format. Default SHA-1.
     pub format: ObjectFormat,
     /// The `agent` capability. Default `portline/<version>`.
     pub agent: Option<Bytes>,
-    /// Refs that are neither shown nor touched. Default none.
-    pub hidden: HiddenRefs,
+    /// The `session-id` capability, a word without spaces. Default none.
+    pub session_id: Option<Bytes>,
+    /// The refs that the client sees and may touch: those of a namespace, without the hidden ones. Default all.
+    pub view: RefView,
+    /// The commits at which the repository's own history ends, when it is shallow. Default none.
+    pub shallow: Vec<ObjectId>,
+    /// The nonce of the `push-cert` capability: a word that the driver makes for this session only. Default none, and
+    /// no signed push is asked for.
+    pub nonce: Option<Bytes>,
     /// Offer `atomic`. Default on.
     pub atomic: bool,
     /// Offer `push-options`. Default off.
@@ -30,6 +39,9 @@ pub struct Config {
     pub delete_refs: bool,
     /// Offer `ofs-delta`. Default on.
     pub ofs_delta: bool,
+    /// Whether the driver has work to do when the client has its report, such as Git's `post-receive` hook:
+    /// [`Action::Reported`] asks for it then, and the session ends with the answer. Default off.
+    pub after_report: bool,
     /// Commands in one push. Default [`limits::COMMANDS`].
     pub max_commands: usize,
     /// Push options in one push. Default [`limits::PUSH_OPTIONS`].
@@ -45,14 +57,19 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            serving: Serving::Session,
             version: Version::V0,
             format: ObjectFormat::Sha1,
             agent: Some(Bytes::from_static(AGENT)),
-            hidden: HiddenRefs::none(),
+            session_id: None,
+            view: RefView::default(),
+            shallow: Vec::new(),
+            nonce: None,
             atomic: true,
             push_options: false,
             delete_refs: true,
             ofs_delta: true,
+            after_report: false,
             max_commands: limits::COMMANDS,
             max_push_options: limits::PUSH_OPTIONS,
             idle_timeout: None,
@@ -65,7 +82,7 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     /// Each ref moves only if it still has the old value (T22); a null old value means that it must not exist.
-    /// No name occurs twice. Empty when every command was refused: the pack that follows is of no use then.
+    /// Names are those that the client sees: [`RefView::stored`] tells the repository's own. No name occurs twice. Empty when every command was refused: the pack that follows is of no use then.
     pub commands: Vec<Command>,
     /// All commands or none.
     pub atomic: bool,
@@ -73,8 +90,33 @@ pub struct Update {
     pub quiet: bool,
     /// For hooks: opaque bytes without NUL, CR, LF. Never part of a shell line (T17).
     pub push_options: Vec<Bytes>,
-    /// Commits whose parents the client does not have (it pushes from a shallow clone).
+    /// Commits whose parents the client does not have (it pushes from a shallow clone). Where the history of a ref
+    /// would end at one of them, the ref is refused (`shallow update not allowed`) or the repository becomes shallow
+    /// there.
     pub shallow: Vec<ObjectId>,
+    /// The certificate that the commands were taken from, if the push is signed. It is not verified.
+    pub certificate: Option<Certificate>,
+    /// What the client calls this session, for logs.
+    pub session_id: Option<Bytes>,
+    /// What program the client says it is, for logs.
+    pub agent: Option<Bytes>,
+}
+
+impl Update {
+    /// These commands one by one, and nothing else.
+    #[must_use]
+    pub const fn new(commands: Vec<Command>) -> Self {
+        Self {
+            commands,
+            atomic: false,
+            quiet: false,
+            push_options: Vec::new(),
+            shallow: Vec::new(),
+            certificate: None,
+            session_id: None,
+            agent: None,
+        }
+    }
 }
 
 /// What happened, or what the driver must do.
@@ -89,8 +131,12 @@ pub enum Action {
     Pack(Bytes),
     /// The peer has closed its direction: no more of the pack will come. Not every client does that.
     PackEnd,
-    /// The pack is stored (if there was one): move the refs. Answer: [`refs_updated`](super::Server::refs_updated).
+    /// The pack is stored (if there was one): move the refs. Answer: [`refs_updated`](super::Server::refs_updated) or
+    /// [`refs_rewritten`](super::Server::refs_rewritten).
     UpdateRefs(Update),
+    /// The report is on its way (with [`Config::after_report`], unless nothing was updated): do what is left to be
+    /// done. Answer: [`done`](super::Server::done).
+    Reported,
     /// The session ended as the protocol wants it. Terminal.
     Finished(Outcome),
     /// The session has failed. Terminal.
@@ -126,6 +172,15 @@ pub enum Error {
         /// Its first bytes.
         line: Bytes,
     },
+    /// A push certificate without an empty line behind its header, or with a NUL.
+    #[error("malformed push certificate {}", .found.escape_ascii())]
+    Certificate {
+        /// Its first bytes.
+        found: Bytes,
+    },
+    /// Commands beside a certificate: nobody has signed them.
+    #[error("protocol error: got both push certificate and unsigned commands")]
+    MixedCommands,
     /// The client names objects by another hash function.
     #[error("unsupported object format '{}'", .named.escape_ascii())]
     Format {
@@ -147,9 +202,12 @@ impl Error {
         match self {
             Self::Session(error) => error.blame(),
             Self::Capability(CapabilityError::Byte | CapabilityError::TooLong { .. }) => Blame::Caller,
-            Self::Capability(_) | Self::Command { .. } | Self::Format { .. } | Self::PushOption { .. } => {
-                Blame::Peer
-            }
+            Self::Capability(_)
+            | Self::Command { .. }
+            | Self::Certificate { .. }
+            | Self::MixedCommands
+            | Self::Format { .. }
+            | Self::PushOption { .. } => Blame::Peer,
         }
     }
 }
