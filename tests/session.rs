@@ -176,7 +176,7 @@ fn mux_11_a_pipe_that_is_cut_anywhere_leaves_every_call_with_one_end() {
 fn downloads(calls: u32, items: u32, window: u32, cancels: bool) -> (u32, u32) {
     let done = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
     let told = done.clone();
-    let mut server = Side::new(Role::Acceptor, move |link, now, action| {
+    let mut server = Side::new(Config::new(Role::Acceptor), move |link, now, action| {
         let Action::Called { call, .. } = action else { return };
         let shape = Shape { window, ..Shape::items(Direction::Send) };
         let stream = link.open_stream(now, call, shape).unwrap();
@@ -184,7 +184,7 @@ fn downloads(calls: u32, items: u32, window: u32, cancels: bool) -> (u32, u32) {
         link.finish(now, stream);
         link.respond(call, Ok(Bytes::new())).unwrap();
     });
-    let mut client = Side::new(Role::Initiator, move |link, now, action| match action {
+    let mut client = Side::new(Config::new(Role::Initiator), move |link, now, action| match action {
         Action::Ready { .. } => {
             for _ in 0..calls {
                 link.call(Bytes::from_static(b"m"), Bytes::new(), Fallback::None).unwrap();
