@@ -10,48 +10,22 @@
 )]
 
 mod common;
+mod support_drivers;
 mod support_repo;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 
 use common::Rng;
+use support_drivers::{embedded, on_a_runtime};
 use support_repo::example;
 
 const DRIVERS: [&str; 3] = ["drive_threads", "drive_tokio", "drive_smol"];
 
-/// Builds a package that is not the crate's own, in a target folder of its own: that of this test may be locked. The
-/// two share it, and what both depend on. The versions are those of the lock files.
-fn built(folder: &str, package: &str, program: &str) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("drives");
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--package", package])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
-        .env("CARGO_TARGET_DIR", &target)
-        // Nobody debugs these, and it is the longer part of building them.
-        .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{package}:\n{}", String::from_utf8_lossy(&output.stderr));
-    target.join("debug").join(program).with_extension(std::env::consts::EXE_EXTENSION)
-}
-
 fn driver(name: &str) -> Command {
-    static RUNTIMES: OnceLock<()> = OnceLock::new();
-    if name == "drive_threads" {
-        return Command::new(example(name));
-    }
-    RUNTIMES.get_or_init(|| drop(built("", "portline-drivers", "drive_tokio")));
-    Command::new(built_folder().join(name).with_extension(std::env::consts::EXE_EXTENSION))
-}
-
-fn built_folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("drives/debug")
+    Command::new(if name == "drive_threads" { example(name) } else { on_a_runtime(name) })
 }
 
 /// A receiver, and where it listens.
@@ -180,9 +154,8 @@ fn numbers(output: &str, words: &str) -> Vec<u64> {
 
 #[test]
 fn the_embedded_program_ends_within_its_heap_and_at_the_pace_of_its_line() {
-    let program = built("examples/drive_embedded", "drive_embedded", "drive_embedded");
     for size in [0, 1, 257, 200_000] {
-        let output = Command::new(&program).arg(size.to_string()).output().unwrap();
+        let output = Command::new(embedded()).arg(size.to_string()).output().unwrap();
         let text = String::from_utf8(output.stdout.clone()).unwrap();
         assert_eq!(output.status.code(), Some(0), "{size} bytes: {}", said(&output));
         assert_eq!(numbers(&text, "bytes arrived as they were sent"), [size, 115_200]);

@@ -228,6 +228,33 @@ fn mux_8_a_channel_that_is_full_refuses_and_the_others_go_on() {
     );
 }
 
+/// MUX-8: a machine is asked for its next message only while there is room for it.
+#[test]
+fn mux_8_a_source_is_asked_only_while_there_is_room() {
+    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10, 100));
+    let channel = mux.open().unwrap();
+    let mut left = vec!["5", "4", "3", "seven", "one"];
+    let mut from = |mux: &mut Mux, channel| mux.send_from(channel, || left.pop().map(Bytes::from));
+    assert_eq!(from(&mut mux, channel), Ok(true), "one, seven and 3 are 9 bytes; 4 is the tenth");
+    assert_eq!(from(&mut mux, channel), Ok(false));
+    assert_eq!(mux.send(channel, bytes(b"x")), Err(SendError::Full { limit: 10 }));
+    let sent: Vec<_> = std::iter::from_fn(|| next(&mut mux)).collect();
+    assert_eq!(sent, [(channel, 3), (channel, 5), (channel, 1), (channel, 1)]);
+    assert_eq!(actions(&mut mux), [Action::Writable { channel }]);
+    assert_eq!((from(&mut mux, channel), from(&mut mux, channel)), (Ok(true), Ok(false)));
+    assert_eq!(from(&mut mux, 7), Err(SendError::NotOpen { channel: 7 }));
+    // On the control channel as well, and a message that is too long has been taken.
+    let mut count = 0;
+    let empty = mux.send_from(CONTROL, || {
+        count += 1;
+        Some(Bytes::new())
+    });
+    assert_eq!((empty, count), (Ok(true), 2));
+    let mut long = Some(Bytes::from(vec![0; 70_000]));
+    let sent = mux.send_from(channel, || long.take());
+    assert!(matches!(sent, Err(SendError::TooLong { length: 70_000, .. })), "{sent:?}");
+}
+
 #[test]
 fn mux_9_closing_lets_what_waits_go_out_and_ignores_what_comes() {
     let mut mux = small(Role::Initiator, |c| c.late = Budget::new(3, 10));

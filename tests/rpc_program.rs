@@ -9,27 +9,15 @@
     missing_docs
 )]
 
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+mod support_drivers;
 
-/// The program, built once with the profile of this test.
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+
+use support_drivers::on_a_runtime;
+
 fn program() -> Command {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    let binary = PROGRAM.get_or_init(|| {
-        let here = std::env::current_exe().unwrap();
-        let profile = here.ancestors().nth(2).unwrap();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--locked", "-p", "portline-drivers", "--bin", "rpc_streams"]);
-        cargo.arg("--target-dir").arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success(), "rpc_streams does not build");
-        profile.join("rpc_streams").with_extension(std::env::consts::EXE_EXTENSION)
-    });
-    Command::new(binary)
+    Command::new(on_a_runtime("rpc_streams"))
 }
 
 fn run(args: &[&str]) -> Output {

@@ -84,7 +84,7 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
     assert_eq!(
         pair.seen(CLIENT),
         [
-            Action::StreamOpened { stream },
+            Action::StreamOpened { stream, call, shape: shape.reversed() },
             data(stream, "value1"),
             data(stream, "value2"),
             data(stream, "value3"),
@@ -94,7 +94,10 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
             Action::Returned { call, result: value("success") },
         ]
     );
-    assert_eq!(pair.seen(SERVER), [Action::StreamOpened { stream }, Action::StreamFinished { stream }]);
+    assert_eq!(
+        pair.seen(SERVER),
+        [Action::StreamOpened { stream, call, shape }, Action::StreamFinished { stream }]
+    );
     assert!(pair.open.iter().all(Vec::is_empty), "the channels were given back");
 }
 
@@ -172,7 +175,7 @@ fn rpc_19_a_stream_that_fails() {
     assert_eq!(
         pair.seen(CLIENT),
         [
-            Action::StreamOpened { stream },
+            Action::StreamOpened { stream, call, shape: sends().reversed() },
             data(stream, "data1"),
             data(stream, "data2"),
             Action::StreamFailed { stream, error: stream::Error::Remote { block: 2, reason } },

@@ -25,6 +25,7 @@ enum Operation {
 
 const QUANTUM: usize = 100;
 const WAITING: usize = 150;
+const CHANNELS: usize = 5;
 const NOW: Instant = Instant::ZERO;
 
 struct End {
@@ -45,7 +46,7 @@ impl End {
             quantum: QUANTUM,
             channel_bytes: WAITING,
             control_bytes: 300,
-            max_channels: 5,
+            max_channels: CHANNELS,
             ..Config::new(role)
         };
         let mux = Mux::new(config, NOW).unwrap();
@@ -105,10 +106,14 @@ fn actions(from: &mut End, to: &mut End, honest: bool) {
 
 fuzz_target!(|operations: Vec<Operation>| {
     let mut ends = [End::new(Role::Initiator), End::new(Role::Acceptor)];
-    let (mut honest, mut serial) = (true, 0_u8);
+    let (mut honest, mut serial, mut opened) = (true, 0_u8, 0);
     for operation in operations {
         match operation {
-            Operation::Open(end) => drop(ends[usize::from(end)].mux.open()),
+            Operation::Open(end) => {
+                opened += usize::from(ends[usize::from(end)].mux.open().is_ok());
+                // The two sides together opened more than one of them allows: that ends its mux.
+                honest &= opened <= CHANNELS;
+            }
             Operation::Send { from, channel, length } => {
                 serial = serial.wrapping_add(1);
                 ends[usize::from(from)].send(u32::from(channel % 12), length, serial);

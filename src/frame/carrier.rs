@@ -172,6 +172,9 @@ impl Decoder {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        if let Some(message) = self.take_whole() {
+            return Ok(Some(message));
+        }
         let length = match self.expected {
             Some(length) => length,
             None => match self.read_length() {
@@ -261,6 +264,21 @@ impl Decoder {
             }
         }
         decode_length(length, self.limit).map(Some)
+    }
+
+    /// The message at the front if it lies in one chunk with its length, as almost all do.
+    #[inline]
+    fn take_whole(&mut self) -> Option<Bytes> {
+        if self.expected.is_some() {
+            return None;
+        }
+        let front = self.parts.front_mut()?;
+        let length = decode_length(*front.first_chunk()?, self.limit).ok()?;
+        let whole = length.checked_add(LENGTH_LEN).filter(|whole| *whole <= front.len())?;
+        self.held = self.held.saturating_sub(whole);
+        let mut message = if whole == front.len() { self.parts.pop_front()? } else { front.split_to(whole) };
+        message.advance(LENGTH_LEN);
+        Some(message)
     }
 
     /// Takes `length` bytes, which are there: a slice when they lie in one chunk, one copy when they do not.

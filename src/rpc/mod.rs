@@ -5,14 +5,16 @@
 //!                ┌───────────────────────── Link ─────────────────────────┐
 //!                │ READY  CALL  RESULT  ABORT  OPEN │ a stream::Core each │
 //!                └──────────── channel 0 ───────────┴── channels 1, 2, … ─┘
-//!  transport        a MessagePort, data channel or QUIC stream for each, or one pipe and a mux::Mux for all
+//!  transport        a MessagePort, data channel or QUIC stream for each, or one pipe for all: session::Session
 //! ```
 //!
-//! - [`Link`] is the machine: messages of the control channel and of the streams' channels in, and out.
+//! - [`session`] is both as one machine, and the way to have calls with streams over one byte pipe.
+//! - [`Link`] is the machine of calls and streams: messages of the control channel and of the streams' channels in, and
+//!   out. Use it by itself where the transport has channels of its own.
 //! - [`control`] reads and writes the control channel's messages without any state.
 //! - [`mux`] carries channels on one byte pipe; it knows nothing of what they say.
 //!
-//! Limits: [`Config`] and [`mux::Config`]. Rules: `spec/10-control.md`, `spec/11-mux.md`.
+//! Limits: [`Config`], [`mux::Config`] and [`session::Config`]. Rules: `spec/10-control.md`, `spec/11-mux.md`.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -55,6 +57,7 @@ pub mod control;
 mod error;
 mod link;
 pub mod mux;
+pub mod session;
 mod slab;
 
 pub use bucket::Budget;

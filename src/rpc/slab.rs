@@ -48,7 +48,7 @@ const fn in_page(id: u32) -> usize {
 }
 
 /// Id to place.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Table {
     /// A power of two of entries, at most half of them in use; or none at all.
     directory: Vec<Entry>,
@@ -56,9 +56,15 @@ struct Table {
     free: Vec<u32>,
     /// Entries in use.
     used: usize,
+    /// The entry that was used last: neighbours come together.
+    recent: Entry,
 }
 
 impl Table {
+    const fn new() -> Self {
+        Self { directory: Vec::new(), pages: Vec::new(), free: Vec::new(), used: 0, recent: EMPTY }
+    }
+
     fn mask(&self) -> usize {
         self.directory.len().saturating_sub(1)
     }
@@ -89,18 +95,27 @@ impl Table {
         }
     }
 
+    /// The page of an id.
+    #[inline]
+    fn page(&self, id: u32) -> Option<u32> {
+        let number = key(id) >> PAGE_BITS;
+        if self.recent.number == number && self.recent.page != NIL {
+            return Some(self.recent.page);
+        }
+        self.find(number).map(|(_, page)| page)
+    }
+
+    #[inline]
     fn place(&self, id: u32) -> Option<u32> {
-        let (_, page) = self.find(key(id) >> PAGE_BITS)?;
-        let place = *self.pages.get(page as usize)?.places.get(in_page(id))?;
+        let place = *self.pages.get(self.page(id)? as usize)?.places.get(in_page(id))?;
         (place != NIL).then_some(place)
     }
 
+    /// Sets the place of an id that has none.
     fn insert(&mut self, id: u32, place: u32) {
         let number = key(id) >> PAGE_BITS;
-        let page = match self.find(number) {
-            Some((_, page)) => page,
-            None => self.new_page(number),
-        };
+        let page = self.page(id).unwrap_or_else(|| self.new_page(number));
+        self.recent = Entry { number, page };
         let Some(page) = self.pages.get_mut(page as usize) else { return };
         if let Some(slot) = page.places.get_mut(in_page(id)) {
             *slot = place;
@@ -140,17 +155,26 @@ impl Table {
         }
     }
 
-    fn remove(&mut self, id: u32) {
-        let Some((at, index)) = self.find(key(id) >> PAGE_BITS) else { return };
-        let Some(page) = self.pages.get_mut(index as usize) else { return };
-        if let Some(slot) = page.places.get_mut(in_page(id)) {
-            *slot = NIL;
-            page.used = page.used.saturating_sub(1);
+    /// Takes an id out; its place.
+    fn remove(&mut self, id: u32) -> Option<u32> {
+        let index = self.page(id)?;
+        let page = self.pages.get_mut(index as usize)?;
+        let slot = page.places.get_mut(in_page(id))?;
+        let place = core::mem::replace(slot, NIL);
+        if place == NIL {
+            return None;
         }
+        page.used = page.used.saturating_sub(1);
         if page.used == 0 {
             self.free.push(index);
-            self.vacate(at);
+            if let Some((at, _)) = self.find(key(id) >> PAGE_BITS) {
+                self.vacate(at);
+            }
+            self.recent = EMPTY;
+        } else {
+            self.recent = Entry { number: key(id) >> PAGE_BITS, page: index };
         }
+        Some(place)
     }
 
     /// Empties an entry and moves up those behind it that it separates from their home.
@@ -221,8 +245,7 @@ impl<T: Hash> Hash for Slab<T> {
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
-        let table = Table { directory: Vec::new(), pages: Vec::new(), free: Vec::new(), used: 0 };
-        Self { table, blocks: Vec::new(), free: NIL, len: 0, low: 0 }
+        Self { table: Table::new(), blocks: Vec::new(), free: NIL, len: 0, low: 0 }
     }
 
     /// How many values there are.
@@ -268,19 +291,23 @@ impl<T> Slab<T> {
         }
     }
 
+    #[inline]
     fn slot(&self, place: u32) -> Option<&Slot<T>> {
         self.blocks.get((place >> BLOCK_BITS) as usize)?.get(place as usize & BLOCK.saturating_sub(1))
     }
 
+    #[inline]
     fn slot_mut(&mut self, place: u32) -> Option<&mut Slot<T>> {
         self.blocks.get_mut((place >> BLOCK_BITS) as usize)?.get_mut(place as usize & BLOCK.saturating_sub(1))
     }
 
+    #[inline]
     pub(super) fn place(&self, id: u32) -> Option<u32> {
         self.table.place(id)
     }
 
     /// The id and the value at a place.
+    #[inline]
     pub(super) fn at(&self, place: u32) -> Option<(u32, &T)> {
         match self.slot(place)? {
             Slot::Used { id, value } => Some((*id, value)),
@@ -288,6 +315,7 @@ impl<T> Slab<T> {
         }
     }
 
+    #[inline]
     pub(super) fn at_mut(&mut self, place: u32) -> Option<(u32, &mut T)> {
         match self.slot_mut(place)? {
             Slot::Used { id, value } => Some((*id, value)),
@@ -299,21 +327,22 @@ impl<T> Slab<T> {
         self.place(id).is_some()
     }
 
+    #[inline]
     pub(super) fn find(&self, id: u32) -> Option<&T> {
         self.at(self.place(id)?).map(|(_, value)| value)
     }
 
+    #[inline]
     pub(super) fn find_mut(&mut self, id: u32) -> Option<&mut T> {
         self.at_mut(self.place(id)?).map(|(_, value)| value)
     }
 
     pub(super) fn remove(&mut self, id: u32) -> Option<T> {
-        let place = self.place(id)?;
+        let place = self.table.remove(id)?;
         let next = self.free;
         let removed = core::mem::replace(self.slot_mut(place)?, Slot::Free { next });
         self.free = place;
         self.len = self.len.saturating_sub(1);
-        self.table.remove(id);
         if self.len == 0 && self.blocks.len() > KEPT_BLOCKS {
             *self = Self::new();
         }

@@ -32,6 +32,7 @@ mod core;
 mod endpoint;
 mod error;
 pub mod lifecycle;
+mod queue;
 mod receive;
 mod send;
 mod size;

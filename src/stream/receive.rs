@@ -1,12 +1,12 @@
 //! The receiving half of a stream: blocks that came, those handed out and not yet consumed, and what is granted back.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
 use super::config::Limits;
 use super::error::Error;
+use super::queue::Queue;
 use super::size::Sizing;
 use super::window::{Window, WindowError, portion};
 use crate::frame::{FrameType, encode_header};
@@ -82,11 +82,11 @@ impl Data {
 /// What only a busy stream needs.
 #[derive(Clone, Debug, Default, Hash)]
 struct Incoming {
-    arrived: VecDeque<(Data, Held)>,
+    arrived: Queue<(Data, Held)>,
     /// Bytes in `arrived`.
     bytes: usize,
     /// Handed out, oldest first.
-    handed: VecDeque<Held>,
+    handed: Queue<Held>,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -262,11 +262,9 @@ impl ReceiveHalf {
     /// Bytes on the heap, what waits not counted.
     #[cfg(test)]
     pub(super) fn heap(&self) -> usize {
-        self.incoming.as_ref().map_or(0, |incoming| {
-            size_of::<Incoming>()
-                + incoming.arrived.capacity() * size_of::<(Data, Held)>()
-                + incoming.handed.capacity() * size_of::<Held>()
-        })
+        self.incoming
+            .as_ref()
+            .map_or(0, |incoming| size_of::<Incoming>() + incoming.arrived.heap() + incoming.handed.heap())
     }
 
     /// Gives memory back that an idle stream does not need.

@@ -1,12 +1,12 @@
 //! The sending half of a stream: blocks that wait, the credit they wait for, and how many were sent.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 
 use bytes::Bytes;
 
 use super::config::Limits;
 use super::error::{Error, WriteError};
+use super::queue::Queue;
 use super::size::{Sizing, piece};
 use super::window::Credit;
 use crate::frame::{Frame, FrameType};
@@ -32,7 +32,7 @@ struct Waiting {
 /// What only a busy stream needs.
 #[derive(Clone, Debug, Default, Hash)]
 struct Outgoing {
-    waiting: VecDeque<Waiting>,
+    waiting: Queue<Waiting>,
     bytes: usize,
 }
 
@@ -241,9 +241,7 @@ impl SendHalf {
     /// Bytes on the heap, what waits not counted.
     #[cfg(test)]
     pub(super) fn heap(&self) -> usize {
-        self.outgoing
-            .as_ref()
-            .map_or(0, |outgoing| size_of::<Outgoing>() + outgoing.waiting.capacity() * size_of::<Waiting>())
+        self.outgoing.as_ref().map_or(0, |outgoing| size_of::<Outgoing>() + outgoing.waiting.heap())
     }
 
     /// Gives memory back that an idle stream does not need.

@@ -20,8 +20,8 @@
 //!
 //! A stream has a channel of its own, whose number is the stream's. The driver attaches it to whatever carries
 //! messages (a `MessagePort`, a data channel, a QUIC stream, a channel of a [`super::mux`]) and moves its messages with
-//! [`Link::handle_channel_message`] and [`Link::poll_channel_transmit`]. A stream that fails concerns no other and
-//! never the control channel.
+//! [`Link::handle_channel_message`] and [`Link::poll_channel_transmit`]; over one byte pipe a [`super::session`] does
+//! all that. A stream that fails concerns no other and never the control channel.
 //!
 //! Limits: [`Config`]. Rules: `spec/10-control.md`.
 
@@ -119,6 +119,10 @@ pub enum Action {
     StreamOpened {
         /// The stream.
         stream: u32,
+        /// Its call, as in `OpenChannel`.
+        call: u32,
+        /// What both sides agree on, seen from here.
+        shape: Shape,
     },
     /// Data of the peer's. Answer with `consume`: only that grants new credit.
     Data {

@@ -166,6 +166,19 @@ impl Link {
         self.drive(now, stream, |core, _, _| core.consume());
     }
 
+    /// What may still come for streams that were never opened here, but for the message in hand: a mux that closes their
+    /// channels counts it instead.
+    pub(in crate::rpc) fn take_late(&mut self) -> u32 {
+        let late = u32::try_from(self.late.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.late = self.late.saturating_sub(u64::from(late));
+        late
+    }
+
+    /// Whether there is such a stream.
+    pub(in crate::rpc) fn has_stream(&self, stream: u32) -> bool {
+        self.streams.contains(stream)
+    }
+
     /// Whether to read on in a stream's channel, where each has a transport of its own: not while `receive_bytes` of it
     /// wait to be polled. On one pipe the windows are the bound.
     #[must_use]
@@ -251,7 +264,11 @@ impl Link {
 
     fn stream_action(&mut self, stream: u32, action: stream::Action) -> Option<Action> {
         Some(match action {
-            stream::Action::Opened => Action::StreamOpened { stream },
+            stream::Action::Opened => {
+                let found = self.streams.find_mut(stream)?;
+                let call = found.call;
+                Action::StreamOpened { stream, call, shape: found.core()?.shape() }
+            }
             stream::Action::Data(data) => Action::Data { stream, data },
             stream::Action::PeerDone => Action::PeerDone { stream },
             stream::Action::Writable => Action::Writable { stream },

@@ -222,7 +222,7 @@ impl Link {
 
     /// A stream of a batch: what the caller gave is there at once.
     pub(super) fn begin_batch(&mut self, stream: u32, call: u32, shape: Shape) {
-        self.actions.push_back(Action::StreamOpened { stream });
+        self.actions.push_back(Action::StreamOpened { stream, call, shape });
         if !shape.direction.receives() {
             return;
         }

@@ -23,6 +23,7 @@
 //!
 //! Limits: [`Config`]. Rules: `spec/11-mux.md`.
 
+mod channel_map;
 mod config;
 mod turns;
 
@@ -30,6 +31,7 @@ use alloc::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 
+pub use channel_map::ChannelMap;
 pub use config::{Config, ConfigError, Error, OpenError, SendError};
 use turns::{Channel, Phase, Turns};
 
@@ -97,8 +99,10 @@ pub struct Mux {
     decoder: carrier::Decoder,
     channels: Slab<Channel>,
     turns: Turns,
-    /// Actions that do not come from the input.
-    actions: VecDeque<Action>,
+    /// The message that opened a channel, to be told after the opening.
+    first: Option<(u32, Bytes)>,
+    /// Channels that have room again.
+    roomy: VecDeque<u32>,
     /// The highest numbers so far, of ours and of the peer's channels.
     ours: u32,
     theirs: u32,
@@ -121,7 +125,8 @@ impl Mux {
             decoder: carrier::Decoder::new(limit, config.receive_bytes),
             channels: Slab::new(),
             turns: Turns::new(config.quantum),
-            actions: VecDeque::new(),
+            first: None,
+            roomy: VecDeque::new(),
             ours: 0,
             theirs: 0,
             expected: 0,
@@ -187,13 +192,12 @@ impl Mux {
             Life::Open => {}
             Life::Draining | Life::Closing { .. } | Life::Over(_) => return Err(OpenError::Over),
         }
-        if self.channels.find(channel).is_some_and(|found| found.phase != Phase::Closing) {
-            return Ok(());
-        }
         let limit = self.config.max_channels;
         let highest = if self.config.role.owns(channel) { &mut self.ours } else { &mut self.theirs };
+        // One above the highest was never there.
         if channel <= *highest {
-            return Err(OpenError::Passed { channel });
+            let is_open = self.channels.find(channel).is_some_and(|found| found.phase != Phase::Closing);
+            return if is_open { Ok(()) } else { Err(OpenError::Passed { channel }) };
         }
         if self.channels.len() >= limit {
             return Err(OpenError::TooManyChannels { limit });
@@ -208,35 +212,76 @@ impl Mux {
     /// # Errors
     /// [`SendError`]; nothing was taken and nothing ends.
     pub fn send(&mut self, channel: u32, message: impl Into<Transmit>) -> Result<(), SendError> {
-        match self.life {
-            Life::Open => {}
-            Life::Draining | Life::Closing { .. } | Life::Over(_) => return Err(SendError::Over),
-        }
+        self.check_open()?;
         let message = message.into();
-        let limit = if channel == CONTROL { self.config.control_bytes } else { self.config.channel_bytes };
-        let longest = self.longest(channel);
-        if message.len() > longest {
-            return Err(SendError::TooLong { length: message.len(), limit: longest });
-        }
         if channel == CONTROL {
+            self.check_length(message.len(), self.config.max_message)?;
+            let limit = self.config.control_bytes;
             if self.turns.control_held() >= limit {
                 return Err(SendError::Full { limit });
             }
             self.turns.push_control(message);
             return Ok(());
         }
+        self.check_length(message.len(), self.longest())?;
         let place = self.channels.place(channel).ok_or(SendError::NotOpen { channel })?;
-        match self.channels.at_mut(place).map(|(_, found)| found) {
-            Some(found) if found.phase == Phase::Open => {
-                if (found.queued as usize).saturating_add(message.len()) >= limit {
-                    found.phase = Phase::Full;
-                }
-            }
-            Some(found) if found.phase == Phase::Full => return Err(SendError::Full { limit }),
-            Some(_) | None => return Err(SendError::NotOpen { channel }),
+        match self.channels.at(place).map(|(_, found)| found.phase) {
+            Some(Phase::Open) => {}
+            Some(Phase::Full) => return Err(SendError::Full { limit: self.config.channel_bytes }),
+            Some(Phase::Closing) | None => return Err(SendError::NotOpen { channel }),
         }
-        self.turns.push(&mut self.channels, place, message);
+        self.turns.push(&mut self.channels, place, message, self.config.channel_bytes);
         Ok(())
+    }
+
+    /// Queues the messages that `source` gives, until it has none or the channel has no room. Whether there were any.
+    ///
+    /// What a machine has to say is asked for only while the channel takes it: with one look at the channel for all of
+    /// its messages, this is the quickest way from a machine to the pipe.
+    ///
+    /// # Errors
+    /// [`SendError`], of which [`SendError::TooLong`] has taken a message from the source. A channel without room is no
+    /// error: [`Action::Writable`] tells when to come again.
+    pub fn send_from<T: Into<Transmit>>(
+        &mut self,
+        channel: u32,
+        mut source: impl FnMut() -> Option<T>,
+    ) -> Result<bool, SendError> {
+        self.check_open()?;
+        let mut any = false;
+        if channel == CONTROL {
+            while self.turns.control_held() < self.config.control_bytes {
+                let Some(message) = source().map(Into::into) else { break };
+                self.check_length(message.len(), self.config.max_message)?;
+                self.turns.push_control(message);
+                any = true;
+            }
+            return Ok(any);
+        }
+        let longest = self.longest();
+        let place = self.channels.place(channel).ok_or(SendError::NotOpen { channel })?;
+        let mut phase = self.channels.at(place).map_or(Phase::Closing, |(_, found)| found.phase);
+        if phase == Phase::Closing {
+            return Err(SendError::NotOpen { channel });
+        }
+        while phase == Phase::Open {
+            let Some(message) = source().map(Into::into) else { break };
+            self.check_length(message.len(), longest)?;
+            phase = self.turns.push(&mut self.channels, place, message, self.config.channel_bytes);
+            any = true;
+        }
+        Ok(any)
+    }
+
+    const fn check_open(&self) -> Result<(), SendError> {
+        match self.life {
+            Life::Open => Ok(()),
+            Life::Draining | Life::Closing { .. } | Life::Over(_) => Err(SendError::Over),
+        }
+    }
+
+    const fn check_length(&self, length: usize, limit: usize) -> Result<(), SendError> {
+        if length > limit { Err(SendError::TooLong { length, limit }) } else { Ok(()) }
     }
 
     /// Whether [`Self::send`] takes a message on this channel now.
@@ -272,7 +317,7 @@ impl Mux {
         let was_full = self.turns.control_held() >= self.config.control_bytes;
         if let Some(message) = self.turns.pop_control() {
             if was_full && self.turns.control_held() < self.config.control_bytes {
-                self.actions.push_back(Action::Writable { channel: CONTROL });
+                self.roomy.push_back(CONTROL);
             }
             return Some(framed(CONTROL, message));
         }
@@ -283,7 +328,7 @@ impl Mux {
                 if let Some(channel) = self.channels.find_mut(sent.channel) {
                     channel.phase = Phase::Open;
                 }
-                self.actions.push_back(Action::Writable { channel: sent.channel });
+                self.roomy.push_back(sent.channel);
             }
             Phase::Full => {}
             Phase::Closing if sent.idle => {
@@ -296,13 +341,21 @@ impl Mux {
 
     /// What happened. Reads on in the input where it has to.
     pub fn poll_action(&mut self) -> Option<Action> {
+        if let Some((channel, message)) = self.first.take() {
+            return Some(Action::Message { channel, message });
+        }
+        if let Some(channel) = self.poll_room() {
+            return Some(Action::Writable { channel });
+        }
         loop {
-            if let Some(action) = self.actions.pop_front() {
-                return Some(action);
-            }
             match &mut self.life {
                 Life::Open | Life::Draining => match self.decoder.next_message() {
-                    Ok(Some(message)) => self.receive(message),
+                    Ok(Some(message)) => {
+                        let action = self.receive(message);
+                        if action.is_some() {
+                            return action;
+                        }
+                    }
                     Ok(None) => {
                         if matches!(self.life, Life::Open) {
                             return None;
@@ -318,6 +371,11 @@ impl Mux {
         }
     }
 
+    /// The next [`Action::Writable`] alone, for a machine that sends as long as there is room.
+    pub(super) fn poll_room(&mut self) -> Option<u32> {
+        self.roomy.pop_front()
+    }
+
     /// Whether to read on. `false`: messages wait up to the cap, or the mux is over.
     #[must_use]
     pub fn wants_input(&self) -> bool {
@@ -330,50 +388,59 @@ impl Mux {
         matches!(self.life, Life::Closing { .. } | Life::Over(_))
     }
 
+    /// Whether the pipe is open: what is sent goes out.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.life, Life::Open)
+    }
+
     /// How many channels are open, those that close included and the control channel not.
     #[must_use]
     pub const fn open_channels(&self) -> usize {
         self.channels.len()
     }
 
-    const fn longest(&self, channel: u32) -> usize {
+    /// The longest message on a channel that takes turns.
+    const fn longest(&self) -> usize {
         let Config { max_message, quantum, .. } = self.config;
-        if channel == CONTROL || max_message < quantum { max_message } else { quantum }
+        if max_message < quantum { max_message } else { quantum }
     }
 
-    fn receive(&mut self, mut message: Bytes) {
+    /// One message of the pipe. `None`: nothing of it is told.
+    fn receive(&mut self, mut message: Bytes) -> Option<Action> {
         let Some(channel) = message.first_chunk::<CHANNEL_LEN>().map(|bytes| u32::from_be_bytes(*bytes))
         else {
-            return self.fail(Error::Short { length: message.len() });
+            self.fail(Error::Short { length: message.len() });
+            return None;
         };
         message.advance(CHANNEL_LEN);
-        let open = match self.channels.find(channel).map(|found| found.phase) {
-            Some(Phase::Open | Phase::Full) => true,
+        let ours = self.config.role.owns(channel);
+        // One above the highest was never there.
+        let passed = channel <= if ours { self.ours } else { self.theirs };
+        let phase = if passed { self.channels.find(channel).map(|found| found.phase) } else { None };
+        match phase {
+            Some(Phase::Open | Phase::Full) => return Some(Action::Message { channel, message }),
             // Our end is over; what waits is still sent, what comes is not for anyone.
-            Some(Phase::Closing) => return self.late(),
-            None => channel == CONTROL,
-        };
-        if !open {
-            if self.config.role.owns(channel) {
-                if channel > self.ours {
-                    self.fail(Error::NotOpened { channel });
-                } else {
-                    self.late();
-                }
-                return;
+            Some(Phase::Closing) => {
+                self.late();
+                return None;
             }
-            if channel <= self.theirs {
-                return self.late();
-            }
-            let limit = self.config.max_channels;
-            if self.channels.len() >= limit {
-                return self.fail(Error::TooManyChannels { limit });
-            }
+            None if channel == CONTROL => return Some(Action::Message { channel, message }),
+            None => {}
+        }
+        let limit = self.config.max_channels;
+        if passed {
+            self.late();
+        } else if ours {
+            self.fail(Error::NotOpened { channel });
+        } else if self.channels.len() >= limit {
+            self.fail(Error::TooManyChannels { limit });
+        } else {
             self.theirs = channel;
             self.channels.insert(channel, Channel::NEW);
-            self.actions.push_back(Action::Opened { channel });
+            self.first = Some((channel, message));
+            return Some(Action::Opened { channel });
         }
-        self.actions.push_back(Action::Message { channel, message });
+        None
     }
 
     /// A message for a channel that is no longer open changes nothing. Beyond those that were under way it is counted.

@@ -108,12 +108,23 @@ impl Turns {
         Some(message)
     }
 
-    /// Adds a message to a channel, which gets a turn if it had none.
-    pub(super) fn push(&mut self, channels: &mut Slab<Channel>, place: u32, message: Transmit) {
+    /// Adds a message to an open channel, which gets a turn if it had none, and is full from `limit` bytes on. How it
+    /// stands then.
+    pub(super) fn push(
+        &mut self,
+        channels: &mut Slab<Channel>,
+        place: u32,
+        message: Transmit,
+        limit: usize,
+    ) -> Phase {
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
         let node = self.new_node(message);
-        let Some((_, channel)) = channels.at_mut(place) else { return };
+        let Some((_, channel)) = channels.at_mut(place) else { return Phase::Closing };
         channel.queued = channel.queued.saturating_add(length);
+        if channel.queued as usize >= limit {
+            channel.phase = Phase::Full;
+        }
+        let phase = channel.phase;
         let last = core::mem::replace(&mut channel.tail, node);
         match self.nodes.get_mut(last as usize) {
             Some(last) => last.next = node,
@@ -122,37 +133,42 @@ impl Turns {
                 self.line_up(channels, place);
             }
         }
+        phase
     }
 
     /// The next message of a channel, and how the channel stands after it.
     pub(super) fn pop(&mut self, channels: &mut Slab<Channel>) -> Option<(Transmit, Sent)> {
-        let length = |this: &Self, channels: &Slab<Channel>| {
-            let (_, channel) = channels.at(this.head)?;
-            Some(this.nodes.get(channel.head as usize)?.message.len())
-        };
-        let mut next = length(self, channels)?;
-        if self.spent != 0 && self.spent.saturating_add(next) > self.quantum {
-            self.spent = 0;
-            let place = self.head;
-            self.step(channels);
-            self.line_up(channels, place);
-            next = length(self, channels)?;
+        loop {
+            let (id, channel) = channels.at_mut(self.head)?;
+            let node = self.nodes.get_mut(channel.head as usize)?;
+            let length = node.message.len();
+            let spent = self.spent.saturating_add(length);
+            if self.spent != 0 && spent > self.quantum {
+                self.spent = 0;
+                let place = self.head;
+                self.step(channels);
+                self.line_up(channels, place);
+                continue;
+            }
+            let message = core::mem::replace(&mut node.message, Transmit::new(Bytes::new()));
+            let following = core::mem::replace(&mut node.next, self.free);
+            self.free = core::mem::replace(&mut channel.head, following);
+            channel.queued = channel.queued.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
+            let idle = following == NIL;
+            let sent = Sent { channel: id, phase: channel.phase, queued: channel.queued, idle };
+            if idle {
+                // It leaves the list.
+                channel.tail = NIL;
+                self.head = core::mem::replace(&mut channel.next, NIL);
+                if self.head == NIL {
+                    self.tail = NIL;
+                }
+                self.spent = 0;
+            } else {
+                self.spent = spent;
+            }
+            return Some((message, sent));
         }
-        self.spent = self.spent.saturating_add(next);
-        let (id, channel) = channels.at_mut(self.head)?;
-        let (message, following) = self.take_node(channel.head)?;
-        channel.queued = channel.queued.saturating_sub(u32::try_from(next).unwrap_or(u32::MAX));
-        channel.head = following;
-        if following == NIL {
-            channel.tail = NIL;
-        }
-        let sent =
-            Sent { channel: id, phase: channel.phase, queued: channel.queued, idle: channel.is_idle() };
-        if sent.idle {
-            self.spent = 0;
-            self.step(channels);
-        }
-        Some((message, sent))
     }
 
     /// Forgets everything that waits.
@@ -187,14 +203,5 @@ impl Turns {
         }
         self.nodes.push(node);
         u32::try_from(self.nodes.len().saturating_sub(1)).unwrap_or(NIL)
-    }
-
-    /// Frees a node: its message, and the node behind it.
-    fn take_node(&mut self, place: u32) -> Option<(Transmit, u32)> {
-        let node = self.nodes.get_mut(place as usize)?;
-        let message = core::mem::replace(&mut node.message, Transmit::new(Bytes::new()));
-        let following = core::mem::replace(&mut node.next, self.free);
-        self.free = place;
-        Some((message, following))
     }
 }

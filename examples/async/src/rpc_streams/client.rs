@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write};
 
 use bytes::{Bytes, BytesMut};
 use portline::Instant;
-use portline::rpc::{Action, Fallback, Link};
+use portline::rpc::Fallback;
+use portline::rpc::session::{Action, Session};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::server::Digest;
@@ -82,11 +83,11 @@ pub(crate) struct Client {
 }
 
 impl App for Client {
-    fn handle_action(&mut self, link: &mut Link, now: Instant, action: Action) {
+    fn handle_action(&mut self, session: &mut Session, now: Instant, action: Action) {
         match action {
-            Action::Ready { .. } => self.begin(link),
-            Action::StreamOpened { stream } => self.opened(link, now, stream),
-            Action::Data { stream, data } => self.data(link, now, stream, &data),
+            Action::Ready { .. } => self.begin(session),
+            Action::StreamOpened { stream, .. } => self.opened(session, now, stream),
+            Action::Data { stream, data } => self.data(session, now, stream, &data),
             Action::Writable { .. } => {
                 if let Some(Running { doing: Doing::Upload(upload), .. }) = &mut self.running {
                     upload.is_full = false;
@@ -94,21 +95,23 @@ impl App for Client {
             }
             Action::Returned { result, .. } => {
                 self.returned(result.map(|answer| answer.value).map_err(|error| error.to_string()));
-                self.begin(link);
+                self.begin(session);
             }
             // Nobody calls this side.
-            Action::Called { call, .. } => link.respond_no_method(call).unwrap_or_default(),
+            Action::Called { call, .. } => session.respond_no_method(call).unwrap_or_default(),
             Action::Failed(error) => {
                 self.problems.push(format!("the connection failed: {error}"));
                 self.done = true;
             }
             Action::Finished => self.done = true,
             // What a stream's end means is told by the result of its call.
-            _ => {}
+            Action::PeerDone { .. } | Action::StreamFinished { .. } | Action::StreamFailed { .. } => {}
+            // Its calls have no batch to fall back on, and it is never called.
+            Action::Retried { .. } | Action::Aborted { .. } => {}
         }
     }
 
-    fn produce(&mut self, link: &mut Link, now: Instant) -> bool {
+    fn produce(&mut self, session: &mut Session, now: Instant) -> bool {
         let Some(Running { call, doing: Doing::Upload(upload), .. }) = &mut self.running else {
             return false;
         };
@@ -116,7 +119,7 @@ impl App for Client {
         if let Some(error) = upload.error.take() {
             self.problems.push(format!("cannot read on in the file: {error}"));
             // It runs, or its end is on its way here.
-            link.abort(*call).unwrap_or_default();
+            session.abort(*call).unwrap_or_default();
             return true;
         }
         if upload.is_full {
@@ -125,13 +128,13 @@ impl App for Client {
         if upload.chunk.is_empty() {
             if upload.at_end {
                 upload.stream = None;
-                link.finish(now, stream);
+                session.finish(now, stream);
             }
             return upload.at_end && upload.stream.is_none();
         }
         let chunk: Bytes = upload.chunk.split().freeze();
         let before = upload.digest.length;
-        match link.write(now, stream, chunk.clone()) {
+        match session.write(now, stream, chunk.clone()) {
             Ok(()) => {
                 upload.digest.update(&chunk);
                 progress(before, upload.digest.length, upload.source.size);
@@ -172,7 +175,7 @@ impl Client {
     }
 
     /// The next call.
-    fn begin(&mut self, link: &mut Link) {
+    fn begin(&mut self, session: &mut Session) {
         let Some(Job { method, fails }) = self.jobs.pop_front() else {
             self.done = true;
             return;
@@ -195,7 +198,7 @@ impl Client {
             }
             Method::Echo(words) => ("echo", String::new(), Doing::Echo(words)),
         };
-        match link.call(name.into(), arguments.into(), Fallback::None) {
+        match session.call(name.into(), arguments.into(), Fallback::None) {
             Ok(call) => self.running = Some(Running { call, fails, doing }),
             Err(misuse) => {
                 self.problems.push(format!("{name} was not called: {misuse}"));
@@ -204,15 +207,15 @@ impl Client {
         }
     }
 
-    fn opened(&mut self, link: &mut Link, now: Instant, stream: u32) {
+    fn opened(&mut self, session: &mut Session, now: Instant, stream: u32) {
         match self.running.as_mut().map(|running| &mut running.doing) {
             Some(Doing::Upload(upload)) => upload.stream = Some(stream),
-            Some(Doing::Echo(words)) => say_next(link, now, stream, words),
+            Some(Doing::Echo(words)) => say_next(session, now, stream, words),
             Some(Doing::Numbers { .. }) | None => {}
         }
     }
 
-    fn data(&mut self, link: &mut Link, now: Instant, stream: u32, data: &[u8]) {
+    fn data(&mut self, session: &mut Session, now: Instant, stream: u32, data: &[u8]) {
         let Some(Running { call, doing, .. }) = &mut self.running else { return };
         let written = print(&plain(data));
         match doing {
@@ -220,16 +223,16 @@ impl Client {
                 *got = got.saturating_add(1);
                 if written.is_err() || *cancel_after == Some(*got) {
                     // It runs, or its end is on its way here.
-                    return link.abort(*call).unwrap_or_default();
+                    return session.abort(*call).unwrap_or_default();
                 }
             }
             Doing::Echo(words) => {
-                link.consume(now, stream);
-                return say_next(link, now, stream, words);
+                session.consume(now, stream);
+                return say_next(session, now, stream, words);
             }
             Doing::Upload(_) => {}
         }
-        link.consume(now, stream);
+        session.consume(now, stream);
     }
 
     /// The call is over.
@@ -256,11 +259,11 @@ impl Client {
 }
 
 /// The next word once the last one has come back; after the last there is no more.
-fn say_next(link: &mut Link, now: Instant, stream: u32, words: &mut VecDeque<String>) {
+fn say_next(session: &mut Session, now: Instant, stream: u32, words: &mut VecDeque<String>) {
     match words.pop_front() {
         // One word at a time is never more than there is room for; a stream that is over says so itself.
-        Some(word) => link.write(now, stream, word.into()).unwrap_or_default(),
-        None => link.finish(now, stream),
+        Some(word) => session.write(now, stream, word.into()).unwrap_or_default(),
+        None => session.finish(now, stream),
     }
 }
 

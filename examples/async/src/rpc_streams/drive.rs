@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time;
 
-use crate::side::{App, Outbox, Side};
+use crate::outbox::Outbox;
+use crate::side::{App, Side};
 
 /// Bytes of one read.
 const READ: usize = 64 << 10;

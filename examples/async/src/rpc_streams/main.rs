@@ -8,13 +8,14 @@
 //! rpc_streams call ADDR echo WORDS…
 //! ```
 //!
-//! `--trace` prints every frame as it passes. The link and its mux are in `side.rs`, the drive loop in `drive.rs`; a
-//! program's own part is an `App`. Exit codes: 0 done, 1 failed, 2 bad usage.
+//! `--trace` prints every frame as it passes. The session is in `side.rs`, the drive loop in `drive.rs`; a program's own
+//! part is an `App`. Exit codes: 0 done, 1 failed, 2 bad usage.
 
 mod client;
 mod demo;
 mod drive;
 mod options;
+mod outbox;
 mod server;
 mod side;
 mod trace;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use portline::Instant;
-use portline::rpc::{Action, Link};
+use portline::rpc::session::{Action, Session};
 use portline::stream::{Direction, Role, Shape};
 
 use crate::side::App;
@@ -47,12 +47,14 @@ pub(crate) struct Server {
 }
 
 impl App for Server {
-    fn handle_action(&mut self, link: &mut Link, now: Instant, action: Action) {
+    fn handle_action(&mut self, session: &mut Session, now: Instant, action: Action) {
         match action {
-            Action::Called { call, method, arguments } => self.called(link, now, call, &method, &arguments),
-            Action::Data { stream, data } => self.data(link, now, stream, data),
-            Action::PeerDone { stream } => self.peer_done(link, stream),
-            Action::StreamOpened { stream } | Action::Writable { stream } => {
+            Action::Called { call, method, arguments } => {
+                self.called(session, now, call, &method, &arguments)
+            }
+            Action::Data { stream, data } => self.data(session, now, stream, data),
+            Action::PeerDone { stream } => self.peer_done(session, stream),
+            Action::StreamOpened { stream, .. } | Action::Writable { stream } => {
                 self.ready.insert(stream);
             }
             Action::StreamFinished { stream } => {
@@ -64,7 +66,7 @@ impl App for Server {
                 ) = self.streams.remove(&stream)
                 {
                     // Answered or aborted calls take no result any more.
-                    link.respond(call, Err(&format!("the stream failed: {error}"))).unwrap_or_default();
+                    session.respond(call, Err(&format!("the stream failed: {error}"))).unwrap_or_default();
                 }
             }
             // The streams of an aborted call have ends of their own; calls of ours there are none.
@@ -74,17 +76,15 @@ impl App for Server {
             | Action::Retried { .. }
             | Action::Finished
             | Action::Failed(_) => {}
-            // The side deals with channels; later versions may have more to say.
-            _ => {}
         }
     }
 
-    fn produce(&mut self, link: &mut Link, now: Instant) -> bool {
+    fn produce(&mut self, session: &mut Session, now: Instant) -> bool {
         let Some(stream) = self.ready.pop_first() else { return false };
         match self.streams.get_mut(&stream) {
-            Some(Work::Numbers { .. }) => self.count(link, now, stream),
+            Some(Work::Numbers { .. }) => self.count(session, now, stream),
             Some(Work::Echo(echo)) => {
-                if echo.turn(link, now, stream) {
+                if echo.turn(session, now, stream) {
                     self.ready.insert(stream);
                 }
             }
@@ -103,11 +103,11 @@ impl App for Server {
 }
 
 impl Server {
-    fn called(&mut self, link: &mut Link, now: Instant, call: u32, method: &[u8], arguments: &[u8]) {
+    fn called(&mut self, session: &mut Session, now: Instant, call: u32, method: &[u8], arguments: &[u8]) {
         let (shape, work) = match method {
             b"numbers" => match numbers(call, arguments) {
                 Ok(found) => found,
-                Err(reason) => return link.respond(call, Err(&reason)).unwrap_or_default(),
+                Err(reason) => return session.respond(call, Err(&reason)).unwrap_or_default(),
             },
             b"upload" => {
                 let shape = Shape::bytes(Direction::Receive, UPLOAD_WINDOW);
@@ -120,36 +120,36 @@ impl Server {
             }
             _ => {
                 let reason = "no such method: there are numbers, upload and echo";
-                return link.respond(call, Err(reason)).unwrap_or_default();
+                return session.respond(call, Err(reason)).unwrap_or_default();
             }
         };
-        match link.open_stream(now, call, shape) {
+        match session.open_stream(now, call, shape) {
             Ok(stream) => {
                 self.streams.insert(stream, work);
             }
-            Err(misuse) => link.respond(call, Err(&misuse.to_string())).unwrap_or_default(),
+            Err(misuse) => session.respond(call, Err(&misuse.to_string())).unwrap_or_default(),
         }
     }
 
-    fn data(&mut self, link: &mut Link, now: Instant, stream: u32, data: Bytes) {
+    fn data(&mut self, session: &mut Session, now: Instant, stream: u32, data: Bytes) {
         match self.streams.get_mut(&stream) {
             Some(Work::Upload { digest, .. }) => {
                 digest.update(&data);
-                link.consume(now, stream);
+                session.consume(now, stream);
             }
             Some(Work::Echo(echo)) => {
                 echo.waiting.push_back(data);
                 self.ready.insert(stream);
             }
-            Some(Work::Numbers { .. }) | None => link.consume(now, stream),
+            Some(Work::Numbers { .. }) | None => session.consume(now, stream),
         }
     }
 
-    fn peer_done(&mut self, link: &mut Link, stream: u32) {
+    fn peer_done(&mut self, session: &mut Session, stream: u32) {
         match self.streams.get_mut(&stream) {
             Some(Work::Upload { call, digest }) => {
                 let value = format!("{} bytes, FNV-1a {:016x}", digest.length, digest.state);
-                link.respond(*call, Ok(value.into())).unwrap_or_default();
+                session.respond(*call, Ok(value.into())).unwrap_or_default();
             }
             Some(Work::Echo(echo)) => {
                 echo.done = true;
@@ -160,27 +160,27 @@ impl Server {
     }
 
     /// The next numbers, as many as there is room for.
-    fn count(&mut self, link: &mut Link, now: Instant, stream: u32) {
+    fn count(&mut self, session: &mut Session, now: Instant, stream: u32) {
         let Some(Work::Numbers { call, next, count, fail_after }) = self.streams.get_mut(&stream) else {
             return;
         };
         let call = *call;
         if *fail_after == Some(*next) {
             // Answered before the stream's end is told: this reason is the better one.
-            link.respond(call, Err("Stream processing failed")).unwrap_or_default();
-            return link.fail_stream(now, stream, "Processing failed");
+            session.respond(call, Err("Stream processing failed")).unwrap_or_default();
+            return session.fail_stream(now, stream, "Processing failed");
         }
         let end = (*count).min(fail_after.unwrap_or(u64::MAX)).min(next.saturating_add(AT_ONCE));
         while *next < end {
             let number = next.saturating_add(1);
-            if link.write(now, stream, number.to_string().into()).is_err() {
+            if session.write(now, stream, number.to_string().into()).is_err() {
                 return;
             }
             *next = number;
         }
         if *next == *count && *fail_after != Some(*next) {
-            link.finish(now, stream);
-            return link.respond(call, Ok(format!("{count} numbers").into())).unwrap_or_default();
+            session.finish(now, stream);
+            return session.respond(call, Ok(format!("{count} numbers").into())).unwrap_or_default();
         }
         self.ready.insert(stream);
     }
@@ -188,11 +188,11 @@ impl Server {
 
 impl Echo {
     /// Echoes what waits. Whether there is more to do once that is on its way.
-    fn turn(&mut self, link: &mut Link, now: Instant, stream: u32) -> bool {
+    fn turn(&mut self, session: &mut Session, now: Instant, stream: u32) -> bool {
         let before = self.owed;
         while let Some(item) = self.waiting.front() {
             let words = [b"Echo: ".as_slice(), item].concat();
-            if link.write(now, stream, words.into()).is_err() {
+            if session.write(now, stream, words.into()).is_err() {
                 // It waits for room: `Writable` brings us back.
                 return false;
             }
@@ -206,13 +206,13 @@ impl Echo {
         if self.owed >= ECHO_WINDOW {
             for _ in 0..std::mem::take(&mut self.owed) {
                 self.echoed = self.echoed.saturating_add(1);
-                link.consume(now, stream);
+                session.consume(now, stream);
             }
         }
         if self.done {
             let echoed = self.echoed.saturating_add(self.owed.into());
-            link.finish(now, stream);
-            link.respond(self.call, Ok(format!("{echoed} echoed").into())).unwrap_or_default();
+            session.finish(now, stream);
+            session.respond(self.call, Ok(format!("{echoed} echoed").into())).unwrap_or_default();
         }
         false
     }

@@ -1,10 +1,10 @@
 //! `--trace`: every frame on a line, seen from the side that prints.
 
 use portline::Transmit;
-use portline::frame::{self, FrameType};
+use portline::frame::{self, FrameType, carrier};
 use portline::rpc::Role;
 use portline::rpc::control::{self, Message};
-use portline::rpc::mux::CONTROL;
+use portline::rpc::mux::{CHANNEL_LEN, CONTROL};
 use portline::stream::{Direction, Sizing};
 
 /// Where the lines go.
@@ -20,31 +20,52 @@ pub(crate) enum Trace {
 /// Bytes of a payload that are shown.
 const SHOWN: usize = 40;
 
-/// A message that can be looked at in one piece.
-pub(crate) trait Whole {
-    fn whole(&self) -> bytes::Bytes;
-}
-
-impl Whole for bytes::Bytes {
-    fn whole(&self) -> bytes::Bytes {
-        self.clone()
-    }
-}
-
-impl Whole for Transmit {
-    fn whole(&self) -> bytes::Bytes {
-        self.clone().into_bytes()
-    }
-}
-
 impl Trace {
-    /// One message of `sender` on a channel.
     #[expect(clippy::print_stdout, reason = "a program that shows what passes")]
-    pub(crate) fn frame(self, sender: Role, channel: u32, message: &impl Whole) {
+    fn print(self, line: &str) {
         match self {
             Self::Off => {}
-            Self::Output => println!("{}", line(sender, channel, &message.whole())),
-            Self::Error => eprintln!("{}", line(sender, channel, &message.whole())),
+            Self::Output => println!("{line}"),
+            Self::Error => eprintln!("{line}"),
+        }
+    }
+}
+
+/// Shows the messages of both sides of a session.
+pub(crate) struct Tap {
+    trace: Trace,
+    role: Role,
+}
+
+impl Tap {
+    pub(crate) const fn new(trace: Trace, role: Role) -> Self {
+        Self { trace, role }
+    }
+
+    /// A message of the peer's.
+    pub(crate) fn received(&self, channel: u32, message: &[u8]) {
+        let peer = match self.role {
+            Role::Initiator => Role::Acceptor,
+            Role::Acceptor => Role::Initiator,
+        };
+        self.show(peer, channel, message);
+    }
+
+    /// A message of ours: its length and its channel stand in front.
+    pub(crate) fn sent(&self, message: &Transmit) {
+        if matches!(self.trace, Trace::Off) {
+            return;
+        }
+        let whole = message.clone().into_bytes();
+        let rest = whole.get(carrier::LENGTH_LEN..).unwrap_or_default();
+        if let Some((channel, message)) = rest.split_first_chunk::<CHANNEL_LEN>() {
+            self.show(self.role, u32::from_be_bytes(*channel), message);
+        }
+    }
+
+    fn show(&self, sender: Role, channel: u32, message: &[u8]) {
+        if !matches!(self.trace, Trace::Off) {
+            self.trace.print(&line(sender, channel, message));
         }
     }
 }

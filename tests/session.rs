@@ -1,4 +1,4 @@
-//! A link over the mux: control channel and streams on one byte pipe, whatever the pipe does to the bytes.
+//! Sessions, links over the mux: control channel and streams on one byte pipe, whatever the pipe does to the bytes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,128 +17,58 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Endpoint, Link as Pipe, Weather};
-use portline::rpc::mux::{self, CONTROL, Mux};
-use portline::rpc::{Action, Config, Error, Fallback, Link, Role};
+use portline::rpc::session::{Action, Config, Session};
+use portline::rpc::{Fallback, Role, mux};
 use portline::stream::{Direction, Role as StreamRole, Shape};
 use portline::{Instant, Transmit};
 
 /// What the application does with an action.
-type App = dyn FnMut(&mut Link, Instant, Action);
+type App = dyn FnMut(&mut Session, Instant, Action);
 
-/// One side: a link whose channels are those of a mux. This is all the glue that there is.
+/// One side: a session, and what is done with it.
 struct Side {
-    link: Link,
-    mux: Mux,
+    session: Session,
     app: Box<App>,
-    closed: usize,
 }
 
 impl Side {
-    fn new(role: Role, app: impl FnMut(&mut Link, Instant, Action) + 'static) -> Self {
-        let link = Link::new(Config::new(role), Instant::ZERO).unwrap();
-        let mux = Mux::new(mux::Config::new(role), Instant::ZERO).unwrap();
-        Self { link, mux, app: Box::new(app), closed: 0 }
-    }
-
-    /// What waits in the link goes to the mux, as far as that has room.
-    fn pump(&mut self, channel: u32) -> bool {
-        let mut moved = false;
-        while self.mux.can_send(channel) {
-            let next = if channel == CONTROL {
-                self.link.poll_transmit()
-            } else {
-                self.link.poll_channel_transmit(channel)
-            };
-            let Some(message) = next else { break };
-            self.mux.send(channel, message).unwrap();
-            moved = true;
-        }
-        moved
-    }
-
-    fn link_action(&mut self, now: Instant, action: Action) {
-        match action {
-            Action::OpenChannel { channel, .. } => match self.mux.open_as(channel) {
-                Ok(()) => self.link.channel_attached(now, channel),
-                Err(_) => self.link.channel_failed(now, channel),
-            },
-            Action::CloseChannel { channel, late } => {
-                self.mux.expect_late(late);
-                self.mux.close(channel);
-            }
-            action => (self.app)(&mut self.link, now, action),
-        }
-    }
-
-    fn mux_action(&mut self, now: Instant, action: mux::Action) {
-        match action {
-            mux::Action::Message { channel: CONTROL, message } => {
-                let _: Result<(), Error> = self.link.handle_message(now, message);
-            }
-            mux::Action::Message { channel, message } => {
-                let _: Result<(), Error> = self.link.handle_channel_message(now, channel, message);
-            }
-            mux::Action::Writable { channel } => {
-                self.pump(channel);
-            }
-            mux::Action::Closed { channel } => {
-                self.closed += 1;
-                self.link.channel_closed(now, channel);
-            }
-            mux::Action::Opened { .. } => {}
-            mux::Action::Finished | mux::Action::Failed(_) => {
-                let _: Result<(), Error> = self.link.handle_closed(now);
-            }
-        }
+    fn new(config: Config, app: impl FnMut(&mut Session, Instant, Action) + 'static) -> Self {
+        Self { session: Session::new(config, Instant::ZERO).unwrap(), app: Box::new(app) }
     }
 }
 
 impl Endpoint for Side {
     fn input(&mut self, now: Instant, bytes: Bytes) {
-        self.mux.handle_bytes(now, bytes).unwrap();
+        self.session.handle_bytes(now, bytes).unwrap();
     }
 
     fn closed(&mut self, now: Instant) {
-        self.mux.handle_closed(now).unwrap();
+        self.session.handle_closed(now).unwrap();
     }
 
     fn timeout(&mut self, now: Instant) {
-        self.link.handle_timeout(now);
+        self.session.handle_timeout(now);
     }
 
     fn transmit(&mut self) -> Option<Transmit> {
-        self.mux.poll_transmit()
+        self.session.poll_transmit()
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.link.poll_timeout()
+        self.session.poll_timeout()
     }
 
     fn wants_input(&self) -> bool {
-        self.mux.wants_input() && self.link.wants_input()
+        self.session.wants_input()
     }
 
     fn work(&mut self, now: Instant) -> bool {
         let mut worked = false;
-        loop {
-            let mut moved = self.pump(CONTROL);
-            while let Some(action) = self.link.poll_action() {
-                self.link_action(now, action);
-                moved = true;
-            }
-            moved |= self.pump(CONTROL);
-            while let Some(channel) = self.link.poll_channel() {
-                moved |= self.pump(channel);
-            }
-            if let Some(action) = self.mux.poll_action() {
-                self.mux_action(now, action);
-                moved = true;
-            }
-            if !moved {
-                return worked;
-            }
+        while let Some(action) = self.session.poll_action() {
+            (self.app)(&mut self.session, now, action);
             worked = true;
         }
+        worked
     }
 }
 
@@ -152,7 +82,7 @@ fn block(call: u32, at: u32) -> Bytes {
 /// A server that sends so many blocks, each call another number, and echoes what comes.
 fn server() -> Side {
     let mut left: BTreeMap<u32, (u32, u32, u32)> = BTreeMap::new();
-    Side::new(Role::Acceptor, move |link, now, action| match action {
+    Side::new(Config::new(Role::Acceptor), move |link, now, action| match action {
         Action::Called { call, .. } => {
             let both = Shape::items(Direction::Both(StreamRole::Responder));
             let stream = link.open_stream(now, call, both).unwrap();
@@ -177,13 +107,13 @@ fn server() -> Side {
 /// A client that makes calls and compares what comes back.
 fn client(done: std::rc::Rc<std::cell::Cell<(u32, u32)>>) -> Side {
     let mut got: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
-    Side::new(Role::Initiator, move |link, now, action| match action {
+    Side::new(Config::new(Role::Initiator), move |link, now, action| match action {
         Action::Ready { .. } => {
             for _ in 0..CALLS {
                 link.call(Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
             }
         }
-        Action::StreamOpened { stream } => {
+        Action::StreamOpened { stream, .. } => {
             let call = stream / 2;
             got.insert(stream, (call, 0));
             for at in 0..call * 3 {
@@ -215,8 +145,8 @@ fn run(weather: Weather, seed: u64) -> (u32, u32) {
     let done = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
     let (mut client, mut server) = (client(done.clone()), server());
     Pipe::new(weather, seed).run(&mut client, &mut server);
-    assert!(client.link.has_ended() && server.link.has_ended());
-    assert_eq!(client.link.open_streams() + server.link.open_streams(), 0);
+    assert!(client.session.has_ended() && server.session.has_ended());
+    assert_eq!(client.session.open_streams() + server.session.open_streams(), 0);
     done.get()
 }
 
@@ -246,7 +176,7 @@ fn mux_11_a_pipe_that_is_cut_anywhere_leaves_every_call_with_one_end() {
 fn downloads(calls: u32, items: u32, window: u32, cancels: bool) -> (u32, u32) {
     let done = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
     let told = done.clone();
-    let mut server = Side::new(Role::Acceptor, move |link, now, action| {
+    let mut server = Side::new(Config::new(Role::Acceptor), move |link, now, action| {
         let Action::Called { call, .. } = action else { return };
         let shape = Shape { window, ..Shape::items(Direction::Send) };
         let stream = link.open_stream(now, call, shape).unwrap();
@@ -254,7 +184,7 @@ fn downloads(calls: u32, items: u32, window: u32, cancels: bool) -> (u32, u32) {
         link.finish(now, stream);
         link.respond(call, Ok(Bytes::new())).unwrap();
     });
-    let mut client = Side::new(Role::Initiator, move |link, now, action| match action {
+    let mut client = Side::new(Config::new(Role::Initiator), move |link, now, action| match action {
         Action::Ready { .. } => {
             for _ in 0..calls {
                 link.call(Bytes::from_static(b"m"), Bytes::new(), Fallback::None).unwrap();
@@ -293,8 +223,10 @@ const RATE: usize = 125;
 /// A side with a thousand streams that are written to whenever they take something. It answers "ping" at once.
 fn saturated(role: Role, done: std::rc::Rc<std::cell::Cell<u32>>, streams: usize) -> Side {
     let block = Bytes::from(vec![7; BLOCK]);
-    let fill = move |link: &mut Link, now, stream| while link.write(now, stream, block.clone()).is_ok() {};
-    let mut side = Side::new(role, move |link, now, action| match action {
+    let fill = move |link: &mut Session, now, stream| while link.write(now, stream, block.clone()).is_ok() {};
+    let mut config = Config::new(role);
+    config.link.max_call_streams = STREAMS;
+    Side::new(config, move |link, now, action| match action {
         Action::Called { call, method, .. } if method == "ping" => link.respond(call, Ok(method)).unwrap(),
         Action::Called { call, .. } => {
             for _ in 0..streams {
@@ -302,18 +234,14 @@ fn saturated(role: Role, done: std::rc::Rc<std::cell::Cell<u32>>, streams: usize
                 link.open_stream(now, call, both).unwrap();
             }
         }
-        Action::StreamOpened { stream } | Action::Writable { stream } => fill(link, now, stream),
+        Action::StreamOpened { stream, .. } | Action::Writable { stream } => fill(link, now, stream),
         Action::Data { stream, .. } => link.consume(now, stream),
         Action::Returned { result, .. } => {
             assert_eq!(result.unwrap().value, "ping");
             done.set(done.get() + 1);
         }
         _ => {}
-    });
-    let mut config = Config::new(role);
-    config.max_call_streams = STREAMS;
-    side.link = Link::new(config, Instant::ZERO).unwrap();
-    side
+    })
 }
 
 /// Two directions, each of which writes one message after another, at [`RATE`].
@@ -330,7 +258,7 @@ impl Slow {
         for from in 0..2 {
             self.sides[from].work(self.now);
             if self.writing[from].is_none() {
-                let message = self.sides[from].mux.poll_transmit().map(Transmit::into_bytes);
+                let message = self.sides[from].transmit().map(Transmit::into_bytes);
                 self.writing[from] = message.map(|message| {
                     let takes = Duration::from_micros(message.len().div_ceil(RATE) as u64);
                     (self.now.checked_add(takes).unwrap(), message)
@@ -351,7 +279,7 @@ impl Slow {
             self.delivered[from].0 += 1;
             self.delivered[from].1 += message.len();
         }
-        self.sides[1 - from].mux.handle_bytes(now, message).unwrap();
+        self.sides[1 - from].input(now, message);
         self.load();
         is_control.then_some(from)
     }
@@ -359,7 +287,7 @@ impl Slow {
     /// One call: the stream messages and bytes in front of it and of its result, and the microseconds it took.
     fn ping(&mut self, done: &std::cell::Cell<u32>) -> ([(usize, usize); 2], u64) {
         let (start, before) = (self.now, done.get());
-        self.sides[0].link.call("ping".into(), Bytes::new(), Fallback::None).unwrap();
+        self.sides[0].session.call("ping".into(), Bytes::new(), Fallback::None).unwrap();
         let mut ahead = [(0, 0); 2];
         for (direction, ahead) in ahead.iter_mut().enumerate() {
             let from = self.delivered[direction];
@@ -378,7 +306,7 @@ fn slow(streams: usize) -> (Slow, std::rc::Rc<std::cell::Cell<u32>>) {
     let sides =
         [(Role::Initiator, 0), (Role::Acceptor, streams)].map(|(role, n)| saturated(role, done.clone(), n));
     let mut slow = Slow { now: Instant::ZERO, sides, writing: [None, None], delivered: [(0, 0); 2] };
-    slow.sides[0].link.call("streams".into(), Bytes::new(), Fallback::None).unwrap();
+    slow.sides[0].session.call("streams".into(), Bytes::new(), Fallback::None).unwrap();
     // READY both ways, again READY in answer, CALL, and the OPENs: the pipe is quiet without streams.
     loop {
         slow.load();
@@ -405,7 +333,7 @@ fn mux_3_a_call_beside_a_thousand_saturated_streams_waits_for_at_most_one_quantu
             full.step();
         }
         for side in &full.sides {
-            assert_eq!(side.link.open_streams(), STREAMS);
+            assert_eq!(side.session.open_streams(), STREAMS);
         }
         assert!(full.writing.iter().all(Option::is_some), "both directions are busy");
         let (ahead, took) = full.ping(&done);
