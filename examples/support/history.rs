@@ -7,6 +7,7 @@ use std::str;
 
 use portline::git::{Commit, ObjectId};
 
+use super::config::truth;
 use super::error::Error;
 use super::objects::{Info, Kind, ObjectReader};
 use super::process::{Git, Process};
@@ -18,19 +19,26 @@ use super::repository::Repository;
 /// # Errors
 /// [`Error::Io`].
 pub fn connected(git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Error> {
+    walk(git, ids, true)
+}
+
+/// As [`connected`], for what is pushed here: only a partial clone was promised anything.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn whole(repository: &Repository, git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Error> {
+    let mut remotes = repository.config().below("remote.");
+    let is_partial = remotes.any(|(key, value)| key.ends_with(b".promisor") && truth(value) != Some(false));
+    walk(git, ids, is_partial)
+}
+
+fn walk(git: &Git, ids: &[ObjectId], is_partial: bool) -> Result<Result<(), Vec<u8>>, Error> {
     if ids.is_empty() {
         return Ok(Ok(()));
     }
-    let asked = [
-        "rev-list",
-        "--objects",
-        "--stdin",
-        "--exclude-promisor-objects",
-        "--not",
-        "--all",
-        "--quiet",
-        "--alternate-refs",
-    ];
+    let mut asked = vec!["rev-list", "--objects", "--stdin"];
+    asked.extend(is_partial.then_some("--exclude-promisor-objects"));
+    asked.extend(["--not", "--all", "--quiet", "--alternate-refs"]);
     let output = git.run(&asked, lines("", ids))?;
     Ok(if output.status.success() { Ok(()) } else { Err(output.stderr) })
 }

@@ -222,7 +222,7 @@ impl Job {
         // One walk when all are whole; otherwise those that are not are found by halves.
         while let Some(part) = parts.pop() {
             let new: Vec<ObjectId> = part.iter().map(|item| item.command.new).collect();
-            let Err(said) = history::connected(judge, &new)? else { continue };
+            let Err(said) = history::whole(&self.repository, judge, &new)? else { continue };
             if !mem::replace(&mut told, true) {
                 self.mailbox.post(Work::Message(Bytes::from(said)));
             }

@@ -32,13 +32,14 @@ impl Fixture {
         let this = Self { format, path };
         let object_format = format!("--object-format={format}");
         for name in ["origin.git", "empty.git"] {
-            this.ok("", &["init", "-q", "--bare", "-b", "main", &object_format, name]);
+            this.ok("", &["init", "-q", "--bare", "--template=", "-b", "main", &object_format, name]);
             for (key, value) in [
                 ("uploadpack.allowFilter", "true"),
                 ("uploadpack.allowAnySHA1InWant", "true"),
                 ("receive.advertisePushOptions", "true"),
                 ("receive.certNonceSeed", "a seed"),
                 ("core.logAllRefUpdates", "false"),
+                ("core.fsync", "none"),
             ] {
                 this.ok(name, &["config", key, value]);
             }
@@ -50,7 +51,7 @@ impl Fixture {
         this.ok("origin.git", &["tag", "light", "main~7"]);
         this.ok("origin.git", &["update-ref", "refs/notes/x", "island"]);
         this.ok("origin.git", &["gc", "--quiet"]);
-        this.ok("", &["clone", "-q", "origin.git", "work"]);
+        this.ok("", &["clone", "-q", "--template=", "origin.git", "work"]);
         this.ok("work", &["remote", "set-head", "origin", "--delete"]);
         this.ok(
             "",

@@ -99,6 +99,8 @@ impl World {
             ("protocol.version".to_owned(), version.to_string()),
             ("gc.auto".to_owned(), "0".to_owned()),
             ("maintenance.auto".to_owned(), "false".to_owned()),
+            // Nothing here outlives the test.
+            ("core.fsync".to_owned(), "none".to_owned()),
             ("advice.setUpstreamFailure".to_owned(), "false".to_owned()),
         ];
         match transport {
@@ -122,6 +124,8 @@ impl World {
         }
         let path = std::env::var("PATH").unwrap();
         command.env("PATH", format!("{}:{path}", self.helpers.display()));
+        // A dozen sample hooks less to write.
+        command.env("GIT_TEMPLATE_DIR", "");
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
         for (at, (key, value)) in settings.iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{at}"), key).env(format!("GIT_CONFIG_VALUE_{at}"), value);
