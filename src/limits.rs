@@ -63,6 +63,8 @@ pub const REF_PREFIX_BYTES: usize = 4 << 20;
 pub const REQUEST_LINES: usize = 4096;
 /// Git: bytes of those lines, all together.
 pub const REQUEST_BYTES: usize = 1 << 20;
+/// Git: lines of one fetch before its negotiation, or of one request of version 2, of whatever kind.
+pub const ARGUMENTS: usize = 10_000_000;
 /// Git: requests of one session of version 2.
 pub const REQUESTS: usize = 65536;
 /// Git: objects whose size one `object-info` asks for.

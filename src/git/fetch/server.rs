@@ -50,6 +50,7 @@ mod negotiation;
 mod object_info;
 mod pack;
 mod request;
+mod serve;
 mod tips;
 mod verbs;
 mod wants;
@@ -294,6 +295,7 @@ impl Server {
         if let Some(message) = line.strip_prefix(b"ERR ") {
             return Err(SessionError::remote(message).into());
         }
+        self.wants.count(&self.config)?;
         match command {
             Command::LsRefs(asked) => asked.take(line, &self.config)?,
             Command::Fetch => {

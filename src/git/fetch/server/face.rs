@@ -95,6 +95,8 @@ pub struct Config {
     pub max_wants: usize,
     /// `have` lines, repeated ones included.
     pub max_haves: usize,
+    /// Lines of one request, of whatever kind: those before the haves in versions 0 and 1, all arguments in version 2.
+    pub max_arguments: usize,
     /// Rounds of negotiation.
     pub max_rounds: usize,
     /// How long the peer may be silent while it is its turn. Default `None`: for ever. Time that the driver takes
@@ -134,6 +136,7 @@ impl Default for Config {
             stateless_no_done: false,
             max_wants: limits::WANTS,
             max_haves: limits::HAVES,
+            max_arguments: limits::ARGUMENTS,
             max_rounds: limits::ROUNDS,
             idle_timeout: None,
             keep_alive: Some(limits::KEEP_ALIVE),

@@ -62,6 +62,8 @@ pub(super) struct Wants {
     seen: BTreeSet<ObjectId>,
     /// Lines, repeated ones included.
     pub(super) lines: usize,
+    /// Lines of any kind.
+    arguments: usize,
     pub(super) features: Features,
     pub(super) border: Border,
     filter: Option<Filter>,
@@ -71,9 +73,16 @@ pub(super) struct Wants {
 }
 
 impl Wants {
+    /// Counts a line of any kind.
+    pub(super) fn count(&mut self, config: &Config) -> Result<(), Error> {
+        self.arguments = self.arguments.saturating_add(1);
+        capped(self.arguments, "lines in one request", config.max_arguments)
+    }
+
     /// Takes one line of versions 0 and 1. Where the policy knows only tips, any other id is refused here, so that
     /// what is kept never outgrows the refs.
     pub(super) fn take(&mut self, line: &Bytes, config: &Config, tips: &Tips) -> Result<(), Error> {
+        self.count(config)?;
         let text = pkt::trim_lf(line);
         if let Some(message) = text.strip_prefix(b"ERR ") {
             return Err(SessionError::remote(message).into());
