@@ -14,7 +14,7 @@
 //!         rpc               sync   control channel, calls and their streams, mux │ the decision table, the plan
 //!    port, stream           git    object ids, refs, advertisement; fetch and push, client and server
 //!        frame              pkt    5-byte header and carrier │ pkt-line and sideband
-//!          └────────┬────────┘
+//!          └────────┬────────┘        recovery: backoff, timers, monitor, transfer, operation
 //!     time  limits  Transmit  Blame
 //! ```
 //!
@@ -124,6 +124,8 @@ pub mod limits;
 pub mod peer;
 pub mod pkt;
 pub mod port;
+mod random;
+pub mod recovery;
 pub mod rpc;
 pub mod stream;
 pub mod sync;

@@ -109,3 +109,14 @@ pub const CHANNELS: usize = 4096;
 pub const CALLS: usize = 1024;
 /// Link: streams at once of one call.
 pub const CALL_STREAMS: usize = 64;
+
+/// Recovery: items that a transfer keeps track of.
+pub const TRANSFER_ITEMS: usize = 1_000_000;
+/// Recovery: bytes of their names and targets.
+pub const TRANSFER_BYTES: usize = 256 << 20;
+/// Recovery: retries of one operation, however it is configured: each attempt is kept for the report.
+pub const RETRIES: u32 = 10_000;
+/// Recovery: units of one job that peers share.
+pub const SHARE_UNITS: usize = 4_000_000;
+/// Recovery: peers that share one job.
+pub const SHARE_PEERS: usize = 1024;

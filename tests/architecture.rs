@@ -16,6 +16,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("transmit", &[]),
     ("text", &[]),
+    ("random", &[]),
+    // Beside the wings: it knows of time only.
+    ("recovery", &["time", "limits", "error", "random"]),
     // The port wing.
     ("frame", &["time", "limits", "error", "transmit"]),
     ("port", &["time", "limits", "error", "transmit", "frame"]),
@@ -26,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("git", &["time", "limits", "error", "transmit", "pkt"]),
     ("sync", &["time", "limits", "error", "transmit", "git"]),
     // Where the wings meet.
-    ("peer", &["time", "limits", "error", "transmit", "frame", "port", "pkt", "git", "sync"]),
+    ("peer", &["time", "limits", "error", "transmit", "frame", "port", "pkt", "git", "sync", "recovery"]),
 ];
 
 /// What `lib.rs` re-exports at the crate's root, and the module that it comes from.

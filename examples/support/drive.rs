@@ -179,10 +179,15 @@ pub struct Drive {
 impl Drive {
     /// Starts the threads of `connection`.
     pub fn new(connection: Connection) -> Self {
+        Self::with_clock(connection, Clock::start())
+    }
+
+    /// The same for a session that outlives its connection, and so goes by a clock of its own.
+    pub fn with_clock(connection: Connection, clock: Clock) -> Self {
         let (sender, events) = sync_channel(EVENTS);
         let mailbox = Mailbox(sender);
         let streams = connection.start(&mailbox);
-        Self { streams, events, mailbox, clock: Clock::start(), traffic: Traffic::default() }
+        Self { streams, events, mailbox, clock, traffic: Traffic::default() }
     }
 
     /// Where the session's workers post.

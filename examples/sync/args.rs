@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use portline::sync::{Pattern, Strategy};
 
@@ -17,7 +18,10 @@ usage: sync [LEFT RIGHT] [options]
   --window N               port blocks that may be under way before an acknowledgement (default 16)
   --chunk BYTES            the largest port block (default 65536)
   --dry-run                show the plan, move no ref
+  --retry N                when the connection breaks, try so many more times (default 0; 20 with --chaos)
+  --timeout MS             give up after so many milliseconds, all attempts and waits together
   --break-after BYTES      break the connection after so many bytes from the right, to see that the next run goes on
+  --chaos SEED             break the connection at random, again and again, to see that the sync gets there all the same
 
 exit: 0 both sides agree, 1 conflicts or refused refs remain, 2 an error";
 
@@ -32,7 +36,8 @@ const OF_ONE_CLONE: [&str; 6] = [
 ];
 
 /// Options that are followed by a value, or joined to it by `=`.
-const WITH_VALUE: [&str; 5] = ["--on-conflict", "--exclude", "--window", "--chunk", "--break-after"];
+const WITH_VALUE: [&str; 8] =
+    ["--on-conflict", "--exclude", "--window", "--chunk", "--retry", "--timeout", "--break-after", "--chaos"];
 
 /// What was asked for.
 #[derive(Debug)]
@@ -45,7 +50,10 @@ pub struct Args {
     pub window: u32,
     pub chunk: usize,
     pub dry_run: bool,
+    pub retries: Option<u32>,
+    pub timeout: Option<Duration>,
     pub break_after: Option<u64>,
+    pub chaos: Option<u64>,
 }
 
 impl Args {
@@ -59,7 +67,10 @@ impl Args {
             window: 16,
             chunk: 64 << 10,
             dry_run: false,
+            retries: None,
+            timeout: None,
             break_after: None,
+            chaos: None,
         };
         let (mut paths, mut all_refs) = (Vec::new(), false);
         let mut arguments = arguments;
@@ -98,6 +109,7 @@ impl Args {
     fn set(&mut self, option: &str, value: &str) -> Result<(), String> {
         let number = || value.parse::<u32>().ok().filter(|number| *number > 0);
         let positive = format!("{option} takes a whole number above 0, not '{value}'");
+        let whole = || format!("{option} takes a whole number, not '{value}'");
         match option {
             "--on-conflict" => {
                 self.chosen = true;
@@ -117,6 +129,9 @@ impl Args {
                 self.exclude.push(pattern);
             }
             "--break-after" => self.break_after = Some(u64::from(number().ok_or(positive)?)),
+            "--retry" => self.retries = Some(value.parse().map_err(|_| whole())?),
+            "--chaos" => self.chaos = Some(value.parse().map_err(|_| whole())?),
+            "--timeout" => self.timeout = Some(Duration::from_millis(number().ok_or(positive)?.into())),
             "--window" => self.window = number().ok_or(positive)?,
             "--chunk" => {
                 self.chunk = number().and_then(|number| usize::try_from(number).ok()).ok_or(positive)?;

@@ -75,6 +75,12 @@ impl Bars {
         write(&format!("  {read} bytes came from the right, {written} went to it.{}\n", self.rest_of_line()));
     }
 
+    /// Something for the user that is no progress.
+    pub fn note(&mut self, text: &str) {
+        self.pack = None;
+        write(&format!("  {text}{}\n", self.rest_of_line()));
+    }
+
     /// Clears what a longer line before this one left on a terminal.
     const fn rest_of_line(&self) -> &'static str {
         if self.terminal { "\x1b[K" } else { "" }
@@ -94,7 +100,7 @@ fn write(text: &str) {
 }
 
 /// Bytes as people read them.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let tenths = |unit: u64| {
         let tenths = bytes.saturating_mul(10).checked_div(unit).unwrap_or(0);
         format!("{}.{}", tenths / 10, tenths % 10)

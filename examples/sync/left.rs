@@ -1,4 +1,4 @@
-//! The driving side: answers the sync's questions from one repository.
+//! The driving side: answers the sync's questions from one repository, over one connection after another.
 
 use std::thread::{self, JoinHandle};
 
@@ -6,8 +6,8 @@ use bytes::Bytes;
 use portline::git::push::Command;
 use portline::git::push::server::Update;
 use portline::git::{Misuse, ObjectId, RefView};
-use portline::peer::TwoWaySync;
-use portline::peer::sync::{self, Action, Config, Failure, Outcome};
+use portline::peer::resilient::{self, Config, Failure, Outcome};
+use portline::peer::{ResilientSync, TwoWaySync, sync};
 use portline::{Instant, Transmit};
 
 use super::bars::Bars;
@@ -25,9 +25,8 @@ use crate::support::{Error, Repository};
 /// The session of the left side.
 pub struct Left<'a> {
     repository: &'a Repository,
-    mailbox: Mailbox,
-    machine: TwoWaySync,
-    pipe: Pipe,
+    pub machine: ResilientSync,
+    line: Option<Line>,
     objects: ObjectReader,
     loader: Loader,
     /// What was asked for: it must be whole before a ref may name it.
@@ -40,29 +39,39 @@ pub struct Left<'a> {
     builder: Option<PackBuilder>,
     updater: Option<JoinHandle<()>>,
     dry_run: bool,
-    bars: Bars,
-    end: Option<Result<Outcome, Box<Failure>>>,
+    pub bars: Bars,
+    pub end: Option<Result<Outcome, Box<Failure>>>,
+    /// What only this side knows of why the last connection ended.
+    pub broken: bool,
+}
+
+/// The connection of one attempt.
+struct Line {
+    pipe: Pipe,
+    mailbox: Mailbox,
+    /// The attempt is over; what is left is to let its workers end.
+    over: bool,
+}
+
+/// What there is to do outside of a connection.
+pub enum Turn {
+    Connect { attempt: u32 },
+    Wait { until: Instant },
+    Over,
 }
 
 impl<'a> Left<'a> {
     /// A sync of `repository` with whoever is at the other end.
     ///
     /// # Errors
-    /// [`Error::Session`] for a port configuration that cannot work, [`Error::Io`].
-    pub fn new(
-        repository: &'a Repository,
-        mailbox: Mailbox,
-        config: Config,
-        pipe: Pipe,
-        now: Instant,
-    ) -> Result<Self, Error> {
-        let dry_run = config.dry_run;
-        let machine = TwoWaySync::new(config, now).map_err(|error| Error::session(&error))?;
+    /// [`Error::Session`] for a configuration that cannot work, [`Error::Io`].
+    pub fn new(repository: &'a Repository, config: Config, now: Instant) -> Result<Self, Error> {
+        let dry_run = config.sync.dry_run;
+        let machine = ResilientSync::new(config, now).map_err(|error| Error::session(&error))?;
         Ok(Self {
             repository,
-            mailbox,
             machine,
-            pipe,
+            line: None,
             objects: repository.object_reader()?,
             loader: Loader::new(),
             asked: Vec::new(),
@@ -74,30 +83,43 @@ impl<'a> Left<'a> {
             dry_run,
             bars: Bars::new(),
             end: None,
+            broken: false,
         })
     }
 
-    /// How it ended, with what was done until then; `ran` is what the event loop says.
-    pub fn into_result(mut self, ran: Result<(), Error>) -> (Outcome, Result<(), Error>) {
-        self.join();
-        self.bars.traffic(self.pipe.traffic);
-        match self.end.take() {
-            Some(Ok(outcome)) => (outcome, Ok(())),
-            Some(Err(failure)) => (failure.outcome, Err(self.explain(&failure.error))),
-            None => (Outcome::default(), ran.and(Err(Error::Stalled))),
+    /// What to do while there is no connection.
+    ///
+    /// # Errors
+    /// As [`Session::advance`].
+    pub fn next_turn(&mut self, now: Instant) -> Result<Turn, Error> {
+        while let Some(action) = self.machine.poll_action() {
+            match action {
+                resilient::Action::Connect { attempt } => return Ok(Turn::Connect { attempt }),
+                resilient::Action::Wait { until } => return Ok(Turn::Wait { until }),
+                other => self.act(now, other)?,
+            }
         }
+        Ok(Turn::Over)
     }
 
-    /// The error, and what to do about it.
-    fn explain(&self, error: &sync::Error) -> Error {
-        let Error::Session { mut message } = Error::session(error) else { return Error::Stalled };
-        if self.pipe.is_broken() {
-            message = "the connection was broken, as --break-after asked".to_owned();
+    /// The attempt has a connection.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn connected(&mut self, now: Instant, mailbox: Mailbox, pipe: Pipe) -> Result<(), Error> {
+        self.line = Some(Line { pipe, mailbox, over: false });
+        self.objects = self.repository.object_reader()?;
+        self.machine.connected(now).map_err(|misuse| Error::session(&misuse))
+    }
+
+    /// The connection is gone, and with it all work of its attempt.
+    pub fn disconnected(&mut self) {
+        self.join();
+        (self.store, self.builder, self.kept) = (None, None, None);
+        if let Some(line) = self.line.take() {
+            self.bars.traffic(line.pipe.traffic);
+            self.broken = line.pipe.is_broken();
         }
-        if matches!(error, sync::Error::Port(_)) {
-            message += "; nothing is lost, and running sync again goes on from here";
-        }
-        Error::Session { message }
     }
 
     /// Git as it sees the objects of a dry run.
@@ -108,30 +130,66 @@ impl<'a> Left<'a> {
         }
     }
 
-    /// One message, if one has come and the machine has room. What ends the sync comes as an action, too.
+    /// One message, if one has come and the machine has room. What ends the attempt comes as an action.
     fn take_input(&mut self, now: Instant) -> bool {
         if !self.machine.wants_input() {
             return false;
         }
-        match self.pipe.next_input() {
+        let Some(line) = &mut self.line else { return false };
+        match line.pipe.next_input() {
             None => return false,
-            Some(Input::Message(message)) => drop(self.machine.handle_message(now, message)),
-            Some(Input::Closed) => drop(self.machine.handle_closed(now)),
+            Some(Input::Message(message)) => self.machine.handle_message(now, message),
+            Some(Input::Closed) => self.machine.handle_closed(now),
         }
         true
     }
 
-    fn act(&mut self, now: Instant, action: Action) -> Result<(), Error> {
+    /// Answers the sync; an answer that comes after its attempt is over is for nobody.
+    fn answer(&mut self, verb: impl FnOnce(&mut TwoWaySync) -> Result<(), Misuse>) -> Result<(), Error> {
+        self.machine.session().map_or(Ok(()), |sync| told(verb(sync)))
+    }
+
+    fn act(&mut self, now: Instant, action: resilient::Action) -> Result<(), Error> {
         match action {
-            Action::ListRefs => told(self.machine.refs_listed(now, self.repository.refs_without_head()?))?,
+            resilient::Action::Sync(action) => self.act_sync(now, action)?,
+            resilient::Action::Disconnect => {
+                (self.store, self.builder) = (None, None);
+                if let Some(line) = &mut self.line {
+                    line.over = true;
+                }
+            }
+            resilient::Action::Finished(outcome) => {
+                // One whose push was answered early still has a pack for nobody.
+                self.builder = None;
+                self.end = Some(Ok(outcome));
+            }
+            resilient::Action::Failed(failure) => {
+                (self.store, self.builder) = (None, None);
+                self.end = Some(Err(Box::new(failure)));
+            }
+            // Not asked for by the config, and answered between two connections.
+            resilient::Action::AskRetry
+            | resilient::Action::Connect { .. }
+            | resilient::Action::Wait { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn act_sync(&mut self, now: Instant, action: sync::Action) -> Result<(), Error> {
+        use sync::Action;
+        match action {
+            Action::ListRefs => {
+                let refs = self.repository.refs_without_head()?;
+                self.answer(|sync| sync.refs_listed(now, refs))?;
+            }
             Action::FindHeld(ids) => {
                 let held = history::held(&self.git(), &mut self.objects, &ids)?;
                 self.asked = ids;
-                told(self.machine.held(now, held))?;
+                self.answer(|sync| sync.held(now, held))?;
             }
             Action::LoadCommits(ids) => {
                 let commits = self.loader.load(&self.git(), &mut self.objects, &ids)?;
-                told(self.machine.commits(now, commits))?;
+                self.answer(|sync| sync.commits(now, commits))?;
             }
             Action::Progress(text) => self.bars.remote(&text),
             Action::Pack(bytes) => self.take(now, bytes)?,
@@ -145,29 +203,27 @@ impl<'a> Left<'a> {
             Action::UpdateRefs(commands) => self.update(commands),
             Action::BuildPack(mut request) => {
                 request.progress = true;
-                self.builder =
-                    Some(PackBuilder::start(self.repository, &mut self.objects, &request, &self.mailbox)?);
+                if let Some(line) = &self.line {
+                    let builder =
+                        PackBuilder::start(self.repository, &mut self.objects, &request, &line.mailbox)?;
+                    self.builder = Some(builder);
+                }
             }
-            Action::Finished(outcome) => {
-                self.builder = None;
-                self.end = Some(Ok(outcome));
-            }
-            Action::Failed(failure) => {
-                (self.store, self.builder) = (None, None);
-                self.end = Some(Err(Box::new(failure)));
-            }
+            // They come as the end of the whole.
+            Action::Finished(_) | Action::Failed(_) => {}
         }
         Ok(())
     }
 
     fn take(&mut self, now: Instant, bytes: Bytes) -> Result<(), Error> {
         self.bars.fetched(bytes.len());
+        let Some(line) = &self.line else { return Ok(()) };
         let store = match &mut self.store {
             Some(store) => store,
             none => {
                 let mut options = StoreOptions::configured(self.repository, "fetch");
                 (options.verbose, options.quiet) = (true, false);
-                none.insert(PackStore::new(self.repository, options, &self.mailbox)?)
+                none.insert(PackStore::new(self.repository, options, &line.mailbox)?)
             }
         };
         if store.push(self.repository, bytes)? { Ok(()) } else { self.stored(now) }
@@ -195,20 +251,25 @@ impl<'a> Left<'a> {
                 }
             }
         };
-        told(self.machine.pack_stored(now, result))
+        self.answer(|sync| sync.pack_stored(now, result))
     }
 
     /// Moves refs as a push to this repository would: its own settings and hooks have the last word.
     fn update(&mut self, commands: Vec<Command>) {
+        let Some(mailbox) = self.line.as_ref().map(|line| line.mailbox.clone()) else { return };
         let update = Update { quiet: true, ..Update::new(commands) };
-        let (repository, mailbox) = (self.repository.clone(), self.mailbox.clone());
-        let (view, nonce) = (RefView::default(), None);
+        let (repository, view, nonce) = (self.repository.clone(), RefView::default(), None);
         let job = Job { repository, view, quarantine: None, update, nonce, mailbox: mailbox.clone() };
         self.updater = Some(thread::spawn(move || {
             let (results, after) = job.run();
             after.run();
             mailbox.post(Work::RefsUpdated(results, None));
         }));
+    }
+
+    /// Whether this connection has served its purpose.
+    fn is_over(&self) -> bool {
+        self.end.is_some() || self.line.as_ref().is_none_or(|line| line.over)
     }
 
     fn join(&mut self) {
@@ -227,18 +288,19 @@ impl<'a> Left<'a> {
                 builder.came();
                 let size = bytes.len();
                 // A push that is over although its pack is not was refused: the rest of it is for nobody.
-                if !is_over(self.machine.pack_chunk(now, bytes))? {
+                let told = self.machine.session().map(|sync| sync.pack_chunk(now, bytes));
+                if !is_over(told)? {
                     self.bars.pushed(size);
                     self.builder = Some(builder);
                 }
             }
             _ if builder.finish()? => {
                 self.bars.moved();
-                is_over(self.machine.pack_finished(now))?;
+                is_over(self.machine.session().map(|sync| sync.pack_finished(now)))?;
             }
             _ => {
                 let reason = Bytes::from_static(b"pack-objects failed");
-                is_over(self.machine.pack_failed(now, reason))?;
+                is_over(self.machine.session().map(|sync| sync.pack_failed(now, reason)))?;
             }
         }
         Ok(())
@@ -247,11 +309,15 @@ impl<'a> Left<'a> {
 
 impl Session for Left<'_> {
     fn handle_bytes(&mut self, _now: Instant, bytes: Bytes) {
-        self.pipe.handle_bytes(bytes);
+        if let Some(line) = &mut self.line {
+            line.pipe.handle_bytes(bytes);
+        }
     }
 
     fn handle_closed(&mut self, _now: Instant) {
-        self.pipe.handle_closed();
+        if let Some(line) = &mut self.line {
+            line.pipe.handle_closed();
+        }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -273,7 +339,7 @@ impl Session for Left<'_> {
                 self.join();
                 self.kept = None;
                 let results = results.into_iter().map(|result| result.map(drop)).collect();
-                told(self.machine.refs_updated(now, results))?;
+                self.answer(|sync| sync.refs_updated(now, results))?;
             }
             Work::AfterDone => {}
         }
@@ -282,7 +348,7 @@ impl Session for Left<'_> {
 
     fn advance(&mut self, now: Instant) -> Result<(), Error> {
         loop {
-            while self.store.as_ref().is_none_or(PackStore::has_room) {
+            while !self.is_over() && self.store.as_ref().is_none_or(PackStore::has_room) {
                 let Some(action) = self.machine.poll_action() else { break };
                 self.act(now, action)?;
             }
@@ -290,9 +356,11 @@ impl Session for Left<'_> {
                 break;
             }
         }
-        self.pipe.check()?;
-        if let Some(builder) = &mut self.builder {
-            if self.machine.wants_pack() {
+        if let Some(line) = &self.line {
+            line.pipe.check()?;
+        }
+        if let (Some(builder), Some(sync)) = (&mut self.builder, self.machine.session()) {
+            if sync.wants_pack() {
                 builder.allow();
             }
         }
@@ -302,16 +370,17 @@ impl Session for Left<'_> {
     /// Nothing is on its way, not even an acknowledgement, and still the machine wants no pack: it has been answered
     /// too early. The next piece lets it say so.
     fn drained(&mut self) {
-        if let Some(builder) = &mut self.builder {
-            if self.machine.poll_timeout().is_none() {
+        if let (Some(builder), Some(sync)) = (&mut self.builder, self.machine.session()) {
+            if sync.poll_timeout().is_none() {
                 builder.allow();
             }
         }
     }
 
     fn poll_transmit(&mut self) -> Option<Transmit> {
+        let line = self.line.as_mut()?;
         let message = self.machine.poll_transmit()?;
-        self.pipe.wrap(message)
+        line.pipe.wrap(message)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -319,7 +388,7 @@ impl Session for Left<'_> {
     }
 
     fn wants_input(&self) -> bool {
-        self.pipe.wants_input() && self.machine.wants_input()
+        self.line.as_ref().is_some_and(|line| line.pipe.wants_input()) && self.machine.wants_input()
     }
 
     fn is_busy(&self) -> bool {
@@ -329,7 +398,7 @@ impl Session for Left<'_> {
     }
 
     fn is_done(&self) -> bool {
-        self.end.is_some() && !self.is_busy()
+        self.is_over() && !self.is_busy()
     }
 }
 
@@ -341,11 +410,11 @@ fn told(result: Result<(), Misuse>) -> Result<(), Error> {
     }
 }
 
-/// Whether an answer came after the operation that had asked for it.
-fn is_over(result: Result<(), Misuse>) -> Result<bool, Error> {
+/// Whether an answer came after the operation that had asked for it, or after its attempt.
+fn is_over(result: Option<Result<(), Misuse>>) -> Result<bool, Error> {
     match result {
-        Ok(()) => Ok(false),
-        Err(Misuse::Ended { .. } | Misuse::NotAsked { .. }) => Ok(true),
-        Err(misuse) => Err(misuse.into()),
+        Some(Ok(())) => Ok(false),
+        None | Some(Err(Misuse::Ended { .. } | Misuse::NotAsked { .. })) => Ok(true),
+        Some(Err(misuse)) => Err(misuse.into()),
     }
 }

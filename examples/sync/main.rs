@@ -1,7 +1,7 @@
 //! Makes two Git repositories exchange what each lacks, over the acknowledged port stream.
 //!
 //! ```text
-//!   LEFT  ── thread ── TwoWaySync ══ port messages on loopback TCP ══ peer::Server ── thread ──  RIGHT
+//!   LEFT  ── thread ── ResilientSync ══ port messages on loopback TCP ══ peer::Server ── thread ──  RIGHT
 //! ```
 //!
 //! Each side knows only its own repository. Every decision is taken by a machine of the crate; this program reads,
@@ -14,6 +14,7 @@
 mod support;
 
 mod args;
+mod attempts;
 mod bars;
 mod base;
 mod demo;
@@ -25,13 +26,14 @@ mod table;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use args::{Args, USAGE};
 use bytes::Bytes;
-use left::Left;
-use pipe::Pipe;
-use portline::peer::sync::{Config, Outcome, RefResult};
+use portline::peer::resilient::Config;
+use portline::peer::sync::{Outcome, RefResult};
 use portline::sync::Strategy;
 use portline::{peer, port};
 use right::Right;
@@ -39,6 +41,10 @@ use support::connection::Connection;
 use support::drive::Drive;
 use support::{Error, Lookup, Repository};
 use table::print;
+
+/// Attempts after the first where connections are broken on purpose, and the first wait between two.
+const CHAOS_RETRIES: u32 = 20;
+const CHAOS_DELAY: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     let args = match Args::parse(std::env::args_os().skip(1)) {
@@ -98,15 +104,15 @@ fn sync(args: &Args, left: &Path, right: &Path, strategy: Strategy) -> Result<bo
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::io("no loopback port can be opened"))?;
     let address = listener.local_addr().map_err(Error::io("the loopback port has no address"))?;
-    // Both ends are there before the first thread is: none can wait for another that has failed.
-    let stream = TcpStream::connect(address).map_err(Error::io("the other side cannot be reached"))?;
-    let (accepted, _) = listener.accept().map_err(Error::io("the other side did not connect"))?;
-    let peer = config.peer.clone();
+    let peer = config.sync.peer.clone();
+    let over = AtomicBool::new(false);
     let outcome = thread::scope(|scope| {
-        let server = scope.spawn(|| serve(&right, accepted, &peer));
-        let pipe = Pipe::new(args.break_after);
-        let driver = scope.spawn(|| drive(&left, stream, config, pipe));
+        let server = scope.spawn(|| serve_all(&right, &listener, &peer, &over));
+        let driver = scope.spawn(|| attempts::run(&left, address, config, args));
         let outcome = join(driver);
+        over.store(true, Ordering::Release);
+        // Wakes the listener, which then sees that it is over.
+        drop(TcpStream::connect(address));
         let served = join(server);
         // The driving side's word counts; the other's explains what it cannot.
         outcome.map(|(outcome, ended)| (outcome, ended.and(served)))
@@ -129,24 +135,45 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T, Error>>) -> Result<T, 
 }
 
 fn config(args: &Args, strategy: Strategy, base: Option<Vec<base::Entry>>) -> Config {
-    let mut config = Config { base, dry_run: args.dry_run, ..Config::default() };
-    config.sync.strategy = strategy;
-    config.sync.exclude = args.exclude.clone();
-    config.peer = peer::Config {
+    let mut config = Config::default();
+    config.sync.base = base;
+    config.sync.dry_run = args.dry_run;
+    config.sync.sync.strategy = strategy;
+    config.sync.sync.exclude = args.exclude.clone();
+    config.sync.peer = peer::Config {
         port: port::Config { window: args.window, ..port::Config::default() },
         chunk: args.chunk,
     };
+    let backoff = &mut config.recovery.backoff;
+    backoff.retries = args.retries.unwrap_or(if args.chaos.is_some() { CHAOS_RETRIES } else { 0 });
+    backoff.deadline = args.timeout;
+    // Clients that lost their server together come back one by one.
+    backoff.seed = args.chaos.unwrap_or_else(|| u64::from(std::process::id()));
+    if args.chaos.is_some() {
+        (backoff.first_delay, backoff.max_delay) = (CHAOS_DELAY, CHAOS_DELAY.saturating_mul(4));
+    }
     config
 }
 
-/// What was done, and how it ended.
-type Ended = (Outcome, Result<(), Error>);
-
-fn drive(repository: &Repository, stream: TcpStream, config: Config, pipe: Pipe) -> Result<Ended, Error> {
-    let drive = Drive::new(Connection::tcp(stream, Bytes::new())?);
-    let mut session = Left::new(repository, drive.mailbox(), config, pipe, drive.now())?;
-    let ran = drive.run(&mut session);
-    Ok(session.into_result(ran))
+/// Serves every connection until it is over; the error of the last one.
+fn serve_all(
+    repository: &Repository,
+    listener: &TcpListener,
+    config: &peer::Config,
+    over: &AtomicBool,
+) -> Result<(), Error> {
+    thread::scope(|scope| {
+        let mut last = None;
+        loop {
+            let (stream, _) = listener.accept().map_err(Error::io("the other side did not connect"))?;
+            if over.load(Ordering::Acquire) {
+                break;
+            }
+            // An old connection may still be at its end when the next one is there.
+            last = Some(scope.spawn(move || serve(repository, stream, config)));
+        }
+        last.map_or(Ok(()), join)
+    })
 }
 
 fn serve(repository: &Repository, stream: TcpStream, config: &peer::Config) -> Result<(), Error> {

@@ -1,6 +1,8 @@
 //! Git sessions over a port, and the two-way sync between two peers.
 //!
 //! ```text
+//!   ResilientSync   connect ─► TwoWaySync ─► why it broke ─► wait ─► connect
+//!       │
 //!   TwoWaySync   list ─► fetch ─► plan ─► update local refs ─► push      (the side that drives)
 //!       │
 //!   Client ══ port messages ══ Server                                    (the side that serves)
@@ -13,17 +15,21 @@
 //!   too, reached through [`Client::fetch`], [`Client::push`], [`Server::fetch`], [`Server::push`].
 //! - [`TwoWaySync`] makes two repositories agree: objects before refs, refs only from the value the plan saw, and
 //!   what a preference overwrites stays reachable under a backup ref.
+//! - [`ResilientSync`] does that over connections that break: attempt after attempt, until both sides agree or there is
+//!   a reason to give up.
 //!
 //! Limits: those of the port and of the Git machines; nothing more is held than one block each way.
 //! Rules: `spec/08-peer.md` and, for the executor, `spec/07-sync.md` from SYNC-40.
 
 pub mod client;
 mod link;
+pub mod resilient;
 pub mod server;
 mod session;
 pub mod sync;
 
 pub use client::Client;
+pub use resilient::ResilientSync;
 pub use server::Server;
 pub use sync::TwoWaySync;
 

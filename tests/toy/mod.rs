@@ -198,32 +198,45 @@ impl Left {
 
     /// Does what the machine asks.
     pub fn answer(&mut self, now: Instant, action: sync::Action) {
-        let machine = &mut self.machine;
         match action {
-            sync::Action::ListRefs => told(machine.refs_listed(now, self.repo.listed())),
-            sync::Action::FindHeld(ids) => told(machine.held(now, self.repo.known(ids))),
-            sync::Action::LoadCommits(ids) => told(machine.commits(now, self.repo.load(ids))),
-            sync::Action::Pack(bytes) => self.pack.extend_from_slice(&bytes),
-            sync::Action::PackEnd => {
-                let pack = std::mem::take(&mut self.pack);
-                told(machine.pack_stored(now, self.repo.store(&pack)));
-            }
             sync::Action::Planned(plan) => assert!(self.plan.replace(plan).is_none()),
-            sync::Action::UpdateRefs(commands) => {
-                note(&self.moves, "left", &commands);
-                let results = commands.iter().map(|command| self.repo.update(command)).collect();
-                told(machine.refs_updated(now, results));
-            }
-            sync::Action::BuildPack(request) => {
-                for chunk in self.repo.pack(&request).chunks(37) {
-                    told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
-                }
-                told(machine.pack_finished(now));
-            }
             sync::Action::Finished(outcome) => assert!(self.end.replace(Ok(outcome)).is_none()),
             sync::Action::Failed(failure) => assert!(self.end.replace(Err(failure)).is_none()),
-            _ => {}
+            other => answer(&mut self.machine, &mut self.repo, &mut self.pack, &self.moves, now, other),
         }
+    }
+}
+
+/// Answers a sync's question from `repo`; `pack` is what has come of the one that is being fetched.
+pub fn answer(
+    machine: &mut TwoWaySync,
+    repo: &mut Repo,
+    pack: &mut BytesMut,
+    moves: &Moves,
+    now: Instant,
+    action: sync::Action,
+) {
+    match action {
+        sync::Action::ListRefs => told(machine.refs_listed(now, repo.listed())),
+        sync::Action::FindHeld(ids) => told(machine.held(now, repo.known(ids))),
+        sync::Action::LoadCommits(ids) => told(machine.commits(now, repo.load(ids))),
+        sync::Action::Pack(bytes) => pack.extend_from_slice(&bytes),
+        sync::Action::PackEnd => {
+            let pack = std::mem::take(pack);
+            told(machine.pack_stored(now, repo.store(&pack)));
+        }
+        sync::Action::UpdateRefs(commands) => {
+            note(moves, "left", &commands);
+            let results = commands.iter().map(|command| repo.update(command)).collect();
+            told(machine.refs_updated(now, results));
+        }
+        sync::Action::BuildPack(request) => {
+            for chunk in repo.pack(&request).chunks(37) {
+                told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
+            }
+            told(machine.pack_finished(now));
+        }
+        _ => {}
     }
 }
 

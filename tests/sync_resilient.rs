@@ -1,0 +1,439 @@
+//! A sync over connections that break, stall, half-close and come back in the wrong order, under one virtual clock:
+//! whatever a seed does to it, both sides agree in the end or a reason is told within the deadline, and nothing is lost.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    missing_docs
+)]
+
+mod common;
+mod toy;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use common::Rng;
+use portline::git::ObjectId;
+use portline::peer::resilient::{Action, Config, Error, Failure, Outcome};
+use portline::peer::{self, ResilientSync};
+use portline::recovery::{Cause, Exhausted, GaveUp, Jitter, Phase};
+use portline::sync::Strategy;
+use portline::{Instant, port};
+use toy::{Moves, Repo, Right, config, diverged, visible};
+
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// What the network does to one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// Connecting fails.
+    Refused,
+    /// It is never answered.
+    Unanswered,
+    /// After so many messages it closes, for both sides at times of their own.
+    Cut(u64),
+    /// After so many messages nothing arrives any more, and nobody is told.
+    Stall(u64),
+    /// After so many messages the serving side sees an end; what it sends still arrives.
+    HalfClosed(u64),
+}
+
+impl Fault {
+    fn of(rng: &mut Rng, rate: usize) -> Self {
+        if rng.below(100) >= rate {
+            return Self::None;
+        }
+        let messages = 1 + rng.below(60) as u64;
+        match rng.below(8) {
+            0 => Self::Refused,
+            1 => Self::Unanswered,
+            2..=4 => Self::Cut(messages),
+            5 | 6 => Self::Stall(messages),
+            _ => Self::HalfClosed(messages),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Connected,
+    Refused,
+    ToLeft(Bytes),
+    ToRight(Bytes),
+    LeftClosed,
+    RightClosed,
+}
+
+/// One connection and who serves it.
+struct Line {
+    server: Right,
+    fault: Fault,
+    carried: u64,
+    /// Messages arrive in the order in which they were sent.
+    arrival: [u64; 2],
+}
+
+struct World {
+    rng: Rng,
+    rate: usize,
+    now: u64,
+    sequence: u64,
+    events: BTreeMap<(u64, u64), (usize, Event)>,
+    left: ResilientSync,
+    left_repo: Repo,
+    right_repo: Repo,
+    pack: BytesMut,
+    moves: Moves,
+    lines: Vec<Line>,
+    /// The one that the left side uses.
+    present: Option<usize>,
+    end: Option<Result<Outcome, Box<Failure>>>,
+    trace: Vec<String>,
+}
+
+fn micros(instant: Instant) -> u64 {
+    instant.as_micros()
+}
+
+impl World {
+    fn new(seed: u64, rate: usize, retries: u32) -> Self {
+        let (left_repo, right_repo, base) = diverged();
+        let mut config = Config { sync: config(Strategy::PreferLocal, base), ..Config::default() };
+        config.recovery.backoff.seed = seed;
+        config.recovery.backoff.retries = retries;
+        config.recovery.backoff.deadline = Some(DEADLINE);
+        Self {
+            rng: Rng::new(seed),
+            rate,
+            now: 0,
+            sequence: 0,
+            events: BTreeMap::new(),
+            left: ResilientSync::new(config, Instant::ZERO).unwrap(),
+            left_repo,
+            right_repo,
+            pack: BytesMut::new(),
+            moves: Moves::default(),
+            lines: Vec::new(),
+            present: None,
+            end: None,
+            trace: Vec::new(),
+        }
+    }
+
+    fn at(&self) -> Instant {
+        Instant::from_micros(self.now)
+    }
+
+    fn after(&mut self, delay: u64, line: usize, event: Event) {
+        self.sequence += 1;
+        self.events.insert((self.now + delay, self.sequence), (line, event));
+    }
+
+    fn delay(&mut self) -> u64 {
+        200 + self.rng.below(40_000) as u64
+    }
+
+    /// Sends a message over `line`, if what is wrong with it lets it pass.
+    fn send(&mut self, line: usize, to_left: bool, message: Bytes) {
+        let delay = self.delay();
+        let one = &mut self.lines[line];
+        one.carried += 1;
+        match one.fault {
+            Fault::Cut(at) | Fault::Stall(at) if one.carried > at => return,
+            Fault::HalfClosed(at) if one.carried > at && !to_left => return,
+            _ => {}
+        }
+        let arrival = &mut one.arrival[usize::from(to_left)];
+        *arrival = (self.now + delay).max(*arrival);
+        let delay = *arrival - self.now;
+        let ends = matches!(one.fault, Fault::Cut(at) | Fault::HalfClosed(at) if one.carried == at);
+        let both = matches!(one.fault, Fault::Cut(_));
+        self.after(delay, line, if to_left { Event::ToLeft(message) } else { Event::ToRight(message) });
+        if ends {
+            let (one, other) = (self.delay(), self.delay());
+            self.after(one, line, Event::RightClosed);
+            if both {
+                self.after(other, line, Event::LeftClosed);
+            }
+        }
+    }
+
+    fn note(&mut self, what: impl std::fmt::Debug) {
+        self.trace.push(format!("{} {what:?}", self.now));
+    }
+
+    fn act(&mut self) {
+        let now = self.at();
+        while let Some(action) = self.left.poll_action() {
+            match action {
+                Action::Connect { attempt } => {
+                    self.note(("connect", attempt));
+                    self.connect();
+                }
+                Action::Disconnect => {
+                    self.note("disconnect");
+                    self.pack.clear();
+                    if let Some(line) = self.present.take() {
+                        // The other side hears of it at some time: perhaps after the next connection was made.
+                        let delay = 1_000 * self.rng.below(20_000) as u64;
+                        self.after(delay, line, Event::RightClosed);
+                    }
+                }
+                Action::Wait { until } => self.note(("wait", until)),
+                Action::AskRetry => self.left.may_retry(now, true).unwrap(),
+                Action::Sync(action) => {
+                    let Some(machine) = self.left.session() else { continue };
+                    toy::answer(machine, &mut self.left_repo, &mut self.pack, &self.moves, now, action);
+                }
+                Action::Finished(outcome) => {
+                    assert!(self.end.replace(Ok(outcome)).is_none(), "one end");
+                }
+                Action::Failed(failure) => {
+                    assert!(self.end.replace(Err(Box::new(failure))).is_none(), "one end");
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        let fault = Fault::of(&mut self.rng, self.rate);
+        self.note(fault);
+        let server = Right::new(Repo::default(), &peer::Config::default());
+        self.lines.push(Line { server, fault, carried: 0, arrival: [0; 2] });
+        let line = self.lines.len() - 1;
+        self.present = Some(line);
+        let delay = self.delay();
+        match fault {
+            Fault::Refused => self.after(delay, line, Event::Refused),
+            Fault::Unanswered => {}
+            _ => self.after(delay, line, Event::Connected),
+        }
+    }
+
+    /// Lets one serving side work on the shared repository.
+    fn serve(&mut self, line: usize) {
+        let now = self.at();
+        mem::swap(&mut self.lines[line].server.repo, &mut self.right_repo);
+        while self.lines[line].server.act(now) {}
+        mem::swap(&mut self.lines[line].server.repo, &mut self.right_repo);
+        while let Some(message) = self.lines[line].server.machine.poll_transmit() {
+            self.send(line, true, message.into_bytes());
+        }
+    }
+
+    fn handle(&mut self, line: usize, event: Event) {
+        let now = self.at();
+        let is_present = self.present == Some(line);
+        let server = &mut self.lines[line].server;
+        match event {
+            Event::Connected if is_present => self.left.connected(now).unwrap(),
+            Event::Refused if is_present => {
+                self.left.connect_failed(now, Bytes::from_static(b"refused")).unwrap();
+            }
+            Event::ToLeft(message) if is_present => self.left.handle_message(now, message),
+            Event::LeftClosed if is_present => self.left.handle_closed(now),
+            Event::ToRight(message) => drop(server.machine.handle_message(now, message)),
+            Event::RightClosed => drop(server.machine.handle_closed(now)),
+            // Of a connection that was given up.
+            Event::Connected | Event::Refused | Event::ToLeft(_) | Event::LeftClosed => {}
+        }
+    }
+
+    /// Runs to the end, and then until nothing is on its way any more.
+    fn run(mut self) -> Self {
+        self.act();
+        loop {
+            let timer = self.left.poll_timeout().map(|at| micros(at).max(self.now));
+            let first = self.events.first_key_value().map(|((at, _), _)| *at);
+            let Some(next) = timer.into_iter().chain(first).min() else { break };
+            assert!(
+                next < 4 * DEADLINE.as_micros() as u64,
+                "a deadline that does not move forward stops the clock"
+            );
+            self.now = next;
+            if first == Some(next) {
+                if let Some((_, (line, event))) = self.events.pop_first() {
+                    self.handle(line, event);
+                    self.serve(line);
+                }
+            } else {
+                self.left.handle_timeout(self.at());
+            }
+            self.act();
+            while let Some(message) = self.left.poll_transmit() {
+                if let Some(line) = self.present {
+                    self.send(line, false, message.into_bytes());
+                }
+            }
+            self.act();
+        }
+        self
+    }
+}
+
+fn commits(repo: &Repo) -> BTreeSet<ObjectId> {
+    repo.check()
+}
+
+/// What must hold after any run; whether both sides agreed.
+fn judge(seed: u64, world: &World) -> bool {
+    let (before_left, before_right, _) = diverged();
+    assert!(commits(&world.left_repo).is_superset(&before_left.check()), "seed {seed}: left lost a commit");
+    assert!(
+        commits(&world.right_repo).is_superset(&before_right.check()),
+        "seed {seed}: right lost a commit"
+    );
+    assert!(world.left.has_ended() && world.left.poll_timeout().is_none(), "seed {seed}");
+    match world.end.as_ref().unwrap() {
+        Ok(outcome) => {
+            assert!(outcome.sync.agrees(), "seed {seed}");
+            assert_eq!(visible(&world.left_repo), visible(&world.right_repo), "seed {seed}");
+            true
+        }
+        Err(failure) => {
+            assert!(matches!(failure.why, GaveUp::Exhausted(_)), "seed {seed}: {:?}", failure.why);
+            for attempt in &failure.attempts {
+                assert!(peer::resilient::is_transient(&attempt.cause), "seed {seed}: {:?}", attempt.cause);
+                assert!(micros(attempt.ended) <= DEADLINE.as_micros() as u64, "seed {seed}");
+            }
+            false
+        }
+    }
+}
+
+/// SYNC-51, PEER-14, PEER-15, PEER-17, T13.
+#[test]
+fn peer_14_any_faults_end_in_agreement_or_in_a_reason_within_the_deadline() {
+    let seeds: u64 = std::env::var("PORTLINE_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300);
+    let (mut agreed, mut attempts) = (0, 0);
+    for seed in 0..seeds {
+        let world = World::new(seed, 70, 6).run();
+        agreed += usize::from(judge(seed, &world));
+        attempts += world.lines.len();
+    }
+    println!("{seeds} seeds: {agreed} agreed, the others told why; {attempts} connections");
+    assert!(agreed * 10 > seeds as usize * 8, "{agreed} of {seeds} agreed");
+    assert!(attempts > seeds as usize * 2, "{attempts} attempts");
+}
+
+#[test]
+fn peer_14_the_same_seed_gives_the_same_trace() {
+    for seed in 0..50 {
+        assert_eq!(World::new(seed, 90, 5).run().trace, World::new(seed, 90, 5).run().trace, "seed {seed}");
+    }
+}
+
+/// After a failure a later run over a whole connection finishes what was begun.
+#[test]
+fn peer_15_what_was_given_up_is_finished_later() {
+    let mut gave_up = 0;
+    for seed in 0..200 {
+        let world = World::new(seed, 100, 1).run();
+        if judge(seed, &world) {
+            continue;
+        }
+        gave_up += 1;
+        let mut again = World::new(seed, 0, 0);
+        (again.left_repo, again.right_repo) = (world.left_repo, world.right_repo);
+        assert!(again.run().end.unwrap().unwrap().failed.is_empty(), "seed {seed}");
+    }
+    assert!(gave_up > 50, "{gave_up}");
+}
+
+/// A machine on its own: its first connection is there.
+fn connected() -> ResilientSync {
+    let mut config = Config::default();
+    config.recovery.backoff.jitter = Jitter::None;
+    let mut sync = ResilientSync::new(config, Instant::ZERO).unwrap();
+    assert_eq!(sync.poll_action(), Some(Action::Connect { attempt: 1 }));
+    sync.connected(Instant::ZERO).unwrap();
+    assert!(matches!(sync.poll_action(), Some(Action::Sync(_))));
+    sync.session().unwrap().refs_listed(Instant::ZERO, Vec::new()).unwrap();
+    assert_eq!(sync.poll_action(), None);
+    sync
+}
+
+fn actions(sync: &mut ResilientSync) -> VecDeque<Action> {
+    core::iter::from_fn(|| sync.poll_action()).collect()
+}
+
+#[test]
+fn peer_16_a_closed_connection_and_silence_are_tried_again_and_each_is_called_by_its_name() {
+    let mut sync = connected();
+    sync.handle_closed(Instant::from_millis(5));
+    let until = Instant::from_millis(1005);
+    assert_eq!(actions(&mut sync), [Action::Disconnect, Action::Wait { until }]);
+    sync.handle_timeout(until);
+    assert_eq!(actions(&mut sync), [Action::Connect { attempt: 2 }]);
+    sync.connected(until).unwrap();
+    actions(&mut sync);
+    sync.session().unwrap().refs_listed(until, Vec::new()).unwrap();
+    while sync.poll_transmit().is_some() {}
+    // The request is never acknowledged.
+    let silent = sync.poll_timeout().unwrap();
+    assert_eq!(silent, Instant::from_millis(31_005));
+    sync.handle_timeout(silent);
+    let after = actions(&mut sync);
+    assert_eq!(after, [Action::Disconnect, Action::Wait { until: Instant::from_millis(33_005) }]);
+    sync.cancel(silent);
+    let Some(Action::Failed(failure)) = sync.poll_action() else { panic!() };
+    let causes: Vec<_> = failure.attempts.iter().map(|attempt| attempt.cause.to_string()).collect();
+    assert_eq!(causes, ["the peer has disconnected", "the peer's silence took longer than 30s"]);
+    assert_eq!(failure.why, GaveUp::Cancelled);
+}
+
+#[test]
+fn peer_16_what_the_peer_says_is_final() {
+    let mut sync = connected();
+    // The port's ERROR frame, before block 0.
+    sync.handle_message(Instant::ZERO, Bytes::from_static(b"\x03\0\0\0\0\"no\""));
+    let mut told = actions(&mut sync);
+    assert_eq!(told.pop_front(), Some(Action::Disconnect));
+    let Some(Action::Failed(failure)) = told.pop_front() else { panic!("{told:?}") };
+    assert_eq!(failure.why, GaveUp::NotTransient);
+    assert!(matches!(&failure.attempts[0].cause, Cause::Session { error: Error::Sync(_) }));
+    sync.handle_message(Instant::ZERO, Bytes::from_static(b"\x02\0\0\0\0"));
+    assert_eq!((actions(&mut sync).len(), sync.session().is_none(), sync.has_ended()), (0, true, true));
+}
+
+#[test]
+fn peer_16_a_refused_connection_is_tried_as_often_as_configured() {
+    let mut config = Config::default();
+    config.recovery.backoff.retries = 1;
+    let mut sync = ResilientSync::new(config, Instant::ZERO).unwrap();
+    for attempt in 1..=2 {
+        assert_eq!(sync.poll_action(), Some(Action::Connect { attempt }));
+        sync.connect_failed(Instant::ZERO, Bytes::from_static(b"refused")).unwrap();
+        if let Some(Action::Wait { until }) = sync.poll_action() {
+            sync.handle_timeout(until);
+        }
+    }
+    // The terminal action was polled in place of a wait.
+    assert!(sync.has_ended() && sync.poll_action().is_none());
+}
+
+/// PEER-17: a connection that never answers is dropped at its time.
+#[test]
+fn peer_17_an_unanswered_connect_is_dropped_first() {
+    let mut sync = ResilientSync::new(Config::default(), Instant::ZERO).unwrap();
+    sync.poll_action();
+    let late = Instant::from_millis(30_000);
+    assert_eq!(sync.poll_timeout(), Some(late));
+    sync.handle_timeout(late);
+    let told = actions(&mut sync);
+    assert_eq!((told.len(), &told[0]), (2, &Action::Disconnect));
+    sync.cancel(late);
+    let Some(Action::Failed(failure)) = sync.poll_action() else { panic!() };
+    assert!(matches!(failure.attempts[0].cause, Cause::TimedOut { phase: Phase::Connect, .. }));
+    let mut config = Config::default();
+    config.sync.peer.port = port::Config { window: 0, ..port::Config::default() };
+    assert!(ResilientSync::new(config, Instant::ZERO).is_err());
+    let exhausted = GaveUp::Exhausted(Exhausted::Attempts { made: 2 });
+    assert_eq!(exhausted.to_string(), "all 2 attempts have failed");
+}
