@@ -338,7 +338,8 @@ impl Server {
         let mut request = self.wants.pack(&self.fetch.haves.common);
         request.uri_protocols = mem::take(&mut self.fetch.uri_protocols);
         self.core.push(Action::BuildPack(request));
-        self.state = State::Packing(Packing::Banded { most: MAX_BAND_DATA, begun });
+        let banded = Some((MAX_BAND_DATA, begun));
+        self.state = State::Packing(Packing::new(banded, self.wants.resume.as_ref()));
         Ok(())
     }
 
@@ -378,10 +379,8 @@ impl Server {
             Ok(Next::Haves) => self.state = State::Haves,
             Ok(Next::Leave) => self.end(),
             Ok(Next::Pack) => {
-                let packing = match features.sideband {
-                    Some(most) => Packing::Banded { most, begun: Begun::Head },
-                    None => Packing::Raw { held: None },
-                };
+                let banded = features.sideband.map(|most| (most, Begun::Head));
+                let packing = Packing::new(banded, self.wants.resume.as_ref());
                 self.core.push(Action::BuildPack(self.wants.pack(self.negotiation.common())));
                 self.state = State::Packing(packing);
             }
