@@ -237,7 +237,7 @@ mod tests {
     /// T14.
     #[test]
     fn resume_4_another_head_is_refused_before_it_is_gathered() {
-        for bad in ["PACK", "0000", "0001", "0002", "0020", "000cresume 0x", "000cresume 07", "000cresumed 0"]
+        for bad in ["PACK", "0000", "0001", "0002", "0020", "000dresume 0x", "000dresume 07", "000cresumed 0"]
         {
             let mut bytes = Bytes::copy_from_slice(bad.as_bytes());
             assert!(Head::default().take(&mut bytes).is_err(), "{bad}");
