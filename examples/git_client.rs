@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! git_client ls-remote URL
-//! git_client fetch DIR URL [REFSPEC…] [--mirror]
+//! git_client fetch DIR URL [REFSPEC…] [--mirror] [--depth=N] [--filter=SPEC]
 //! git_client push DIR URL [[+]SRC:DST…] [--delete REF] [--force] [--atomic] [-o OPTION]
 //! ```
 //!
@@ -17,6 +17,12 @@
 //!   ref to go anywhere, otherwise branches only move forwards and tags stay. Without any:
 //!   `+refs/heads/*:refs/remotes/origin/*` and `refs/tags/*:refs/tags/*`. `--mirror` is `+refs/*:refs/*`.
 //!   Nothing is pruned, a checked out branch is not touched.
+//! - `--depth=N`, `--deepen=N`, `--shallow-since=DATE`, `--shallow-exclude=REF` and `--unshallow` move the shallow
+//!   border of DIR. A server that is shallow itself is cloned into an empty DIR; otherwise refs that its border cuts off
+//!   are refused, unless with `--update-shallow`.
+//! - `--filter=SPEC` makes a partial clone: what is left out is promised by the remote `--remote=NAME` (`origin`), which
+//!   is written into DIR's configuration, so that Git fetches it when it is needed. Later fetches leave out the same.
+//! - `--protocol=0|1|2` is the version asked for, 2 as with Git; `--server-option=OPTION` goes with version 2.
 //! - **push**: SRC is any revision, DST a full name or a branch; SRC alone is pushed under its own name, an
 //!   empty SRC deletes.
 //! - `--stats` prints what the negotiation took, `--quiet` and `--progress` decide about progress, which is

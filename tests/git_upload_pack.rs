@@ -17,22 +17,44 @@ mod hostile;
 #[path = "git_upload_pack/live.rs"]
 mod live;
 mod real_git;
+#[path = "git_upload_pack/shallow.rs"]
+mod shallow;
+#[path = "git_upload_pack/stateless.rs"]
+mod stateless;
 #[path = "git_upload_pack/support.rs"]
 mod support;
+#[path = "git_upload_pack/version2.rs"]
+mod version2;
 
 use portline::git::fetch::server::{Action, Config, Error, Outcome, WantPolicy};
 use portline::git::{HiddenRefs, SessionError, Version};
 use support::*;
 use tempfile::TempDir;
 
+/// How both servers are set up: Git's by settings and options, ours by its config.
+struct Setup<'a> {
+    settings: &'a [&'a str],
+    options: &'a [&'a str],
+    config: Config,
+}
+
 /// Both servers get the same bytes; everything before the pack is equal, and so is what the pack holds.
 fn compare(repo: &TempDir, name: &str, settings: &[&str], config: &Config, script: &str) -> Session {
-    let dir = repo.path();
+    compare_as(repo, name, &Setup { settings, options: &[], config: config.clone() }, script)
+}
+
+fn compare_as(repo: &TempDir, name: &str, setup: &Setup<'_>, script: &str) -> Session {
+    let (dir, config) = (repo.path(), &setup.config);
     let input = client(dir, script);
-    let theirs = take_apart(&upload_pack(dir, settings, &input));
+    let protocol = match config.version {
+        Version::V0 => "version=0",
+        Version::V1 => "version=1",
+        Version::V2 => "version=2",
+    };
+    let theirs = take_apart(&upload_pack_as(dir, setup.settings, protocol, setup.options, &input));
     let session = serve(dir, config.clone(), &input, usize::MAX);
     let ours = take_apart(&session.said);
-    assert_eq!(ours.lines, theirs.lines, "{name}");
+    assert_eq!(ours.lines, theirs.lines, "{name}: {script}");
     assert_eq!(ours.pack.is_empty(), theirs.pack.is_empty(), "{name}");
     assert_eq!(ours.flushed, theirs.flushed, "{name}");
     if !ours.pack.is_empty() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::Rng;
+use portline::git::Version;
 use portline::peer::sync::{Action, Config, Error, RefResult};
 use portline::peer::{self, TwoWaySync};
 use portline::sync::{Step, Strategy};
@@ -273,4 +274,18 @@ fn peer_13_a_block_size_that_cannot_work_is_refused() {
     assert!(matches!(peer::Client::new(&config, NOW), Err(port::ConfigError::ChunkTooLarge { .. })));
     config.chunk -= 1;
     assert!(peer::Client::new(&config, NOW).is_ok());
+}
+
+/// V2C-24: where the peer's history is cut off nobody can tell which of two commits is newer.
+#[test]
+fn v2c_24_a_peer_with_a_shallow_history_is_refused_and_no_ref_moves() {
+    for newest in [Version::V0, Version::V2] {
+        let (mut left, mut right) = sides(Strategy::Report);
+        (right.newest, right.shallow) = (newest, vec![toy::id(1)]);
+        let before = (left.repo.refs.clone(), right.repo.refs.clone());
+        run(&mut left, &mut right, |message| vec![message]);
+        let Some(Err(failure)) = &left.end else { panic!("{:?}", left.end) };
+        assert_eq!(failure.error, Error::Shallow);
+        assert_eq!((left.repo.refs, right.repo.refs), before);
+    }
 }

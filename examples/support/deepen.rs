@@ -35,13 +35,18 @@ pub fn deepen(
     let tips: Vec<ObjectId> = objects.peeled(&request.wants)?.into_iter().flatten().collect();
     let cut = match request.to {
         Depth::Commits(Depth::INFINITE) if own.is_empty() => {
-            Cut { above: request.shallow.iter().copied().collect(), on: Vec::new() }
+            Cut { above: seen(repository, objects, request)?.into_iter().collect(), on: Vec::new() }
         }
         Depth::Commits(Depth::INFINITE) => all(repository, &own, &tips)?,
         Depth::Commits(depth) => levels(repository, objects, &own, tips, depth)?,
         Depth::Further(depth) => {
-            let from = reached(repository, &tips, &request.shallow)?;
+            let from = seen(repository, objects, request)?;
             levels(repository, objects, &own, from, depth.saturating_add(1))?
+        }
+        Depth::Full if request.not.is_empty() => {
+            let border = own.iter().chain(&request.shallow).copied().collect();
+            let cut = levels(repository, objects, &border, tips, Depth::INFINITE)?;
+            Cut { above: HashSet::new(), ..cut }
         }
         Depth::Since(since) => selected(repository, &tips, Some(since), &request.not)?,
         Depth::Full => selected(repository, &tips, None, &request.not)?,
@@ -107,15 +112,24 @@ fn levels(
 /// Levels that are read one by one.
 const PLAIN_LEVELS: u32 = 16;
 
-/// Those of `ids` that the tips reach.
-fn reached(repository: &Repository, tips: &[ObjectId], ids: &[ObjectId]) -> Result<Vec<ObjectId>, Error> {
-    let mut open: HashSet<ObjectId> = ids.iter().copied().collect();
-    let mut walk = Walk::start(repository.git(), tips)?;
-    while !open.is_empty() {
-        let Some(commit) = walk.next_commit()? else { break };
-        open.remove(&commit.id);
+/// The part of the client's border that it may see.
+fn seen(
+    repository: &Repository,
+    objects: &mut ObjectReader,
+    request: &DeepenRequest,
+) -> Result<Vec<ObjectId>, Error> {
+    let mut seen = request.shallow.clone();
+    if request.tips.is_empty() {
+        return Ok(seen);
     }
-    Ok(ids.iter().copied().filter(|id| !open.contains(id)).collect())
+    let tips = objects.existing(&request.tips)?;
+    let mut walk = Walk::within(repository.git(), &seen, None, &tips)?;
+    let mut hidden = HashSet::new();
+    while let Some(commit) = walk.next_commit()? {
+        hidden.insert(commit.id);
+    }
+    seen.retain(|id| !hidden.contains(id));
+    Ok(seen)
 }
 
 /// What is newer than a time and not reached by others; the border is what has a parent outside.

@@ -9,9 +9,9 @@ use arbitrary::Arbitrary;
 use common::{Event, Session, face, id, ids};
 use libfuzzer_sys::fuzz_target;
 use portline::Instant;
-use portline::git::fetch::client::{Action, Client, Config, Error};
+use portline::git::fetch::client::{Action, Client, Config, Error, Listing};
 use portline::git::fetch::negotiator::Algorithm;
-use portline::git::{Commit, Request, Service};
+use portline::git::{Commit, Deepen, Depth, Filter, Request, Service, Version};
 
 face!(Client, Action, Error);
 
@@ -33,11 +33,37 @@ const LINES: &[&str] = &[
     "\x01PACK",
     "\x02Counting objects: 1\r",
     "\x03fatal",
+    "version 2",
+    "ls-refs=unborn",
+    "fetch=shallow wait-for-done filter ref-in-want sideband-all packfile-uris",
+    "object-format=sha1",
+    "object-info",
+    "bundle-uri",
+    "server-option",
+    "@ $ symref-target:$ peeled:#",
+    "unborn HEAD symref-target:$",
+    "acknowledgments\n",
+    "ready\n",
+    "shallow-info\n",
+    "unshallow @",
+    "wanted-refs\n",
+    "packfile-uris\n",
+    "@ https://h/p",
+    "packfile\n",
+    "size",
+    "@ 12",
+    "bundle.a.uri=https://h/b",
+    "# service=git-upload-pack\n",
+    "@ $\0multi_ack_detailed side-band-64k no-done shallow deepen-since deepen-not deepen-relative filter allow-tip-sha1-in-want",
 ];
 
 #[derive(Arbitrary, Debug)]
 struct Input {
     setup: [bool; 8],
+    /// Stateless, `sideband-all`, a listing, a filter, a border, URIs, refs by name, `wait-for-done`.
+    more: [bool; 8],
+    version: u8,
+    depth: (u8, u8),
     events: Vec<Do>,
 }
 
@@ -48,14 +74,30 @@ enum Do {
     Held(Vec<u8>),
     Commits(Vec<(u8, Vec<u8>)>),
     PackComplete,
+    ObjectInfo(Vec<u8>),
+    BundleUri,
 }
 
 fn commit(of: u8, parents: &[u8]) -> Commit {
     Commit { id: id(of), parents: ids(parents).into(), time: i64::from(of) }
 }
 
+fn depth((kind, depth): (u8, u8)) -> Deepen {
+    let to = match kind % 5 {
+        0 => Depth::Commits(depth.into()),
+        1 => Depth::Further(depth.into()),
+        2 => Depth::Since(depth.into()),
+        _ => Depth::Full,
+    };
+    Deepen { to, not: if kind % 7 == 3 { vec!["refs/heads/a".into()] } else { vec![] } }
+}
+
 fn answer(client: &mut Client, now: Instant, action: Action) {
     let _ = match action {
+        Action::Advertised(seen) if seen.capabilities.has_feature("fetch", "ref-in-want") => {
+            let names = seen.refs.iter().map(|one| one.name.clone()).collect();
+            client.want_refs(now, names, vec![], ids(&[1, 2]))
+        }
         Action::Advertised(seen) => {
             client.want(now, seen.refs.iter().map(|one| one.id).collect(), ids(&[1, 2]))
         }
@@ -73,6 +115,7 @@ fn answer(client: &mut Client, now: Instant, action: Action) {
 
 fuzz_target!(|input: Input| {
     let [sideband, multi_ack, no_done, thin_pack, noop, request, idle, small] = input.setup;
+    let [stateless, sideband_all, lists, filters, borders, takes_uris, asks, wait_for_done] = input.more;
     let config = Config {
         sideband,
         multi_ack,
@@ -83,6 +126,15 @@ fuzz_target!(|input: Input| {
         idle_timeout: idle.then_some(Duration::from_millis(10)),
         max_haves: if small { 3 } else { 100 },
         max_rounds: if small { 2 } else { 100 },
+        stateless,
+        sideband_all,
+        wait_for_done,
+        listing: if lists { Listing::Prefixes(vec!["refs/".into()]) } else { Listing::None },
+        filter: filters.then_some(Filter::BlobNone),
+        shallow: if borders { ids(&[1, 2]) } else { vec![] },
+        packfile_uris: if takes_uris { vec!["https".into()] } else { vec![] },
+        version: [Version::V0, Version::V1, Version::V2][usize::from(input.version % 3)],
+        deepen: depth(input.depth),
         ..Config::default()
     };
     let mut session = Session::new(Client::new(config, Instant::ZERO), Instant::ZERO);
@@ -100,6 +152,9 @@ fuzz_target!(|input: Input| {
                 session.machine.commits(now, list)
             }
             Do::PackComplete => session.machine.pack_complete(now),
+            Do::ObjectInfo(of) if asks => session.machine.object_info(now, &ids(&of)),
+            Do::BundleUri if asks => session.machine.bundle_uri(now),
+            Do::ObjectInfo(_) | Do::BundleUri => Ok(()),
         };
     }
     session.finish(answer);

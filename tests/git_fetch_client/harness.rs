@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 #[path = "../recorded/mod.rs"]
-mod recorded;
+pub(crate) mod recorded;
 
 use bytes::Bytes;
 use portline::Instant;

@@ -34,7 +34,7 @@ fn v2c_11_a_round_its_answer_and_the_pack() {
         server,
     );
     let head = command("fetch") + &want(TIP);
-    assert_eq!(seen.writes.len(), 4);
+    assert_eq!(seen.writes.len(), 3);
     for request in &seen.writes[1..3] {
         assert!(request.starts_with(head.as_bytes()) && request.ends_with(b"\n0000"));
     }

@@ -15,6 +15,9 @@ type Parents = BTreeMap<ObjectId, Vec<ObjectId>>;
 
 /// `rev-list`'s own view: parents behind the repository's border are not there.
 fn parents(dir: &Path, args: &[&str], starts: &[ObjectId]) -> Parents {
+    if starts.is_empty() {
+        return Parents::new();
+    }
     let listed = lines(dir, &[&["rev-list", "--parents", "--stdin"], args].concat(), starts);
     let ids = |line: &String| line.split(' ').map(|id| id.parse().unwrap()).collect::<Vec<ObjectId>>();
     listed.iter().map(ids).map(|ids| (ids[0], ids[1..].to_vec())).collect()
@@ -23,7 +26,7 @@ fn parents(dir: &Path, args: &[&str], starts: &[ObjectId]) -> Parents {
 pub(crate) fn load(dir: &Path, ids: &[ObjectId]) -> Vec<Commit> {
     let here = |id: &&ObjectId| commits(dir, &[**id]) == [**id];
     let ids: Vec<ObjectId> = ids.iter().filter(here).copied().collect();
-    let listed = if ids.is_empty() { Parents::new() } else { parents(dir, &["--no-walk"], &ids) };
+    let listed = parents(dir, &["--no-walk"], &ids);
     let commit = |(id, parents): (ObjectId, Vec<ObjectId>)| Commit {
         id,
         parents: parents.into_iter().collect(),
@@ -43,13 +46,15 @@ pub(crate) fn deepen(dir: &Path, request: &DeepenRequest) -> Option<ShallowUpdat
     let all = parents(dir, &[], &wants);
     let own = own_border(dir);
     let (inside, border) = match request.to {
-        Depth::Commits(Depth::INFINITE) if own.is_empty() => {
-            (request.shallow.iter().copied().collect(), BTreeSet::new())
+        Depth::Full if request.not.is_empty() => {
+            let border = own.iter().chain(&request.shallow).copied().collect();
+            (BTreeSet::new(), levels(&all, &border, wants, Depth::INFINITE).1)
         }
+        Depth::Commits(Depth::INFINITE) if own.is_empty() => (seen(dir, request), BTreeSet::new()),
         Depth::Commits(depth) => levels(&all, &own, wants, depth),
         Depth::Further(depth) => {
-            let reached = request.shallow.iter().filter(|id| all.contains_key(id)).copied().collect();
-            levels(&all, &own, reached, depth + 1)
+            let from: Vec<ObjectId> = seen(dir, request).into_iter().collect();
+            levels(&parents(dir, &[], &from), &own, from, depth + 1)
         }
         Depth::Since(_) | Depth::Full => {
             let mut args = Vec::new();
@@ -73,6 +78,12 @@ pub(crate) fn deepen(dir: &Path, request: &DeepenRequest) -> Option<ShallowUpdat
         shallow: border.into_iter().filter(|id| !client.contains(id) && !inside.contains(id)).collect(),
         unshallow: request.shallow.iter().filter(|id| inside.contains(id)).copied().collect(),
     })
+}
+
+/// The part of the client's border that it may see.
+fn seen(dir: &Path, request: &DeepenRequest) -> BTreeSet<ObjectId> {
+    let all = parents(dir, &[], &request.tips);
+    request.shallow.iter().filter(|id| request.tips.is_empty() || all.contains_key(id)).copied().collect()
 }
 
 /// Commits above the border, and those on it.

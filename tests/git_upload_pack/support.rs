@@ -198,6 +198,13 @@ pub(crate) fn answer(dir: &Path, server: &mut Server, question: Action) {
         Reply::Sizes(sizes) => server.sizes(NOW, sizes).unwrap(),
         Reply::Heard => {}
         Reply::Pack(mut pack) => {
+            // Where `pack-objects` was asked for URIs, they come first.
+            while !pack.starts_with(b"PACK") {
+                let end = pack.iter().position(|byte| *byte == b'\n').unwrap();
+                let line = String::from_utf8(pack.split_to(end + 1).to_vec()).unwrap();
+                let (id, uri) = line.trim_end().split_once(' ').unwrap();
+                server.packfile_uri(NOW, id.parse().unwrap(), uri.to_owned().into()).unwrap();
+            }
             while pack.has_remaining() {
                 let chunk = pack.split_to(pack.len().min(700));
                 server.pack_chunk(NOW, chunk).unwrap();
@@ -279,17 +286,21 @@ pub(crate) fn commits(dir: &Path, ids: &[ObjectId]) -> Vec<ObjectId> {
 
 pub(crate) fn refs(dir: &Path) -> Vec<Ref> {
     let mut refs = Vec::new();
-    if let (true, id) = try_git(dir, &["rev-parse", "-q", "--verify", "HEAD"], b"") {
-        let mut head = Ref::new(RefName::head(), text(id).parse().unwrap());
-        head.target = RefName::new(text(git(dir, &["symbolic-ref", "HEAD"], b""))).ok();
-        refs.push(head);
-    }
-    let format = "--format=%(objectname) %(refname) %(*objectname)";
+    let null = "0".repeat(40);
+    let id = match try_git(dir, &["rev-parse", "-q", "--verify", "HEAD"], b"") {
+        (true, id) => text(id),
+        (false, _) => null,
+    };
+    let mut head = Ref::new(RefName::head(), id.parse().unwrap());
+    head.target = RefName::new(text(git(dir, &["symbolic-ref", "HEAD"], b""))).ok();
+    refs.push(head);
+    let format = "--format=%(objectname) %(refname) %(*objectname) %(symref)";
     for line in text(git(dir, &["for-each-ref", format], b"")).lines() {
         let mut words = line.split(' ');
         let id = words.next().unwrap().parse().unwrap();
         let mut one = Ref::new(RefName::new(words.next().unwrap()).unwrap(), id);
         one.peeled = words.next().and_then(|id| id.parse().ok());
+        one.target = words.next().and_then(|name| RefName::new(name).ok());
         refs.push(one);
     }
     refs
@@ -301,6 +312,10 @@ fn build(dir: &Path, request: &PackRequest) -> Vec<u8> {
     let filter = filter.map(|filter| format!("--filter={filter}"));
     let mut args = vec!["pack-objects", "--revs", "--stdout", "-q"];
     args.extend(filter.as_deref());
+    let uris =
+        request.uri_protocols.iter().map(|name| format!("--uri-protocol={}", String::from_utf8_lossy(name)));
+    let uris: Vec<String> = uris.collect();
+    args.extend(uris.iter().map(String::as_str));
     if !shallow.is_empty() {
         args.splice(0..0, ["--shallow-file", ""]);
         args.push("--shallow");
@@ -358,12 +373,23 @@ pub(crate) fn take_apart(mut said: &[u8]) -> Said {
             Some(_) => parts.lines.push(normal(&String::from_utf8_lossy(data))),
         }
     }
+    // The order of a list of borders is whatever a walk over history makes of it.
+    let is_border = |line: &str| line.trim_start_matches('\u{1}').starts_with("shallow ");
+    for run in parts.lines.chunk_by_mut(|one, next| is_border(one) && is_border(next)) {
+        run.sort();
+    }
+    if let Some(at) = parts.lines.iter().position(|line| line.ends_with("wanted-refs\n")) {
+        let section = parts.lines[at + 1..].split_mut(|line| line == "0001").next();
+        section.unwrap_or_default().sort();
+    }
     parts
 }
 
 /// A line without the capability that differs on purpose, the agent.
 pub(crate) fn normal(line: &str) -> String {
-    let Some((entry, list)) = line.split_once('\0') else { return line.to_owned() };
+    let Some((entry, list)) = line.split_once('\0') else {
+        return if line.starts_with("agent=") { "agent\n".to_owned() } else { line.to_owned() };
+    };
     let same = list.split(' ').filter(|word| !word.starts_with("agent="));
     format!("{entry}\0{}", same.collect::<Vec<_>>().join(" "))
 }

@@ -10,8 +10,17 @@ pub struct Recorded {
 
 /// The conversations of `spec/vectors/git-conversations.txt` whose title begins with `prefix`; at least one.
 pub fn recorded(prefix: &str) -> Vec<Recorded> {
+    read(include_str!("../../spec/vectors/git-conversations.txt"), prefix)
+}
+
+/// The same of `spec/vectors/git-2.47-fetch.txt`, where nothing is cut: what `record-git.py` recorded.
+pub fn fetches(prefix: &str) -> Vec<Recorded> {
+    read(include_str!("../../spec/vectors/git-2.47-fetch.txt"), prefix)
+}
+
+fn read(text: &str, prefix: &str) -> Vec<Recorded> {
     let mut all: Vec<Recorded> = Vec::new();
-    for line in include_str!("../../spec/vectors/git-conversations.txt").lines() {
+    for line in text.lines() {
         if let Some(title) = line.strip_prefix("## ") {
             all.push(Recorded { title: title.to_owned(), client: vec![], server: vec![] });
         }

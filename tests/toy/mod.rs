@@ -11,7 +11,9 @@ use std::rc::Rc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portline::git::push::Command;
-use portline::git::{Commit, Misuse, ObjectId, PackRequest, Ref, RefName, Version, fetch, push};
+use portline::git::{
+    Commit, Misuse, ObjectId, PackRequest, Ref, RefName, ShallowUpdate, Version, fetch, push,
+};
 use portline::peer::{self, Server, TwoWaySync};
 use portline::{Instant, peer::sync};
 
@@ -254,6 +256,8 @@ pub struct Right {
     pub moves: Moves,
     /// The newest version that is spoken.
     pub newest: Version,
+    /// Where the history that is served ends.
+    pub shallow: Vec<ObjectId>,
     /// The versions that fetches asked for.
     pub asked: Vec<Version>,
     pack: BytesMut,
@@ -271,6 +275,7 @@ impl Right {
             refuses: None,
             moves: Moves::default(),
             newest: Version::V2,
+            shallow: Vec::new(),
             asked: Vec::new(),
             pack: BytesMut::new(),
         }
@@ -285,6 +290,7 @@ impl Right {
                     let config = fetch::server::Config {
                         version: request.version,
                         newest: self.newest,
+                        shallow: self.shallow.clone(),
                         ..fetch::server::Config::default()
                     };
                     self.asked.push(request.version);
@@ -325,6 +331,10 @@ impl Right {
                     told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
                 }
                 told(machine.pack_finished(now));
+            }
+            Action::Deepen(_) => {
+                let update = ShallowUpdate { shallow: self.shallow.clone(), unshallow: Vec::new() };
+                told(machine.deepened(now, update));
             }
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Fetching: the two ends of `git-upload-pack`.
+//! Fetching: the two ends of `git-upload-pack`, in protocol versions 0, 1 and 2.
 
 pub mod client;
 pub mod negotiator;

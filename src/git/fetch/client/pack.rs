@@ -21,8 +21,6 @@ pub(super) struct Pack {
     start: Option<Start>,
     /// Whether some of it is there.
     is_begun: bool,
-    /// Whether a flush tells the server that no further command comes.
-    goodbye: bool,
 }
 
 /// What precedes a pack that may go on from a part.
@@ -40,8 +38,8 @@ impl Start {
 }
 
 impl Pack {
-    pub(super) const fn new(outcome: Outcome, start: Option<Start>, goodbye: bool) -> Self {
-        Self { outcome, start, is_begun: false, goodbye }
+    pub(super) const fn new(outcome: Outcome, start: Option<Start>) -> Self {
+        Self { outcome, start, is_begun: false }
     }
 
     const fn expected(&self) -> &'static str {
@@ -88,9 +86,6 @@ impl Client {
                 return Err(SessionError::remote(&bytes).into());
             }
             Some(Fragment::Flush) if pack.is_begun => {
-                if pack.goodbye {
-                    self.core.wire.flush();
-                }
                 self.core.finish(Action::Finished(pack.outcome));
                 return Ok((State::Ended, Step::Wait));
             }

@@ -206,9 +206,7 @@ impl Talk {
     /// The pack that comes next.
     pub(super) fn pack(&mut self) -> Box<Pack> {
         let start = self.terms.resumes.then(|| PackStart::new(self.part));
-        // Where the connection goes on after the pack, a flush says that no further command comes.
-        let goodbye = self.terms.is_v2() && !self.terms.stateless;
-        Box::new(Pack::new(self.outcome(), start, goodbye))
+        Box::new(Pack::new(self.outcome(), start))
     }
 
     fn outcome(&mut self) -> Outcome {

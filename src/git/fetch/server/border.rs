@@ -67,7 +67,13 @@ impl Border {
 
     /// Whether the client asked for the border to move.
     pub(super) const fn is_asked(&self) -> bool {
-        self.depth.is_some() || self.since.is_some() || !self.not.is_empty()
+        self.depth.is_some() || self.since.is_some() || !self.not.is_empty() || !self.excluded.is_empty()
+    }
+
+    /// Whether it depends on what the client may see which of its shallow commits get their parents.
+    pub(super) fn concerns_tips(&self) -> bool {
+        !self.shallow.is_empty()
+            && (self.depth == Some(Depth::INFINITE) || (self.relative && self.depth.is_some()))
     }
 
     /// What the driver is asked.
@@ -79,7 +85,13 @@ impl Border {
             (None, Some(since)) => Depth::Since(since),
             (None, None) => Depth::Full,
         };
-        DeepenRequest { wants: wants.to_vec(), shallow: self.shallow.clone(), to, not: self.excluded.clone() }
+        DeepenRequest {
+            wants: wants.to_vec(),
+            shallow: self.shallow.clone(),
+            tips: Vec::new(),
+            to,
+            not: self.excluded.clone(),
+        }
     }
 
     /// Writes how the border moves. The lines have no LF, as Git's have none.

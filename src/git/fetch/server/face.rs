@@ -152,7 +152,12 @@ pub struct DeepenRequest {
     pub wants: Vec<ObjectId>,
     /// The client's present border, as far as it is here.
     pub shallow: Vec<ObjectId>,
-    /// How deep. [`Depth::Full`] comes with `not` only.
+    /// What the client may see. Only commits of its border that these reach are deepened from by
+    /// [`Depth::Further`] and given their parents by [`Depth::INFINITE`]: the others are none of its business (T15).
+    /// Empty for other depths, and where the policy is [`WantPolicy::Any`]: then all of the border may be.
+    pub tips: Vec<ObjectId>,
+    /// How deep. [`Depth::Full`] with nothing in `not` is no wish of the client's: its border stays, and the
+    /// repository's own is told as far as the wants reach it without crossing the client's.
     pub to: Depth,
     /// Commits and tags of commits that are left out, with all they reach.
     pub not: Vec<ObjectId>,

@@ -44,6 +44,8 @@ pub(super) struct Haves {
     /// Those that are here, each once, in the order in which they came.
     pub(super) common: Vec<ObjectId>,
     known: BTreeSet<ObjectId>,
+    /// Those that are acknowledged.
+    acks: Vec<ObjectId>,
     /// Lines, repeated ones included.
     pub(super) lines: usize,
 }
@@ -130,10 +132,10 @@ impl Fetch {
     /// The acknowledgements. With `ready` a pack follows, otherwise nothing.
     pub(super) fn write_acks(&self, ready: bool, wire: &mut Wire) -> Result<(), Error> {
         self.line(wire, &[b"acknowledgments"])?;
-        if self.haves.common.is_empty() {
+        if self.haves.acks.is_empty() {
             self.line(wire, &[b"NAK"])?;
         }
-        for id in &self.haves.common {
+        for id in &self.haves.acks {
             self.line(wire, &[b"ACK ", id.to_hex().as_bytes()])?;
         }
         if ready {
@@ -187,12 +189,13 @@ impl Haves {
         }
     }
 
-    /// Leaves out of the common ones each that is a parent of one before it: the client knows.
+    /// Acknowledges the common ones, but for each that is a parent of one before it: the client knows.
     pub(super) fn leave_out_parents(&mut self, commits: &[Commit]) {
         let mut commits: Vec<&Commit> = commits.iter().collect();
         commits.sort_unstable_by_key(|commit| commit.id);
         let mut told = BTreeSet::new();
-        self.common.retain(|id| {
+        self.acks.clone_from(&self.common);
+        self.acks.retain(|id| {
             let commit =
                 commits.binary_search_by_key(id, |commit| commit.id).ok().and_then(|at| commits.get(at));
             let is_told = told.contains(id);

@@ -18,11 +18,11 @@ use super::negotiation::{AtFlush, Next, Search, Stop};
 use super::object_info::ObjectInfo;
 use super::pack::{Begun, Packing};
 use super::request::{Command, Head};
-use super::tips::Names;
+use super::tips::{Names, Tips};
 use super::wants::{Wants, may_go_beyond};
 use super::{Action, Error, Fetch, Listing, Outcome, Server, State, WantPolicy};
 use crate::git::wire::Drive;
-use crate::git::{Depth, ObjectId, Ref, Serving, Version};
+use crate::git::{ObjectId, Ref, Serving, Version};
 use crate::limits;
 use crate::pkt::MAX_BAND_DATA;
 
@@ -168,7 +168,8 @@ impl Server {
             self.names.ask_short(name);
         }
         let any = self.config.wants == WantPolicy::Any;
-        let all = !any && !self.tips.complete && !self.wants.beyond(&self.tips).is_empty();
+        let asks_tips = self.wants.border.concerns_tips() || !self.wants.beyond(&self.tips).is_empty();
+        let all = !any && !self.tips.complete && asks_tips;
         if !all && self.names.is_empty() {
             return self.judge();
         }
@@ -228,9 +229,6 @@ impl Server {
     }
 
     fn judged(&mut self) -> Result<(), Error> {
-        if !self.is_version_2() {
-            self.tips = super::Tips::default();
-        }
         let border = &mut self.wants.border;
         if border.shallow.is_empty() {
             return self.bordered();
@@ -247,16 +245,20 @@ impl Server {
             return self.negotiate();
         }
         if self.wants.border.is_asked() {
-            self.deepen(None);
+            self.deepen();
         } else {
             self.state = State::Haves;
         }
+        // They have served.
+        self.tips = Tips::default();
         Ok(())
     }
 
-    fn deepen(&mut self, to: Option<Depth>) {
+    fn deepen(&mut self) {
         let mut request = self.wants.border.request(&self.wants.ids);
-        request.to = to.unwrap_or(request.to);
+        if self.config.wants != WantPolicy::Any && self.wants.border.concerns_tips() {
+            request.tips = self.tips.to_vec();
+        }
         self.core.push(Action::Deepen(request));
         self.state = State::Deepening;
     }
@@ -283,7 +285,10 @@ impl Server {
             return self.prepare();
         }
         match self.fetch.haves.common.len() {
-            0 | 1 => self.cover(),
+            0 | 1 => {
+                self.fetch.haves.leave_out_parents(&[]);
+                self.cover()
+            }
             _ => {
                 self.core.push(Action::LoadCommits(self.fetch.haves.common.clone()));
                 self.state = State::Loading;
@@ -310,12 +315,9 @@ impl Server {
 
     /// A pack is due: where does the client's history end?
     fn prepare(&mut self) -> Result<(), Error> {
-        if self.wants.border.is_asked() {
-            self.deepen(None);
-            Ok(())
-        } else if !self.config.shallow.is_empty() {
-            // As far as our own history goes.
-            self.deepen(Some(Depth::Commits(Depth::INFINITE)));
+        // Unasked, as far as our own history goes.
+        if self.wants.border.is_asked() || !self.config.shallow.is_empty() {
+            self.deepen();
             Ok(())
         } else {
             self.send_sections(!self.wants.border.shallow.is_empty())
