@@ -3,9 +3,11 @@
 # peak memory of the server's processes.
 # usage: benches/clone.sh [FOLDER] [ROUNDS]    (default: target/fixture and 7)
 #
-# Two repositories: the fixture of 20,000 commits (many small objects), and one of 128 MiB that do not compress
-# (a server that held the pack would show it here). The client is the real Git for both. Peak memory is VmHWM,
-# read during one more clone that is not timed; `pack-objects` is the real Git's under both servers and listed apart.
+# Three repositories: the fixture of 20,000 commits (many small objects), one of 128 MiB in 32 files that do not
+# compress, and one of a single file of 1 GiB (a server that held a pack or an object would show it here), which takes
+# its time and is cloned three times only. The client is the real Git for both, in versions 0 and 2 of the protocol. Peak
+# memory is VmHWM, read during one more clone that is not timed; `pack-objects` is the real Git's under both servers and
+# listed apart. REPOSITORIES="server.git huge.git" and VERSIONS="2" choose.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-${CARGO_TARGET_DIR:-target}/fixture}
@@ -34,7 +36,22 @@ if [ ! -d "$folder/big.git" ]; then
     mv "$folder/big.new" "$folder/big.git"
 fi
 
-work=$(mktemp -d)
+# One file of 1 GiB, stored as it is: what is measured is how it is carried.
+if [ ! -d "$folder/huge.git" ]; then
+    git init --quiet --bare --initial-branch=main "$folder/huge.new"
+    for setting in core.compression=0 core.bigFileThreshold=1m; do
+        git -C "$folder/huge.new" config "${setting%=*}" "${setting#*=}"
+    done
+    {
+        printf 'blob\nmark :1\ndata 1073741824\n'
+        openssl enc -aes-128-ctr -pbkdf2 -nosalt -pass pass:huge </dev/zero 2>/dev/null | head -c 1073741824 || true
+        printf '\ncommit refs/heads/main\ncommitter a <a@example.org> 1700000000 +0000\ndata 4\nhuge\nM 100644 :1 file\n\n'
+    } | git -C "$folder/huge.new" fast-import --quiet
+    mv "$folder/huge.new" "$folder/huge.git"
+fi
+
+# On the disk of the fixture: a clone of the largest takes as much again.
+work=$(mktemp -d -p "$folder")
 started=()
 pids=()
 cleanup() {
@@ -77,11 +94,11 @@ start() { # name port command…
 }
 
 # Milliseconds of one clone, checked.
-clone() { # port repository
+clone() { # port repository version
     local began ended
     rm -rf "$work/clone"
     began=$(date +%s%N)
-    git -c protocol.version=0 clone --quiet --bare "git://127.0.0.1:$1/$2" "$work/clone"
+    git -c protocol.version="$3" clone --quiet --bare "git://127.0.0.1:$1/$2" "$work/clone"
     ended=$(date +%s%N)
     [ "$(git -C "$work/clone" for-each-ref)" = "$(git -C "$folder/$2" for-each-ref)" ] || { echo "refs differ" >&2; exit 1; }
     echo $(((ended - began) / 1000000))
@@ -100,31 +117,32 @@ else
     echo "(no $ours: cargo build --release --example git_server)"
 fi
 
-echo "| repository | server | clone, median of $rounds | ratio | server's peak | pack-objects' peak |"
-echo "|---|---|---:|---:|---:|---:|"
-for repository in server.git big.git; do
-    for name in "${servers[@]}"; do : >"$work/$name.peaks"; : >"$work/$name.times"; done
-    for _ in $(seq "$rounds"); do
-        at=$port
-        for name in "${servers[@]}"; do
-            clone "$at" "$repository" >>"$work/$name.times"
-            at=$((at + 1))
+echo "| repository | version | server | clone, median | ratio | server's peak | pack-objects' peak |"
+echo "|---|---|---|---:|---:|---:|---:|"
+for repository in ${REPOSITORIES:-server.git big.git huge.git}; do
+    [ "$repository" != huge.git ] || rounds=3
+    for version in ${VERSIONS:-0 2}; do
+        for name in "${servers[@]}"; do : >"$work/$name.peaks"; : >"$work/$name.times"; done
+        for _ in $(seq "$rounds"); do
+            for at in "${!servers[@]}"; do
+                clone $((port + at)) "$repository" "$version" >>"$work/${servers[$at]}.times"
+            done
         done
-    done
-    for at in "${!servers[@]}"; do
-        name=${servers[$at]}
-        touch "$work/sampling"
-        sample "${pids[$at]}" "$work/$name.peaks" "$work/sampling" &
-        sampler=$!
-        clone $((port + at)) "$repository" >/dev/null
-        rm "$work/sampling"
-        wait "$sampler"
-    done
-    base=$(median <"$work/git.times")
-    for name in "${servers[@]}"; do
-        time=$(median <"$work/$name.times")
-        printf '| %s | %s | %s ms | %s | %s MiB | %s MiB |\n' "$repository" "$name" "$time" \
-            "$(awk -v a="$time" -v b="$base" 'BEGIN { printf "%.2f", a / b }')" \
-            "$(peak "$name" server)" "$(peak "$name" pack-objects)"
+        for at in "${!servers[@]}"; do
+            name=${servers[$at]}
+            touch "$work/sampling"
+            sample "${pids[$at]}" "$work/$name.peaks" "$work/sampling" &
+            sampler=$!
+            clone $((port + at)) "$repository" "$version" >/dev/null
+            rm "$work/sampling"
+            wait "$sampler"
+        done
+        base=$(median <"$work/git.times")
+        for name in "${servers[@]}"; do
+            time=$(median <"$work/$name.times")
+            printf '| %s | %s | %s | %s ms | %s | %s MiB | %s MiB |\n' "$repository" "$version" "$name" "$time" \
+                "$(awk -v a="$time" -v b="$base" 'BEGIN { printf "%.2f", a / b }')" \
+                "$(peak "$name" server)" "$(peak "$name" pack-objects)"
+        done
     done
 done

@@ -3,7 +3,7 @@
 //! ```text
 //! git_client ls-remote URL
 //! git_client fetch DIR URL [REFSPEC…] [--mirror] [--depth=N] [--filter=SPEC]
-//! git_client push DIR URL [[+]SRC:DST…] [--delete REF] [--force] [--atomic] [-o OPTION]
+//! git_client push DIR URL [[+]SRC:DST…] [--delete REF] [--force] [--atomic] [--push-option=OPTION] [--signed]
 //! ```
 //!
 //! URL is `git://HOST[:PORT]/PATH`. In its place, a server program can follow behind `--`:
@@ -24,7 +24,8 @@
 //!   is written into DIR's configuration, so that Git fetches it when it is needed. Later fetches leave out the same.
 //! - `--protocol=0|1|2` is the version asked for, 2 as with Git; `--server-option=OPTION` goes with version 2.
 //! - **push**: SRC is any revision, DST a full name or a branch; SRC alone is pushed under its own name, an
-//!   empty SRC deletes.
+//!   empty SRC deletes, `*` in both stands for all our refs that fit. `--signed` signs with the key that
+//!   `user.signingKey` and `gpg.format` name.
 //! - `--stats` prints what the negotiation took, `--quiet` and `--progress` decide about progress, which is
 //!   shown on a terminal, `--timeout=N` gives up after N silent seconds.
 //!
@@ -40,7 +41,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use client::options::{Options, Task, USAGE};
-use client::{fetch, list, push};
+use client::push::push;
+use client::{fetch, list};
 use support::Error;
 
 fn main() -> ExitCode {

@@ -23,7 +23,8 @@
 //! Settings are the repository's own: `transfer.hideRefs`, `uploadpack.*`, `uploadpackfilter.*`, `lsrefs.unborn`,
 //! `receive.*`, and its hooks; `GIT_NAMESPACE` chooses a namespace. Versions 0, 1 and 2 of the protocol are spoken, as
 //! `GIT_PROTOCOL` or the request asks. `git http-backend` can call it in place of Git's own servers: put a program
-//! `git` in front that runs `git_server` for `upload-pack` and `receive-pack`, and the real one for all else.
+//! `git` in front that runs `git_server` for `upload-pack` and `receive-pack`, with the real one in front again (`PATH`,
+//! `GIT_EXEC_PATH`), and the real one for all else.
 //!
 //! Exit code: 0 when the session ended as the protocol has it, 128 otherwise, with the reason on standard
 //! error.
@@ -194,6 +195,9 @@ impl Options {
 
 /// One session on standard input and output.
 fn serve_standard(service: Service, options: &Options) -> Result<(), Error> {
+    if env::var_os(support::repository::ASKED).is_some() {
+        return Err(complaint("the `git` that git_server finds is git_server itself"));
+    }
     let version = requested_version(env::var_os("GIT_PROTOCOL").as_deref());
     let repository = Repository::open(&options.directory, options.lookup)?;
     serve(service, version, &repository, Connection::standard(), options)

@@ -66,7 +66,7 @@ pub const REQUEST_BYTES: usize = 1 << 20;
 /// Git: requests of one session of version 2.
 pub const REQUESTS: usize = 65536;
 /// Git: objects whose size one `object-info` asks for.
-pub const OBJECT_INFO: usize = 1_000_000;
+pub const OBJECT_INFO: usize = 65536;
 /// Git: bytes of a session id or an agent that are kept.
 pub const SESSION_ID: usize = 1024;
 /// Git: bytes of a filter spec.
@@ -111,6 +111,25 @@ pub const CHANNELS: usize = 4096;
 pub const CALLS: usize = 1024;
 /// Link: streams at once of one call.
 pub const CALL_STREAMS: usize = 64;
+
+/// Body queue: bytes that wait.
+pub const BODY_BYTES: usize = 65536;
+/// Body queue: chunks that wait.
+pub const BODY_CHUNKS: usize = 16;
+/// Body queue: chunks below this are copied, so that they keep no larger buffer alive.
+pub const BODY_SMALL: usize = BODY_BYTES / BODY_CHUNKS;
+/// Body registry: streams at once.
+pub const BODY_STREAMS: usize = 1024;
+/// Body registry: bytes that wait in all streams together.
+pub const BODY_TOTAL: usize = 16 << 20;
+/// Body transfer: bytes of a piece that is handed to a stream, and of a block on a port.
+pub const BODY_PIECE: usize = 16 << 10;
+/// Readable stream: bytes that wait, whatever its high-water mark.
+pub const READABLE_BYTES: usize = 1 << 20;
+/// Readable stream: chunks that wait, whatever its high-water mark.
+pub const READABLE_CHUNKS: usize = 4096;
+/// Readable stream: reads that wait.
+pub const READABLE_READS: usize = 1024;
 
 /// Recovery: items that a transfer keeps track of.
 pub const TRANSFER_ITEMS: usize = 1_000_000;

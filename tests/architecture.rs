@@ -24,6 +24,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("port", &["time", "limits", "error", "transmit", "frame"]),
     ("stream", &["time", "limits", "error", "transmit", "frame"]),
     ("rpc", &["time", "limits", "error", "transmit", "frame", "stream"]),
+    // Bodies: above the streams that `body::over` puts them on, beside everything else.
+    ("body", &["time", "limits", "error", "transmit", "frame", "port", "stream"]),
     // The Git wing.
     ("pkt", &["time", "limits", "error", "transmit"]),
     ("git", &["time", "limits", "error", "transmit", "pkt"]),
@@ -318,6 +320,25 @@ fn the_table_of_layers_is_a_ladder() {
             assert!(!below(port).contains(&git) && !below(git).contains(&port));
         }
     }
+}
+
+/// Within `body` too: queues, readable streams and forms stand beside the streams, and only `over` stands on them.
+#[test]
+fn only_the_transfers_over_streams_know_streams() {
+    let mut violations = Vec::new();
+    for (file, text) in rust_files("src/body") {
+        let path = module_path(&file);
+        if path.get(1).is_some_and(|module| module == "over") {
+            continue;
+        }
+        let code = code_only(&text);
+        for (at, name) in reached(&code, path.len()) {
+            if ["frame", "port", "stream"].contains(&&*name) {
+                violations.push(format!("{}:{}: imports `{name}`", file.display(), line_of(&code, at)));
+            }
+        }
+    }
+    report("in body, only `over` imports the streams", &violations);
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 #[path = "git_fetch_v2_client/answers.rs"]
 mod answers;
+#[path = "git_fetch_v2_client/anything.rs"]
+mod anything;
 #[path = "git_fetch_client/harness.rs"]
 mod harness;
 

@@ -11,6 +11,7 @@
 
 mod support_repo;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -68,7 +69,11 @@ fn a_fetch_takes_only_what_is_new() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         let trace = fs::read(trace).unwrap();
         // Both new tips are wanted, and nothing else.
-        assert_eq!(count(&trace, b"> want "), 2, "{}", text(&trace));
+        let wanted: BTreeSet<&[u8]> = trace
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| line.get(line.windows(7).position(|part| part == b"> want ")?..)?.get(7..47))
+            .collect();
+        assert_eq!(wanted.len(), 2, "{}", text(&trace));
         assert_eq!(sandbox.id("copy", "origin/main"), sandbox.id("origin.git", "main"));
         let new = format!("new{n}");
         assert_eq!(sandbox.id("copy", &format!("origin/{new}")), sandbox.id("origin.git", &new));
@@ -282,16 +287,60 @@ fn what_is_reachable_or_just_there_is_served_when_the_settings_allow_it() {
     assert!(fetch(&lost));
 }
 
+/// SHALLOW-7, SHALLOW-1, SHALLOW-2: a clone of a part, deepened, made whole; and a clone of such a part.
 #[test]
-fn a_shallow_repository_is_refused_rather_than_served_in_part() {
+fn shallow_clones_deepen_and_become_whole_and_are_served_themselves() {
     let sandbox = Sandbox::new();
-    let origin = sandbox.rich("origin.git", 0);
-    sandbox
-        .ok("", &["clone", "-q", "--bare", "--depth=2", &format!("file://{}", origin.display()), "cut.git"]);
+    sandbox.init("origin.git", true);
+    sandbox.feed("origin.git", &["fast-import", "--quiet"], &support_repo::history(12, 0));
+    let url = |name: &str| format!("file://{}", sandbox.path(name).display());
     let command = format!("--upload-pack={}", server("upload-pack"));
-    let said =
-        sandbox.fails("", &["clone", "-q", &command, sandbox.path("cut.git").to_str().unwrap(), "copy"]);
-    assert!(said.contains("fatal: a shallow repository cannot be fetched from here"), "{said}");
+    for (n, version) in VERSIONS.into_iter().enumerate() {
+        let cut = format!("cut{n}.git");
+        sandbox.ok(
+            "",
+            &["-c", version, "clone", "-q", "--mirror", "--depth=2", &command, &url("origin.git"), &cut],
+        );
+        let copy = format!("copy{n}.git");
+        sandbox.ok("", &["-c", version, "clone", "-q", "--mirror", &command, &url(&cut), &copy]);
+        let border = |name: &str| fs::read_to_string(sandbox.path(name).join("shallow")).unwrap();
+        assert_eq!(border(&copy), border(&cut));
+        sandbox.check(&copy);
+        sandbox.ok(&cut, &["-c", version, "fetch", "-q", "--deepen=3", &command]);
+        assert_ne!(border(&copy), border(&cut));
+        sandbox.ok(&cut, &["-c", version, "fetch", "-q", "--unshallow", &command]);
+        assert_eq!(
+            sandbox.ok(&cut, &["rev-list", "--all"]),
+            sandbox.ok("origin.git", &["rev-list", "--all"])
+        );
+        sandbox.check(&cut);
+    }
+}
+
+/// V2S-11, V2S-16: what a partial clone left out is fetched when it is needed, under a policy that grants what is
+/// reachable; under the default one it is refused.
+#[test]
+fn a_partial_clone_fetches_the_rest_when_it_is_needed() {
+    let sandbox = Sandbox::new();
+    sandbox.rich("origin.git", 0);
+    sandbox.ok("origin.git", &["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", sandbox.path("origin.git").display());
+    let command = format!("--upload-pack={}", server("upload-pack"));
+    let own = format!("remote.origin.uploadpack={}", server("upload-pack"));
+    for (n, version) in VERSIONS.into_iter().enumerate() {
+        let copy = format!("copy{n}");
+        let clone =
+            ["-c", version, "clone", "-q", "--no-checkout", "--filter=blob:none", &command, &url, &copy];
+        sandbox.ok("", &clone);
+        let checkout = ["-c", version, "-c", &own, "checkout", "-q", "main"];
+        sandbox.ok("origin.git", &["config", "uploadpack.allowReachableSHA1InWant", "false"]);
+        let said = sandbox.fails(&copy, &checkout);
+        // In versions 0 and 1 the client itself knows that it may not ask.
+        assert!(said.contains("not our ref") || said.contains("unadvertised object"), "{said}");
+        sandbox.ok("origin.git", &["config", "uploadpack.allowReachableSHA1InWant", "true"]);
+        sandbox.ok(&copy, &checkout);
+        sandbox.check(&copy);
+    }
 }
 
 #[test]

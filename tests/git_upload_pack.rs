@@ -25,6 +25,8 @@ mod stateless;
 mod support;
 #[path = "git_upload_pack/version2.rs"]
 mod version2;
+#[path = "git_upload_pack/version2_hostile.rs"]
+mod version2_hostile;
 
 use portline::git::fetch::server::{Action, Config, Error, Outcome, WantPolicy};
 use portline::git::{HiddenRefs, SessionError, Version};
@@ -218,7 +220,7 @@ fn fetch_32_hidden_refs_appear_nowhere() {
     assert_eq!(lines[1..], ["0000"]);
 }
 
-/// FETCH-34.
+/// FETCH-34, V2S-7.
 #[test]
 fn fetch_34_version_1_announces_itself_and_what_is_not_spoken_is_answered_in_0() {
     let repo = repository();

@@ -62,7 +62,10 @@ impl Side {
                 Ok(()) => self.link.channel_attached(now, channel),
                 Err(_) => self.link.channel_failed(now, channel),
             },
-            Action::CloseChannel { channel } => self.mux.close(channel),
+            Action::CloseChannel { channel, late } => {
+                self.mux.expect_late(late);
+                self.mux.close(channel);
+            }
             action => (self.app)(&mut self.link, now, action),
         }
     }
@@ -236,6 +239,47 @@ fn mux_11_a_pipe_that_is_cut_anywhere_leaves_every_call_with_one_end() {
         let (good, bad) = run(weather, seed);
         assert!(good + bad == CALLS || good + bad == 0, "{good} {bad}");
     }
+}
+
+/// Calls with a stream of so many items each in a window of the same kind, all at once; the client consumes what comes,
+/// or cancels at the first item. What happened to the calls.
+fn downloads(calls: u32, items: u32, window: u32, cancels: bool) -> (u32, u32) {
+    let done = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
+    let told = done.clone();
+    let mut server = Side::new(Role::Acceptor, move |link, now, action| {
+        let Action::Called { call, .. } = action else { return };
+        let shape = Shape { window, ..Shape::items(Direction::Send) };
+        let stream = link.open_stream(now, call, shape).unwrap();
+        (0..items).for_each(|_| link.write(now, stream, Bytes::from_static(b"item")).unwrap());
+        link.finish(now, stream);
+        link.respond(call, Ok(Bytes::new())).unwrap();
+    });
+    let mut client = Side::new(Role::Initiator, move |link, now, action| match action {
+        Action::Ready { .. } => {
+            for _ in 0..calls {
+                link.call(Bytes::from_static(b"m"), Bytes::new(), Fallback::None).unwrap();
+            }
+        }
+        Action::Data { stream, .. } if cancels => link.cancel_stream(now, stream, None),
+        Action::Data { stream, .. } => link.consume(now, stream),
+        Action::Returned { result, .. } => {
+            let (good, bad) = told.get();
+            told.set(if result.is_ok() { (good + 1, bad) } else { (good, bad + 1) });
+        }
+        _ => {}
+    });
+    let delay = Duration::from_millis(20);
+    let weather = Weather { messages: false, piece: 1 << 16, room: 1 << 20, delay, cut_after: None };
+    Pipe::new(weather, 1).run(&mut client, &mut server);
+    done.get()
+}
+
+/// MUX-9, RPC-21: grants that come when their stream is over and its channel closed, and data that comes when it was
+/// cancelled, are no fault of anybody's, however much of it there is at once.
+#[test]
+fn mux_9_what_is_under_way_when_many_streams_end_is_not_counted() {
+    assert_eq!(downloads(1000, 20, 16, false), (1000, 0));
+    assert_eq!(downloads(10, 1000, 1000, true), (10, 0));
 }
 
 const STREAMS: usize = 1000;

@@ -14,7 +14,7 @@ mod rpc_support;
 use bytes::Bytes;
 use portline::frame::{FrameType, encode_header};
 use portline::rpc::control::Message;
-use portline::rpc::{Action, Budget, CallError, Config, Error, Fallback, Link, Misuse, Role};
+use portline::rpc::{Action, Budget, CallError, Capabilities, Config, Error, Fallback, Link, Misuse, Role};
 use portline::stream::{self, Direction, Shape, Sizing};
 use portline::{Blame, Instant};
 use rpc_support::{CLIENT, NOW, Pair, SERVER, actions, bytes, control, describe, linked, sends};
@@ -125,7 +125,9 @@ fn rpc_20_a_window_that_is_too_large_cancels_the_stream() {
         let words = "CANCEL 0 \\\"the window is too large\\\"";
         assert_eq!(sent_on(&mut link, 2), [words, "END 0"]);
         let error = stream::Error::Cancelled;
-        assert!(actions(&mut link).contains(&Action::StreamFailed { stream: 2, error }));
+        let ended = actions(&mut link);
+        assert!(ended.contains(&Action::StreamFailed { stream: 2, error }));
+        assert!(ended.contains(&Action::CloseChannel { channel: 2, late: 0 }), "nothing came in good faith");
         link.handle_message(NOW, open(1, 4, Shape { window: 100, ..shape })).unwrap();
         link.channel_attached(NOW, 4);
         assert_eq!((sent_on(&mut link, 4), link.open_streams()), (vec![], 1));
@@ -268,6 +270,61 @@ fn rpc_21_what_crosses_with_the_end_of_a_stream_is_not_held_against_the_peer() {
     assert_eq!(more, Err(Error::TooManyIgnored { limit: 1 }));
 }
 
+/// RPC-21: the sender of END cannot know which grants are still on their way; they are nobody's fault either.
+#[test]
+fn rpc_21_grants_for_a_stream_that_went_well_may_come_late() {
+    let mut link = server(|config| config.ignored = Budget::new(0, 1000));
+    call(&mut link, 1);
+    let stream = link.open_stream(NOW, 1, sends()).unwrap();
+    control(&mut link);
+    link.channel_attached(NOW, stream);
+    for _ in 0..16 {
+        link.write(NOW, stream, bytes("x")).unwrap();
+    }
+    link.finish(NOW, stream);
+    assert_eq!(sent_on(&mut link, stream).len(), 17);
+    assert!(actions(&mut link).contains(&Action::StreamFinished { stream }));
+    for consumed in 1..=16 {
+        link.handle_channel_message(NOW, stream, frame(FrameType::Credit, consumed, &[0, 0, 0, 1])).unwrap();
+    }
+    // It may also have cancelled meanwhile.
+    link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 16, b"")).unwrap();
+    link.handle_channel_message(NOW, stream, frame(FrameType::End, 0, b"")).unwrap();
+    let more = link.handle_channel_message(NOW, stream, frame(FrameType::Credit, 16, &[0, 0, 0, 1]));
+    assert_eq!(more, Err(Error::TooManyIgnored { limit: 0 }));
+}
+
+/// RPC-21: both ways, blocks and grants; and nothing once the peer has ended the stream itself.
+#[test]
+fn rpc_21_both_ways_blocks_and_grants_may_come_late() {
+    for ended in [false, true] {
+        let mut link = server(|config| config.ignored = Budget::new(0, 1000));
+        call(&mut link, 1);
+        let both = Shape { window: 4, ..Shape::items(Direction::Both(stream::Role::Responder)) };
+        let stream = link.open_stream(NOW, 1, both).unwrap();
+        control(&mut link);
+        link.channel_attached(NOW, stream);
+        for _ in 0..3 {
+            link.write(NOW, stream, bytes("x")).unwrap();
+        }
+        sent_on(&mut link, stream);
+        if ended {
+            link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 0, b"")).unwrap();
+            link.handle_channel_message(NOW, stream, frame(FrameType::End, 0, b"")).unwrap();
+        } else {
+            link.cancel_stream(NOW, stream, None);
+            assert_eq!(sent_on(&mut link, stream).len(), 2);
+        }
+        actions(&mut link);
+        let mut late = 0;
+        while link.handle_channel_message(NOW, stream, frame(FrameType::Data, late, b"x")).is_ok() {
+            late += 1;
+        }
+        // Four blocks and their mark, three grants, an ERROR and END.
+        assert_eq!(late, if ended { 0 } else { 4 + 1 + 3 + 2 });
+    }
+}
+
 /// T5: the peer makes us answer and does not read.
 #[test]
 fn rpc_23_answers_that_wait_stop_the_input() {
@@ -301,6 +358,72 @@ fn rpc_6_a_message_above_the_limit_ends_the_link() {
     assert_eq!(link.respond(1, Ok(Bytes::from(vec![0; 44]))), Ok(()));
 }
 
+/// RPC-24, T6: what does not read as a batch, is made of crumbs, or comes where nobody knows batches is refused, and the
+/// link goes on.
+#[test]
+fn rpc_24_a_call_that_is_no_batch_is_refused() {
+    let crumbs = [0; 4 * 40];
+    let cases: [(&[u8], bool); 5] = [
+        (b"", true),
+        (b"\0\0\0\x05ab", true),
+        (b"\0\0\0\x01a\0", true),
+        (&crumbs, true),
+        (b"\0\0\0\x01a", false),
+    ];
+    for (arguments, batches) in cases {
+        let mut link = server(|config| {
+            config.max_message = 200;
+            if !batches {
+                config.capabilities = Capabilities::parse(b"streaming").unwrap();
+            }
+        });
+        let arguments = Bytes::copy_from_slice(arguments);
+        let call = Message::Call { call: 1, batch: true, method: bytes("m"), arguments };
+        link.handle_message(NOW, call.encode().into_bytes()).unwrap();
+        let sent: Vec<String> = control(&mut link).iter().map(|message| describe(message)).collect();
+        assert_eq!(sent, ["RESULT 1 \\x01\\\"not a batch\\\""]);
+        assert_eq!((actions(&mut link), link.has_ended()), (vec![], false));
+    }
+    // The same of a result.
+    let mut link =
+        linked(Role::Initiator, |config| config.capabilities = Capabilities::parse(b"batch").unwrap());
+    let call = link.call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    link.handle_message(NOW, ready()).unwrap();
+    control(&mut link);
+    link.handle_message(NOW, Message::Result { call, result: Ok(bytes("?")) }.encode().into_bytes()).unwrap();
+    let returned = Action::Returned { call, result: Err(CallError::MalformedBatch) };
+    assert_eq!((actions(&mut link).pop(), link.has_ended()), (Some(returned), false));
+}
+
+/// What a verb refuses ends nothing.
+#[test]
+fn rpc_18_misused_verbs_change_nothing() {
+    let mut link = client(1, |config| config.max_message = 100);
+    let items = Fallback::Batch(vec![Bytes::from(vec![0; 90])]);
+    assert_eq!(link.call(bytes("m"), bytes(""), items), Err(Misuse::TooLong { length: 106, limit: 100 }));
+    let name = Bytes::from(vec![b'm'; 0x8000]);
+    assert_eq!(link.call(name, bytes(""), Fallback::None), Err(Misuse::MethodTooLong { length: 0x8000 }));
+    assert_eq!(link.respond(1, Ok(bytes(""))), Err(Misuse::NoCall { call: 1 }), "ours, not the peer's");
+    assert_eq!(link.open_stream(NOW, 1, sends()), Err(Misuse::NoCall { call: 1 }));
+    assert_eq!(link.write(NOW, 2, bytes("x")), Err(Misuse::NoStream { stream: 2 }));
+    assert!(!link.can_write(2));
+    link.finish(NOW, 2);
+    link.consume(NOW, 2);
+    link.fail_stream(NOW, 2, "no");
+    link.cancel_stream(NOW, 2, None);
+    link.channel_attached(NOW, 2);
+    link.channel_closed(NOW, 2);
+    assert_eq!((actions(&mut link), control(&mut link), link.poll_channel()), (vec![], vec![], None));
+
+    let mut server = server(|_| {});
+    call(&mut server, 1);
+    let refused = server.open_stream(NOW, 1, Shape { window: 0, ..sends() });
+    assert_eq!(refused, Err(Misuse::Shape(stream::ConfigError::Zero { field: "window" })));
+    let stream = server.open_stream(NOW, 1, Shape::items(Direction::Receive)).unwrap();
+    let refused = server.write(NOW, stream, bytes("x"));
+    assert_eq!(refused, Err(Misuse::Write(stream::WriteError::ReceiveOnly)));
+}
+
 /// T4: a stall deadline that the link keeps for its streams.
 #[test]
 fn rpc_19_a_peer_that_never_grants_loses_the_stream_and_only_that() {
@@ -321,7 +444,8 @@ fn rpc_19_a_peer_that_never_grants_loses_the_stream_and_only_that() {
     link.handle_timeout(deadline);
     assert_eq!(sent_on(&mut link, stream).len(), 2);
     let error = stream::Error::Stalled { block: 1 };
-    let ends = [Action::StreamFailed { stream, error }, Action::CloseChannel { channel: stream }];
+    // A grant for the block that was sent, an end and its reason.
+    let ends = [Action::StreamFailed { stream, error }, Action::CloseChannel { channel: stream, late: 3 }];
     assert_eq!(actions(&mut link), ends);
     assert_eq!((link.poll_timeout(), link.has_ended()), (None, false));
 }

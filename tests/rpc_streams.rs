@@ -11,9 +11,10 @@
 mod rpc_support;
 
 use bytes::Bytes;
+use portline::Instant;
 use portline::frame::Reason;
 use portline::rpc::{Action, Answer, CallError, Capabilities, Fallback, Misuse, Role};
-use portline::stream::{self, Direction, Shape};
+use portline::stream::{self, Direction, Shape, Sizing};
 use rpc_support::{CLIENT, NOW, Pair, SERVER, bytes, linked, sends};
 
 fn items(direction: Direction) -> Shape {
@@ -46,14 +47,20 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
         pair.seen(SERVER),
         [Action::Called { call, method: bytes("streamData"), arguments: bytes("") }]
     );
-    let shape = Shape { window: 2, ..sends() };
+    // With sizes of its own a stream gets back at once what was consumed, as in the diagram.
+    let shape = Shape { sizing: Sizing::Custom, ..sends() };
     let stream = pair.ends[SERVER].open_stream(NOW, call, shape).unwrap();
-    for item in ["value1", "value2"] {
+    pair.ends[SERVER].write(NOW, stream, bytes("value1")).unwrap();
+    pair.run();
+    pair.ends[CLIENT].consume(NOW, stream);
+    pair.run();
+    for item in ["value2", "value3"] {
         pair.ends[SERVER].write(NOW, stream, bytes(item)).unwrap();
     }
     pair.run();
     pair.ends[CLIENT].consume(NOW, stream);
     pair.ends[CLIENT].consume(NOW, stream);
+    pair.run();
     pair.ends[SERVER].write(NOW, stream, bytes("finalValue")).unwrap();
     pair.ends[SERVER].finish(NOW, stream);
     // Answered while the stream still runs: the result waits for it.
@@ -63,12 +70,14 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
         pair.traced(),
         [
             "C CALL 1 \\x00\\nstreamData",
-            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x02\\x00",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x10\\x02",
             "S 2 DATA 0 value1",
+            "C 2 CREDIT 1 1",
             "S 2 DATA 1 value2",
-            "C 2 CREDIT 2 2",
-            "S 2 LAST 2 finalValue",
-            "S 2 END 3",
+            "S 2 DATA 2 value3",
+            "C 2 CREDIT 3 2",
+            "S 2 LAST 3 finalValue",
+            "S 2 END 4",
             "S RESULT 1 \\x00success",
         ]
     );
@@ -78,6 +87,7 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
             Action::StreamOpened { stream },
             data(stream, "value1"),
             data(stream, "value2"),
+            data(stream, "value3"),
             data(stream, "finalValue"),
             Action::PeerDone { stream },
             Action::StreamFinished { stream },
@@ -388,4 +398,150 @@ fn rpc_26_a_batch_is_bounded() {
 
 fn batch_only() -> Capabilities {
     Capabilities::parse(b"batch\n").unwrap()
+}
+
+/// RPC-16: a stream whose end does not come though the result is there fails, and the result is delivered.
+#[test]
+fn rpc_16_a_stream_that_does_not_end_with_its_call_fails_in_time() {
+    for consumes in [true, false] {
+        let mut pair = Pair::ready();
+        let call = pair.call("numbers");
+        pair.run();
+        let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+        pair.ends[SERVER].write(NOW, stream, bytes("1")).unwrap();
+        while pair.step(SERVER) {}
+        if consumes {
+            while pair.step(CLIENT) {}
+        }
+        // The server's channel could not be attached after all, so it has no way to tell.
+        pair.ends[SERVER].channel_failed(NOW, stream);
+        pair.ends[SERVER].respond(call, Err("no channel")).unwrap();
+        while pair.step(SERVER) {}
+        let deadline = Instant::from_millis(60_000);
+        // What waits to be polled may keep a driver from reading on.
+        assert_eq!(pair.ends[CLIENT].poll_timeout(), consumes.then_some(deadline));
+        while pair.step(CLIENT) {}
+        assert!(!pair.seen(CLIENT).iter().any(|action| matches!(action, Action::Returned { .. })));
+        assert_eq!(pair.ends[CLIENT].poll_timeout(), Some(deadline), "once everything is delivered");
+        pair.ends[CLIENT].handle_timeout(deadline);
+        while pair.step(CLIENT) {}
+        let error = stream::Error::Stalled { block: 0 };
+        let ends =
+            [Action::StreamFailed { stream, error }, Action::Returned { call, result: remote("no channel") }];
+        assert_eq!(pair.seen(CLIENT), ends);
+    }
+}
+
+/// RPC-16, T7: the streams of an aborted call do not keep their slots for ever.
+#[test]
+fn rpc_16_streams_of_an_aborted_call_are_given_up_in_time() {
+    let mut pair = Pair::ready();
+    let call = pair.call("longStream");
+    pair.run();
+    pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.run();
+    pair.ends[CLIENT].abort(call).unwrap();
+    let deadline = Instant::from_millis(60_000);
+    assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (1, Some(deadline)));
+    pair.ends[CLIENT].handle_timeout(deadline);
+    while pair.step(CLIENT) {}
+    assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (0, None));
+}
+
+/// STREAM-21 in a link: the channel that nobody attaches, and the one that cannot be, fail their stream alone.
+#[test]
+fn rpc_19_a_channel_that_does_not_come_fails_its_stream_alone() {
+    let mut pair = Pair::ready();
+    let call = pair.call("many");
+    pair.run();
+    let server = &mut pair.ends[SERVER];
+    let streams = [(); 3].map(|()| server.open_stream(NOW, call, sends()).unwrap());
+    let opened = std::iter::from_fn(|| server.poll_transmit()).count();
+    assert_eq!(opened, 3);
+    server.channel_failed(NOW, streams[0]);
+    server.channel_attached(NOW, streams[1]);
+    let deadline = Instant::from_millis(30_000);
+    assert_eq!(server.poll_timeout(), Some(deadline));
+    server.handle_timeout(deadline);
+    let failed: Vec<Action> = std::iter::from_fn(|| server.poll_action())
+        .filter(|action| matches!(action, Action::StreamFailed { .. } | Action::StreamOpened { .. }))
+        .collect();
+    let error = |at: usize, error| Action::StreamFailed { stream: streams[at], error };
+    assert!(
+        failed.contains(&error(0, stream::Error::Closed))
+            && failed.contains(&error(2, stream::Error::OpenTimeout))
+    );
+    let opens =
+        |action: &Action| matches!(action, Action::StreamOpened { stream, .. } if *stream == streams[1]);
+    assert!(failed.iter().any(opens));
+    assert_eq!((failed.len(), server.open_streams(), server.has_ended()), (3, 1, false));
+}
+
+/// RPC-18: a stream that is over before its OPEN has left was never there.
+#[test]
+fn rpc_18_a_stream_that_is_gone_is_not_opened() {
+    let mut pair = Pair::ready();
+    let call = pair.call("m");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.ends[SERVER].channel_closed(NOW, stream);
+    pair.ends[SERVER].respond(call, Err("no channel")).unwrap();
+    pair.seen = [Vec::new(), Vec::new()];
+    while pair.step(SERVER) {}
+    assert_eq!(pair.traced(), ["C CALL 1 \\x00\\x01m", "S RESULT 1 \\x01\\\"no channel\\\""]);
+    assert_eq!(pair.seen(SERVER), [Action::StreamFailed { stream, error: stream::Error::Closed }]);
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("no channel") }]);
+}
+
+/// STREAM-6, STREAM-11: sizes by the callers' function, in a link; and when to read on, where each channel has a
+/// transport of its own.
+#[test]
+fn rpc_18_sizes_by_a_function_and_input_by_channel() {
+    let sized = |role| {
+        linked(role, |config| {
+            config.stream.size_of = |block| u32::try_from(block.len()).unwrap();
+            config.stream.receive_bytes = 100;
+        })
+    };
+    let mut pair = Pair::of([sized(Role::Initiator), sized(Role::Acceptor)]);
+    pair.start();
+    let call = pair.call("m");
+    pair.run();
+    let shape = Shape { window: 10, sizing: Sizing::Custom, ..sends() };
+    let stream = pair.ends[SERVER].open_stream(NOW, call, shape).unwrap();
+    let large = stream::WriteError::LargerThanWindow { size: 11, window: 10 };
+    assert_eq!(pair.ends[SERVER].write(NOW, stream, bytes("eleven byte")), Err(Misuse::Write(large)));
+    for item in ["seven b", "five5", "12345"] {
+        pair.ends[SERVER].write(NOW, stream, bytes(item)).unwrap();
+    }
+    pair.run();
+    assert_eq!(pair.traced().pop().unwrap(), "S 2 DATA 0 seven b", "3 of 10 are left");
+    pair.ends[CLIENT].consume(NOW, stream);
+    while pair.step(CLIENT) {}
+    let sent: Vec<_> = std::iter::from_fn(|| pair.ends[SERVER].poll_channel_transmit(stream)).collect();
+    assert_eq!(sent.len(), 2);
+    for (message, wants) in sent.into_iter().zip([true, false]) {
+        pair.ends[CLIENT].handle_channel_message(NOW, stream, message.into_bytes()).unwrap();
+        assert_eq!(pair.ends[CLIENT].wants_channel_input(stream), wants, "69 bytes each with their overhead");
+    }
+    while pair.step(CLIENT) {}
+    assert!(pair.ends[CLIENT].wants_channel_input(stream) && !pair.ends[CLIENT].wants_channel_input(99));
+}
+
+/// RPC-25: without batches on the other side a failed stream is not recovered.
+#[test]
+fn rpc_25_a_peer_without_batches_cannot_recover_a_stream() {
+    let streaming = Capabilities::parse(b"streaming\n").unwrap();
+    let server = linked(Role::Acceptor, |config| config.capabilities = streaming);
+    let mut pair = Pair::of([rpc_support::link(Role::Initiator), server]);
+    pair.start();
+    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.run();
+    pair.ends[SERVER].fail_stream(NOW, stream, "no");
+    pair.ends[SERVER].respond(call, Err("it broke")).unwrap();
+    pair.run();
+    assert_eq!(pair.seen(CLIENT).last(), Some(&Action::Returned { call, result: remote("it broke") }));
 }

@@ -265,35 +265,83 @@ fn stream_5_an_end_without_last_ends_the_direction() {
     assert_eq!(actions(&mut client), [data(b"x"), Action::PeerDone, Action::Finished]);
 }
 
-/// STREAM-6, STREAM-9, STREAM-10: 16 items, and grants below half the mark.
+/// Takes and consumes so many blocks.
+fn consume(end: &mut Endpoint, blocks: usize) {
+    for _ in 0..blocks {
+        assert!(matches!(end.poll_action(), Some(Action::Data(_))));
+        end.consume(NOW);
+    }
+}
+
+/// STREAM-6, STREAM-9, STREAM-10: 16 items; the first grant below half the mark, then two items each.
 #[test]
-fn stream_9_credit_comes_back_below_half_the_mark() {
+fn stream_9_credit_comes_back_below_half_the_mark_and_then_by_portions() {
     let (mut server, mut client) = pair(Shape::items(Direction::Send));
-    for _ in 0..30 {
+    for _ in 0..50 {
         write(&mut server, b"x");
     }
-    assert_eq!(pass(&mut server, &mut client).len(), 16);
-    assert_eq!(server.core().credit().available(), 0);
-    for _ in 0..5 {
-        client.poll_action().unwrap();
-        client.consume(NOW);
-    }
-    assert_eq!(pass(&mut client, &mut server), ["CREDIT 5 +5"], "one CREDIT for all that was consumed");
-    assert_eq!(pass(&mut server, &mut client).len(), 5);
-    for _ in 0..16 {
-        client.poll_action().unwrap();
-        client.consume(NOW);
-    }
-    assert_eq!(client.poll_action(), None);
-    assert_eq!(pass(&mut client, &mut server), ["CREDIT 21 +16"]);
-    assert_eq!(pass(&mut server, &mut client).len(), 9);
-    // Seven are left, which is below half; nothing was consumed yet.
+    let give = |server: &mut Endpoint, client: &mut Endpoint, blocks| {
+        for _ in 0..blocks {
+            client.handle_message(NOW, server.poll_transmit().unwrap().into_bytes()).unwrap();
+            consume(client, 1);
+        }
+    };
+    give(&mut server, &mut client, 8);
+    assert_eq!(sent(&mut client), [""; 0], "half of the mark is left, and the stream may be short");
+    give(&mut server, &mut client, 1);
+    assert_eq!(pass(&mut client, &mut server), ["CREDIT 9 +9"], "one CREDIT for all that was consumed");
+    give(&mut server, &mut client, 1);
     assert_eq!(sent(&mut client), [""; 0]);
-    client.poll_action().unwrap();
-    client.consume(NOW);
-    assert_eq!(sent(&mut client), ["CREDIT 22 +1"]);
-    client.consume(NOW);
-    assert_eq!(sent(&mut client), [""; 0], "nothing is handed out, so nothing is consumed");
+    give(&mut server, &mut client, 1);
+    assert_eq!(pass(&mut client, &mut server), ["CREDIT 11 +2"]);
+
+    // Sixteen wait for an application that takes its time: it has enough to do, and is not asked for each.
+    assert_eq!(pass(&mut server, &mut client).len(), 16);
+    assert_eq!(server.poll_transmit(), None);
+    consume(&mut client, 1);
+    assert_eq!(pass(&mut client, &mut server), ["CREDIT 12 +1"], "the sender cannot go on");
+    consume(&mut client, 1);
+    assert_eq!(sent(&mut client), [""; 0], "now it can");
+    consume(&mut client, 1);
+    assert_eq!(pass(&mut client, &mut server), ["CREDIT 14 +2"]);
+    for _ in 0..3 {
+        client.poll_action().unwrap();
+    }
+    assert_eq!(sent(&mut client), [""; 0], "what is handed out is not consumed");
+}
+
+/// STREAM-9: what stays within half of its window costs no CREDIT.
+#[test]
+fn stream_9_a_short_stream_needs_no_credit() {
+    let (mut server, mut client) = pair(Shape::items(Direction::Send));
+    for _ in 0..8 {
+        write(&mut server, b"x");
+        assert_eq!(pass(&mut server, &mut client).len(), 1);
+        consume(&mut client, 1);
+        assert_eq!(sent(&mut client), [""; 0]);
+    }
+}
+
+/// STREAM-9: how often credit comes is the receiver's choice; in two parts it is the seed's half mark.
+#[test]
+fn stream_9_the_parts_of_a_window_are_the_receivers_choice() {
+    for (parts, grants) in [(2, [8, 8, 8]), (4, [4, 4, 4]), (1, [16, 16, 16])] {
+        let shape = Shape::items(Direction::Send);
+        let mut server = endpoint(shape);
+        let mut client = limited(shape.reversed(), Limits { credit_parts: parts, ..Limits::default() });
+        for _ in 0..80 {
+            write(&mut server, b"x");
+        }
+        let mut seen = Vec::new();
+        while let Some(message) = server.poll_transmit() {
+            client.handle_message(NOW, message.into_bytes()).unwrap();
+            consume(&mut client, 1);
+            seen.extend(pass(&mut client, &mut server));
+        }
+        let more = |credit: &String| credit.split_once('+').unwrap().1.parse::<u32>().unwrap();
+        assert_eq!(more(&seen[0]), 9, "the first");
+        assert!(seen[1..].iter().map(more).zip(grants).all(|(found, due)| found == due), "{seen:?}");
+    }
 }
 
 /// STREAM-9: after LAST nothing is granted.
@@ -308,28 +356,52 @@ fn stream_9_nothing_is_granted_after_last() {
     assert_eq!(sent(&mut client), [""; 0]);
 }
 
-/// STREAM-6, STREAM-10: a byte stream splits to fit, and not into crumbs.
+/// STREAM-6, STREAM-10: a byte stream is cut into quarters of its window at the most, and never into crumbs.
 #[test]
 fn stream_10_a_byte_stream_splits() {
-    let (mut server, mut client) = pair(Shape::bytes(Direction::Send, 10));
-    let block = Bytes::from_static(b"abcdefghijklmnopq");
+    let (mut server, mut client) = pair(Shape::bytes(Direction::Send, 20));
+    let block = Bytes::from_static(b"abcdefghijklmnopqrstuvwxyz");
     server.write(NOW, block.clone()).unwrap();
     server.write(NOW, Bytes::new()).unwrap();
     let first = server.poll_transmit().unwrap();
     assert_eq!(first.payload().as_ptr(), block.as_ptr(), "split by slicing");
     client.handle_message(NOW, first.into_bytes()).unwrap();
-    assert_eq!(actions(&mut client), [data(b"abcdefghij")]);
+    assert_eq!(actions(&mut client), [data(b"abcde")]);
+    assert_eq!(sent(&mut server), ["DATA 1 fghij", "DATA 2 klmno", "DATA 3 pqrst"]);
     server.handle_message(NOW, frame(4, 0, &4_u32.to_be_bytes())).unwrap();
-    assert_eq!(sent(&mut server), [""; 0], "4 of 7 is less than half the window");
-    server.handle_message(NOW, frame(4, 0, &1_u32.to_be_bytes())).unwrap();
-    assert_eq!(sent(&mut server), ["DATA 1 klmno"]);
+    assert_eq!(sent(&mut server), [""; 0], "4 is less than the next piece");
     server.finish(NOW);
-    server.handle_message(NOW, frame(4, 1, &2_u32.to_be_bytes())).unwrap();
-    assert_eq!(sent(&mut server), ["LAST 2 pq", "END 3"], "the rest fits");
+    server.handle_message(NOW, frame(4, 0, &2_u32.to_be_bytes())).unwrap();
+    assert_eq!(sent(&mut server), ["DATA 4 uvwxy", "LAST 5 z", "END 6"], "the rest is smaller");
     let limits = Limits { chunk_size: 3, ..Limits::default() };
-    let mut server = limited(Shape::bytes(Direction::Send, 10), limits);
+    let mut server = limited(Shape::bytes(Direction::Send, 20), limits);
     server.write(NOW, block).unwrap();
-    assert_eq!(sent(&mut server), ["DATA 0 abc", "DATA 1 def", "DATA 2 ghi"], "1 is left, less than half");
+    let first = ["DATA 0 abc", "DATA 1 def", "DATA 2 ghi", "DATA 3 jkl", "DATA 4 mno", "DATA 5 pqr"];
+    assert_eq!(sent(&mut server), first, "2 is left");
+}
+
+/// STREAM-9, STREAM-10, T3: a byte stream in windows of any size, in pieces of any size, gets everything across.
+#[test]
+fn stream_10_a_byte_stream_never_waits_for_credit_that_is_there() {
+    for (window, chunk_size) in (1..=40).flat_map(|window| [1, 3, 64].map(|chunk| (window, chunk))) {
+        let limits = Limits { chunk_size, ..Limits::default() };
+        let shape = Shape::bytes(Direction::Send, window);
+        let (mut server, mut client) = (limited(shape, limits.clone()), limited(shape.reversed(), limits));
+        let text: Vec<u8> = (0..200).collect();
+        server.write(NOW, text.clone().into()).unwrap();
+        server.finish(NOW);
+        let mut got = Vec::new();
+        while !server.has_ended() {
+            assert_ne!(pass(&mut server, &mut client), [""; 0], "{window} {chunk_size}");
+            while let Some(action) = client.poll_action() {
+                let Action::Data(piece) = action else { continue };
+                got.extend_from_slice(&piece);
+                client.consume(NOW);
+            }
+            pass(&mut client, &mut server);
+        }
+        assert_eq!((got, actions(&mut server)), (text, vec![Action::Finished]));
+    }
 }
 
 /// STREAM-6, STREAM-9: sizes by a function; an item as large as the window gets through above the half mark (T3).
@@ -343,7 +415,11 @@ fn stream_9_credit_is_never_stranded() {
     assert_eq!(pass(&mut server, &mut client).len(), 1);
     assert_eq!(actions(&mut client), [data(&[4, 0])]);
     client.consume(NOW);
-    assert_eq!(pass(&mut client, &mut server), ["CREDIT 1 +4"], "6 of 10 left, but nothing is held");
+    assert_eq!(
+        pass(&mut client, &mut server),
+        ["CREDIT 1 +4"],
+        "6 of 10 are left, and the next item may need more"
+    );
     assert_eq!(pass(&mut server, &mut client).len(), 1);
     assert_eq!(actions(&mut client), [data(&[10, 1])]);
     assert_eq!(server.write(NOW, Bytes::from_static(&[0])), Err(WriteError::ZeroSize));
@@ -403,6 +479,7 @@ fn stream_2_what_could_never_move_is_refused() {
         ("open_timeout", Limits { open_timeout: Duration::ZERO, ..of() }),
         ("stall_timeout", Limits { stall_timeout: Duration::ZERO, ..of() }),
         ("chunk_size", Limits { chunk_size: 0, ..of() }),
+        ("credit_parts", Limits { credit_parts: 0, ..of() }),
         ("max_block", Limits { max_block: 0, ..of() }),
         ("send_bytes", Limits { send_bytes: 0, ..of() }),
         ("receive_bytes", Limits { receive_bytes: 0, ..of() }),

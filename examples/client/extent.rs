@@ -4,6 +4,7 @@ use portline::git::fetch::client::Config;
 use portline::git::{Deepen, Depth, Filter};
 
 use super::options::complaint;
+use crate::support::history::seconds;
 use crate::support::promise::Promise;
 use crate::support::{Error, Repository};
 
@@ -106,20 +107,11 @@ impl Extent {
         let Some(filter) = Filter::all(self.filters.iter().cloned()).map_err(wrong)? else {
             return Ok(Promise::configured(repository, &remote));
         };
-        Ok(Some(Promise { remote, url, filter }))
+        Ok(Some(Promise { remote, url, filter, record: true }))
     }
 }
 
 fn number(name: &str, text: &str) -> Result<u32, Error> {
     let number = text.parse().ok().filter(|number| (1..=Depth::INFINITE).contains(number));
     number.ok_or_else(|| complaint(&format!("{name} takes a positive number, not '{text}'")))
-}
-
-/// A date as Git reads it.
-fn seconds(repository: &Repository, date: &str) -> Result<u64, Error> {
-    let answer = repository.git().ask(&["rev-parse", &format!("--since={date}")], Vec::new())?;
-    let digits =
-        answer.trim_ascii().strip_prefix(b"--max-age=").and_then(|age| std::str::from_utf8(age).ok());
-    let seconds = digits.and_then(|digits| digits.parse().ok());
-    seconds.ok_or(Error::Answer { command: "rev-parse", answer })
 }

@@ -4,24 +4,22 @@
 
 mod extent;
 pub mod options;
+pub mod push;
 mod table;
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
 use portline::git::fetch::client::{Action, Client, Config, Listing, Outcome};
-use portline::git::push::client as pushing;
 use portline::git::push::{Change, Command};
 use portline::git::{Advertisement, ObjectId, RefName, Service};
 use portline::{Instant, Printable};
 
-use self::options::{FetchTask, Options, PushTask, open};
+use self::options::{FetchTask, Options, open};
 use self::table::{Line, Table};
 use crate::support::drive::{self, Drive, Driver, GitSession, Work};
 use crate::support::fetch::{FetchDriver, Fetched, configured};
 use crate::support::history;
-use crate::support::push::PushDriver;
 use crate::support::refs::{Updates, by_name};
 use crate::support::refspec::Refspec;
 use crate::support::{Error, Repository};
@@ -148,10 +146,10 @@ pub fn fetch(options: &Options, task: &FetchTask) -> Result<bool, Error> {
     }
     let mut wishes = wishes(task, &fetched.advertisement);
     let mut table = Table::default();
-    if task.extent.update_shallow || repository.refs_without_head()?.is_empty() {
+    if task.extent.update_shallow {
         let tips: Vec<ObjectId> = wishes.iter().map(|wish| wish.id).collect();
         fetched.take_border(&repository, &tips)?;
-    } else {
+    } else if !repository.refs_without_head()?.is_empty() {
         refuse_cut_off(&repository, &fetched, &mut wishes, &mut table)?;
     }
     let tips: Vec<ObjectId> = wishes.iter().map(|wish| wish.id).collect();
@@ -236,107 +234,4 @@ fn refused_move(repository: &Repository, command: &Command) -> Result<Option<&'s
     }
     let forward = history::is_ancestor(repository.git(), &command.old, &command.new)?;
     Ok((!forward).then_some("non-fast-forward"))
-}
-
-/// Pushes what may be pushed and prints what became of each ref.
-///
-/// # Errors
-/// Whatever kept the server from reporting.
-pub fn push(options: &Options, task: &PushTask) -> Result<bool, Error> {
-    let repository = open(&task.directory)?;
-    let specs = task.specs.iter().map(|spec| Spec::parse(&repository, spec, task.force));
-    let specs = specs.collect::<Result<Vec<Spec>, Error>>()?;
-    let (connection, request) = options.connect(Service::ReceivePack)?;
-    let config = pushing::Config {
-        request,
-        atomic: task.atomic,
-        quiet: !options.progress,
-        push_options: task.options.clone(),
-        idle_timeout: options.timeout,
-        ..pushing::Config::default()
-    };
-    let planned = RefCell::new((Vec::new(), Table::default()));
-    let choose = |seen: &Advertisement| {
-        let mut planned = planned.borrow_mut();
-        let (commands, table) = &mut *planned;
-        plan(&repository, &specs, seen, commands, table)?;
-        if task.atomic && !table.is_clean() {
-            for command in commands.drain(..) {
-                table.push(Line { source: None, command, reason: Some("atomic push failed".into()) });
-            }
-        }
-        Ok(commands.clone())
-    };
-    let drive = Drive::new(connection);
-    let mut driver = PushDriver::new(&repository, drive.mailbox(), Box::new(choose), options.progress)?;
-    let machine = pushing::Client::new(config, drive.now());
-    let ran = drive.run(&mut GitSession { machine, driver: &mut driver });
-    let report = driver.into_result(ran)?;
-    let (commands, mut table) = planned.into_inner();
-    if let Err(reason) = &report.unpack {
-        let shown = writeln!(io::stderr(), "error: remote unpack failed: {}", Printable(reason));
-        shown.map_err(Error::io("standard error"))?;
-    }
-    for (command, told) in commands.into_iter().zip(report.refs) {
-        table.push(Line { source: None, command, reason: told.result.err() });
-    }
-    Ok(table.print()? && report.unpack.is_ok())
-}
-
-/// `[+]SRC[:DST]`, resolved as far as that goes without the server.
-struct Spec {
-    source: Option<ObjectId>,
-    target: RefName,
-    force: bool,
-}
-
-impl Spec {
-    fn parse(repository: &Repository, text: &str, force: bool) -> Result<Self, Error> {
-        let (force, text) = text.strip_prefix('+').map_or((force, text), |rest| (true, rest));
-        let (source, target) = text.split_once(':').unwrap_or((text, ""));
-        let target = if target.is_empty() {
-            let asked = ["rev-parse", "--symbolic-full-name", "--verify", "-q", "--end-of-options", source];
-            let full = repository.git().run(&asked, Vec::new())?.stdout;
-            let full = full.trim_ascii();
-            full.strip_prefix(b"--end-of-options").unwrap_or(full).trim_ascii().to_vec()
-        } else if target.starts_with("refs/") {
-            target.into()
-        } else {
-            format!("refs/heads/{target}").into()
-        };
-        let target = RefName::new(&target)
-            .map_err(|error| Error::Usage(format!("'{text}' does not say which ref to push to: {error}")))?;
-        let source = if source.is_empty() { None } else { Some(repository.resolve_revision(source)?) };
-        Ok(Self { source, target, force })
-    }
-}
-
-/// What to ask the server for; what must not be asked without force goes straight into the table.
-fn plan(
-    repository: &Repository,
-    specs: &[Spec],
-    seen: &Advertisement,
-    commands: &mut Vec<Command>,
-    table: &mut Table,
-) -> Result<(), Error> {
-    let null = ObjectId::null(repository.format());
-    for spec in specs {
-        let old = seen.find(&spec.target).map_or(null, |entry| entry.id);
-        let command = Command { name: spec.target.clone(), old, new: spec.source.unwrap_or(null) };
-        let reason = if command.old == command.new {
-            if !command.new.is_null() {
-                continue;
-            }
-            Some("remote ref does not exist")
-        } else if spec.force {
-            None
-        } else {
-            refused_move(repository, &command)?
-        };
-        match reason {
-            Some(reason) => table.push(Line { source: None, command, reason: Some(reason.into()) }),
-            None => commands.push(command),
-        }
-    }
-    Ok(())
 }

@@ -17,7 +17,8 @@ use crate::support::{Error, Lookup, Repository};
 /// What to type.
 pub const USAGE: &str = "usage: git_client ls-remote URL
        git_client fetch DIR URL [REFSPEC...] [--mirror]
-       git_client push DIR URL [[+]SRC:DST...] [--delete REF] [--force] [--atomic] [-o OPTION]
+       git_client push DIR URL [[+]SRC:DST...] [--delete REF] [--force] [--atomic] [-o | --push-option=OPTION]
+                  [--signed[=true|false|if-asked]]
 fetch also: [--depth=N | --deepen=N | --unshallow | --shallow-since=DATE] [--shallow-exclude=REF] [--update-shallow]
             [--filter=SPEC] [--remote=NAME] [--server-option=OPTION]
 common: [--protocol=0|1|2] [--stats] [--quiet | --progress] [--timeout=N] [--help], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
@@ -76,6 +77,20 @@ pub struct PushTask {
     pub atomic: bool,
     /// For the server's hooks.
     pub options: Vec<Bytes>,
+    /// Whether to sign.
+    pub sign: Sign,
+}
+
+/// Whether a push is signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sign {
+    /// It is not.
+    #[default]
+    Never,
+    /// If the server takes certificates.
+    IfAsked,
+    /// It is, or it is an error.
+    Always,
 }
 
 /// The command line as it is being read.
@@ -85,6 +100,7 @@ struct Words {
     program: Vec<OsString>,
     deletes: Vec<String>,
     push_options: Vec<Bytes>,
+    sign: Sign,
     mirror: bool,
     force: bool,
     atomic: bool,
@@ -129,7 +145,8 @@ impl Words {
                 "--quiet" | "-q" => words.quiet = true,
                 "--progress" => words.progress = true,
                 "--delete" | "-d" => words.deletes.push(value()?),
-                "-o" => words.push_options.push(value()?.into()),
+                "--signed" => words.sign = sign(inline.as_deref())?,
+                "-o" | "--push-option" => words.push_options.push(value()?.into()),
                 "--server-option" => words.server_options.push(value()?.into()),
                 "--timeout" => words.timeout = Some(timeout(&value()?)?),
                 "--protocol" => words.version = Some(version(&value()?)?),
@@ -148,6 +165,15 @@ impl Words {
 fn timeout(seconds: &str) -> Result<Duration, Error> {
     let wrong = |_| complaint(&format!("--timeout takes whole seconds, not '{seconds}'"));
     Ok(Duration::from_secs(seconds.parse().map_err(wrong)?))
+}
+
+fn sign(word: Option<&str>) -> Result<Sign, Error> {
+    match word {
+        None | Some("true" | "yes" | "on") => Ok(Sign::Always),
+        Some("if-asked") => Ok(Sign::IfAsked),
+        Some("false" | "no" | "off") => Ok(Sign::Never),
+        Some(other) => Err(complaint(&format!("--signed takes true, false or if-asked, not '{other}'"))),
+    }
 }
 
 fn version(number: &str) -> Result<Version, Error> {
@@ -204,8 +230,9 @@ impl Options {
                 if specs.is_empty() {
                     return Err(complaint("nothing was named to push"));
                 }
-                let (force, atomic, options) = (words.force, words.atomic, words.push_options);
-                Task::Push(PushTask { directory, specs, force, atomic, options })
+                let (force, atomic, sign, options) =
+                    (words.force, words.atomic, words.sign, words.push_options);
+                Task::Push(PushTask { directory, specs, force, atomic, options, sign })
             }
             (None, _) => Task::List,
         };

@@ -123,7 +123,7 @@ impl Border {
         all.dedup();
         fs::write(&lock.path, history::lines("", &all)).map_err(failed())?;
         let git = repository.git().with([(SHALLOW_FILE, lock.path.clone().into_os_string())]);
-        if history::connected(&git, &[*id])?.is_err() {
+        if history::whole(repository, &git, &[*id])?.is_err() {
             return Ok(false);
         }
         lock.become_list(&path)?;

@@ -1,19 +1,23 @@
 //! Push certificates: the nonce that is given out, and what the hooks of a signed push are told.
 //!
-//! Whether a signature is good is for Git to say: the certificate is handed to `verify-tag`, which checks exactly the
-//! bytes before the signature, by the repository's own settings (`gpg.*`).
+//! Whether a signature is good is for the program to say that Git would ask (`gpg.*`): it is given exactly the bytes
+//! before the signature.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::process::Command;
 use std::str;
 
 use bytes::Bytes;
 use portline::git::push::{Certificate, NonceStatus};
+use tempfile::NamedTempFile;
 
 use super::error::Error;
 use super::hooks::Environment;
 use super::namespace;
-use super::process::{Git, capture};
+use super::process::{capture, clean};
 use super::repository::{Repository, os};
+use super::sign::{self, Format};
 
 /// What `receive.certNonceSeed` makes of this moment, or of another: a time, and a hash that only its owner can make.
 /// `None`: signed pushes are not asked for.
@@ -48,12 +52,12 @@ pub fn environment(
 ) -> Result<Environment, Error> {
     let git = repository.git();
     let stored = git.ask(&["hash-object", "-w", "--stdin"], certificate.text().to_vec())?;
-    let check = verify(git, certificate)?;
+    let check = verify(repository, certificate)?;
     let mut set: Environment = vec![
         ("GIT_PUSH_CERT".to_owned(), os(stored.trim_ascii())),
         ("GIT_PUSH_CERT_SIGNER".to_owned(), check.signer),
         ("GIT_PUSH_CERT_KEY".to_owned(), check.key),
-        ("GIT_PUSH_CERT_STATUS".to_owned(), check.result.to_string().into()),
+        ("GIT_PUSH_CERT_STATUS".to_owned(), check.result.unwrap_or('N').to_string().into()),
     ];
     if let Some(given) = given {
         let (nonce, status, slop) = nonce_status(repository, certificate, given)?;
@@ -94,67 +98,103 @@ fn stamp(nonce: &[u8]) -> Option<u64> {
 }
 
 /// What is known of a signature.
+#[derive(Default)]
 struct Check {
     /// Git's letter for it, as `%G?` shows it.
-    result: char,
+    result: Option<char>,
     signer: OsString,
     key: OsString,
 }
 
-fn verify(git: &Git, certificate: &Certificate) -> Result<Check, Error> {
-    let unknown = Check { result: 'N', signer: OsString::new(), key: OsString::new() };
-    if certificate.signature().is_empty() {
-        return Ok(unknown);
+/// Asks the program that Git would ask.
+fn verify(repository: &Repository, certificate: &Certificate) -> Result<Check, Error> {
+    let signature = certificate.signature();
+    if signature.is_empty() {
+        return Ok(Check::default());
     }
-    // Only for the eyes of the verifier: it lives in a directory of its own.
-    let place = tempfile::tempdir().map_err(Error::io("a temporary directory cannot be made"))?;
-    let aside = git.with([
-        ("GIT_OBJECT_DIRECTORY", place.path().into()),
-        ("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsString::new()),
-    ]);
-    let id = aside
-        .ask(&["hash-object", "-t", "tag", "--literally", "-w", "--stdin"], certificate.text().to_vec())?;
-    let mut command = aside.command(&["verify-tag", "--raw"]);
-    command.arg(os(id.trim_ascii()));
-    let said = capture(command, Vec::new())?.stderr;
-    Ok(said.split(|byte| *byte == b'\n').filter_map(judge).fold(unknown, |known, next| next.after(known)))
+    let failed = || Error::io("the signature cannot be written for its verifier");
+    let mut file = NamedTempFile::new().map_err(failed())?;
+    file.write_all(signature).map_err(failed())?;
+    let payload = certificate.payload().to_vec();
+    let config = repository.config();
+    if !signature.starts_with(b"-----BEGIN SSH") {
+        let is_pgp = signature.starts_with(b"-----BEGIN PGP");
+        let mut command =
+            Command::new(sign::program(config, if is_pgp { Format::OpenPgp } else { Format::X509 }));
+        clean(&mut command).args(is_pgp.then_some("--keyid-format=long")).args(["--status-fd=1", "--verify"]);
+        command.arg(file.path()).arg("-");
+        let said = capture(command, payload)?.stdout;
+        return Ok(said.split(|byte| *byte == b'\n').filter_map(status).fold(Check::default(), Check::with));
+    }
+    let Some(allowed) = config.value("gpg.ssh.allowedsignersfile").filter(|file| !file.is_empty()) else {
+        return Ok(Check::default());
+    };
+    let ask = |verb: &str, more: &[&OsStr], input: Vec<u8>| {
+        let mut command = Command::new(sign::program(config, Format::Ssh));
+        clean(&mut command).arg("-Y").arg(verb).arg("-s").arg(file.path()).args(more);
+        capture(command, input)
+    };
+    let allowed = os(allowed);
+    let found = ask("find-principals", &["-f".as_ref(), &allowed], Vec::new())?.stdout;
+    let mut check = Check { result: Some('B'), ..Check::default() };
+    for principal in found.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let principal = os(principal);
+        let more: [&OsStr; 6] =
+            ["-n".as_ref(), "git".as_ref(), "-f".as_ref(), &allowed, "-I".as_ref(), &principal];
+        let output = ask("verify", &more, payload.clone())?;
+        let good = output.stdout.split(|byte| *byte == b'\n').filter_map(words);
+        check = good.filter(|_| output.status.success()).fold(check, Check::with);
+    }
+    if found.is_empty() {
+        let output = ask("check-novalidate", &["-n".as_ref(), "git".as_ref()], payload)?;
+        check = output.stdout.split(|byte| *byte == b'\n').filter_map(words).fold(check, Check::with);
+    }
+    Ok(check)
 }
 
 impl Check {
     /// A later line adds to an earlier one.
-    fn after(self, known: Self) -> Self {
+    fn with(self, next: Self) -> Self {
         let or = |new: OsString, old: OsString| if new.is_empty() { old } else { new };
-        Self { result: self.result, signer: or(self.signer, known.signer), key: or(self.key, known.key) }
+        Self {
+            result: next.result.or(self.result),
+            signer: or(next.signer, self.signer),
+            key: or(next.key, self.key),
+        }
+    }
+
+    fn new(result: char, key: &[u8], signer: &[u8]) -> Self {
+        Self { result: Some(result), signer: os(signer), key: os(key) }
     }
 }
 
-/// What one line of the verifier says: status lines of GnuPG, or the words of `ssh-keygen`.
-fn judge(line: &[u8]) -> Option<Check> {
-    let check = |result, key: &[u8], signer: &[u8]| Some(Check { result, signer: os(signer), key: os(key) });
-    let word = |text: &[u8]| text.split(|byte| *byte == b' ').next().unwrap_or_default().to_vec();
-    if let Some(status) = line.strip_prefix(b"[GNUPG:] ") {
-        let kinds =
-            [("GOODSIG ", 'G'), ("BADSIG ", 'B'), ("EXPSIG ", 'X'), ("EXPKEYSIG ", 'Y'), ("REVKEYSIG ", 'R')];
-        for (prefix, result) in kinds {
-            if let Some(rest) = status.strip_prefix(prefix.as_bytes()) {
-                let key = word(rest);
-                return check(result, &key, rest.get(key.len().saturating_add(1)..).unwrap_or_default());
-            }
-        }
-        let rest = status.strip_prefix(b"ERRSIG ")?;
-        return check('E', &word(rest), b"");
-    }
-    let key = |text: &[u8]| {
-        let at = text.windows(5).rposition(|window| window == b" key ")?;
-        text.get(at.saturating_add(5)..).map(<[u8]>::to_vec)
-    };
-    if let Some(rest) = line.strip_prefix(b"Good \"git\" signature for ") {
+/// A status line of GnuPG.
+fn status(line: &[u8]) -> Option<Check> {
+    let status = line.strip_prefix(b"[GNUPG:] ")?;
+    let kinds = [
+        ("GOODSIG ", 'G'),
+        ("BADSIG ", 'B'),
+        ("ERRSIG ", 'E'),
+        ("EXPSIG ", 'X'),
+        ("EXPKEYSIG ", 'Y'),
+        ("REVKEYSIG ", 'R'),
+    ];
+    let (rest, result) = kinds
+        .into_iter()
+        .find_map(|(prefix, result)| Some((status.strip_prefix(prefix.as_bytes())?, result)))?;
+    let mut words = rest.splitn(2, |byte| *byte == b' ');
+    let (key, signer) = (words.next()?, words.next().unwrap_or_default());
+    Some(Check::new(result, key, if result == 'E' { b"" } else { signer }))
+}
+
+/// A line of `ssh-keygen`: whose key it is, where that is known, and which.
+fn words(line: &[u8]) -> Option<Check> {
+    let rest = line.strip_prefix(b"Good \"git\" signature ")?;
+    let key_at = rest.windows(5).rposition(|window| window == b" key ")?;
+    let key = rest.get(key_at.saturating_add(5)..)?;
+    let signer = rest.strip_prefix(b"for ").and_then(|rest| {
         let end = rest.windows(6).rposition(|window| window == b" with ")?;
-        return check('G', &key(rest)?, rest.get(..end)?);
-    }
-    if let Some(rest) = line.strip_prefix(b"Good \"git\" signature with ") {
-        return check('G', &key(rest)?, b"");
-    }
-    (line.starts_with(b"Could not verify signature") || line.starts_with(b"Signature verification failed"))
-        .then(|| Check { result: 'B', signer: OsString::new(), key: OsString::new() })
+        rest.get(..end)
+    });
+    Some(Check::new('G', key, signer.unwrap_or_default()))
 }

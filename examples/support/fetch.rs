@@ -338,12 +338,15 @@ impl Fetched {
         Ok(())
     }
 
-    /// Takes the objects in, if everything that `tips` reach is there, and moves the shallow border. Keep the
-    /// answer until the refs are updated.
+    /// Takes the objects in, if everything that `tips` reach is there, and moves the shallow border. A repository
+    /// without refs is a clone and takes a shallow server's border over. Keep the answer until the refs are updated.
     ///
     /// # Errors
     /// [`Error::Session`] when something is missing, [`Error::Io`], [`Error::Git`].
     pub fn accept(&mut self, repository: &Repository, tips: &[ObjectId]) -> Result<Option<Kept>, Error> {
+        if matches!(self.cut, Cut::Remote(_)) && repository.refs_without_head()?.is_empty() {
+            self.take_border(repository, tips)?;
+        }
         let git = self.git(repository);
         if let Err(words) = history::connected(&git, tips)? {
             let words = String::from_utf8_lossy(&words).into_owned();

@@ -7,9 +7,10 @@ use std::str;
 
 use portline::git::{Commit, ObjectId};
 
+use super::config::truth;
 use super::error::Error;
 use super::objects::{Info, Kind, ObjectReader};
-use super::process::{Git, Process, complaint};
+use super::process::{Git, Process};
 use super::repository::Repository;
 
 /// Whether everything that `ids` reach is here: Git's own connectivity check, which stops at what the refs
@@ -18,21 +19,28 @@ use super::repository::Repository;
 /// # Errors
 /// [`Error::Io`].
 pub fn connected(git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Error> {
+    walk(git, ids, true)
+}
+
+/// As [`connected`], for what is pushed here: only a partial clone was promised anything.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn whole(repository: &Repository, git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Error> {
+    let mut remotes = repository.config().below("remote.");
+    let is_partial = remotes.any(|(key, value)| key.ends_with(b".promisor") && truth(value) != Some(false));
+    walk(git, ids, is_partial)
+}
+
+fn walk(git: &Git, ids: &[ObjectId], is_partial: bool) -> Result<Result<(), Vec<u8>>, Error> {
     if ids.is_empty() {
         return Ok(Ok(()));
     }
-    let asked = [
-        "rev-list",
-        "--objects",
-        "--stdin",
-        "--exclude-promisor-objects",
-        "--not",
-        "--all",
-        "--quiet",
-        "--alternate-refs",
-    ];
+    let mut asked = vec!["rev-list", "--objects", "--stdin"];
+    asked.extend(is_partial.then_some("--exclude-promisor-objects"));
+    asked.extend(["--not", "--all", "--quiet", "--alternate-refs"]);
     let output = git.run(&asked, lines("", ids))?;
-    Ok(if output.status.success() { Ok(()) } else { Err(complaint(&output.stderr).to_vec()) })
+    Ok(if output.status.success() { Ok(()) } else { Err(output.stderr) })
 }
 
 /// Those of `ids` that are here with everything they reach. One walk when all are; a damaged or partial
@@ -328,4 +336,15 @@ impl Loader {
         self.ahead = self.ahead.saturating_mul(2).min(AHEAD.1);
         Ok(())
     }
+}
+
+/// A date as Git reads it: seconds since 1970.
+///
+/// # Errors
+/// [`Error::Answer`] when Git does not read it, [`Error::Io`].
+pub fn seconds(repository: &Repository, date: &str) -> Result<u64, Error> {
+    let answer = repository.git().ask(&["rev-parse", &format!("--since={date}")], Vec::new())?;
+    let digits = answer.trim_ascii().strip_prefix(b"--max-age=").and_then(|age| str::from_utf8(age).ok());
+    let seconds = digits.and_then(|digits| digits.parse().ok());
+    seconds.ok_or(Error::Answer { command: "rev-parse", answer })
 }

@@ -63,7 +63,7 @@ impl Hooks {
     /// [`Error::Io`] when it cannot be started.
     pub fn run(&self, git: &Git, name: &str, call: Call<'_>) -> Result<bool, Error> {
         let Some(program) = self.program(name) else { return Ok(true) };
-        let mut command = git.hook(&program);
+        let mut command = git.speaking_hook(&program);
         command.args(call.arguments.iter().map(|argument| os(argument)));
         command.envs(call.environment.iter().map(|(name, value)| (name, value)));
         self.run_to_end(command, call.input)

@@ -7,6 +7,7 @@
 //!   upload, receive, fetch, push      the four drivers: a machine's actions, answered from a repository
 //!   update, policy, after             what happens to the refs of a push: settings, hooks, transactions
 //!   proc_receive, certificate, border the hook that does it otherwise, signed pushes, shallow ones
+//!   sign         signatures of pushes
 //!   namespace    which refs a session shows
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
 //!   objects, history, deepen          which objects are there, commits, reachability, where a shallow history ends
@@ -52,6 +53,7 @@ pub mod remote;
 pub mod repository;
 pub mod session;
 pub mod shallow;
+pub mod sign;
 pub mod terminal;
 pub mod update;
 pub mod upload;

@@ -183,7 +183,7 @@ pub fn update_work_tree(
     };
     let hex = new.to_hex();
     if let Some(program) = hooks.program("push-to-checkout") {
-        let mut command = git.hook(&program);
+        let mut command = git.speaking_hook(&program);
         command.current_dir(work_tree).arg(hex.as_str());
         command.env("GIT_DIR", &git_dir).env("GIT_WORK_TREE", work_tree);
         let agreed = hooks.run_to_end(command, Vec::new())?;

@@ -194,8 +194,8 @@ fn commands(task: Task<'_>, wants_options: bool) -> BytesMut {
         let _ = pkt::put_packet(&mut text, &parts);
     }
     pkt::put_flush(&mut text);
-    if let Some(options) = task.options.filter(|_| wants_options) {
-        for option in options {
+    if wants_options {
+        for option in task.options.unwrap_or_default() {
             let _ = pkt::put_packet(&mut text, &[option]);
         }
         pkt::put_flush(&mut text);

@@ -65,8 +65,9 @@ impl Git {
     }
 
     /// `git` with these arguments, standing in the repository. Replacement objects are not looked at: they
-    /// are a local view of history, and a peer must get the objects as they are. What a partial clone has left
-    /// out is not fetched to answer a question.
+    /// are a local view of history, and a peer must get the objects as they are. Nor is anything fetched that a
+    /// partial clone lacks: what is asked here is what is there, and a client that fetched in order to fetch would
+    /// never end.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("git");
         clean(&mut command).args(arguments).current_dir(&self.git_dir);
@@ -79,7 +80,25 @@ impl Git {
     /// The environment that a hook of this repository starts with, which stands in the repository's
     /// directory.
     pub fn hook(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        self.in_place(Command::new(program))
+    }
+
+    /// A hook whose standard output goes where its errors go, so that what it says keeps its order. The shell is told
+    /// these words and no others; program and arguments are its arguments.
+    #[cfg(unix)]
+    pub fn speaking_hook(&self, program: &Path) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "exec \"$0\" \"$@\" >&2"]).arg(program);
+        self.in_place(command)
+    }
+
+    /// A hook whose outputs both go to the client.
+    #[cfg(not(unix))]
+    pub fn speaking_hook(&self, program: &Path) -> Command {
+        self.hook(program)
+    }
+
+    fn in_place(&self, mut command: Command) -> Command {
         clean(&mut command).current_dir(&self.git_dir).env("GIT_DIR", ".");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

@@ -20,6 +20,8 @@ pub struct Promise {
     pub url: Option<String>,
     /// What is left out.
     pub filter: Filter,
+    /// Whether it is to be written into the repository's configuration. A helper leaves that to Git.
+    pub record: bool,
 }
 
 impl Promise {
@@ -29,7 +31,7 @@ impl Promise {
         let is_promisor = config.truth(&format!("remote.{remote}.promisor")).unwrap_or(false);
         let spec = config.value(&format!("remote.{remote}.partialclonefilter"))?;
         let filter = Filter::parse(spec).ok().filter(|_| is_promisor)?;
-        Some(Self { remote: remote.to_owned(), url: None, filter })
+        Some(Self { remote: remote.to_owned(), url: None, filter, record: true })
     }
 
     /// Whether a server leaves out what it is asked to.
@@ -49,11 +51,14 @@ impl Promise {
         ]
     }
 
-    /// Writes it into the repository's configuration.
+    /// Writes it into the repository's configuration, if it is to be there.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Git`].
     pub fn commit(&self, repository: &Repository) -> Result<(), Error> {
+        if !self.record {
+            return Ok(());
+        }
         let spec = self.filter.encode();
         let spec = String::from_utf8(spec).map_err(|error| {
             Error::Usage(format!("the filter {} is not UTF-8", Printable(error.as_bytes())))

@@ -14,6 +14,7 @@ use super::error::Error;
 use super::objects::ObjectReader;
 use super::pack::PackBuilder;
 use super::repository::Repository;
+use super::sign;
 use super::terminal::Progress;
 
 /// Chooses what to push from what the server has.
@@ -72,7 +73,10 @@ impl Driver<Client> for PushDriver<'_> {
                 let commands = (self.choose)(&seen)?;
                 machine.push(now, commands)?;
             }
-            Action::Sign(_) => machine.sign_failed(now, Bytes::from_static(b"no key"))?,
+            Action::Sign(text) => match sign::sign(self.repository, &text) {
+                Ok(signature) => machine.signed(now, &signature)?,
+                Err(error) => machine.sign_failed(now, Bytes::from(error.to_string()))?,
+            },
             Action::BuildPack(mut request) => {
                 request.progress = self.shows;
                 let builder = PackBuilder::start(self.repository, &mut self.objects, &request, &self.mailbox);

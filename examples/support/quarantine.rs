@@ -88,6 +88,13 @@ impl Quarantine {
 #[derive(Debug)]
 pub struct Kept(Vec<PathBuf>);
 
+impl Kept {
+    /// The marks themselves: whoever takes them removes them.
+    pub fn hand_over(mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.0)
+    }
+}
+
 impl Drop for Kept {
     fn drop(&mut self) {
         for mark in &self.0 {

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{ChildStderr, ChildStdin, ChildStdout, Stdio};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::slice;
+use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
 use portline::git::push::Command;
@@ -87,17 +88,32 @@ fn read(git: &Git, patterns: &[OsString]) -> Result<Vec<Ref>, Error> {
 /// # Errors
 /// [`Error::Git`], [`Error::Answer`], [`Error::Io`].
 pub fn plain(git: &Git) -> Result<Vec<Ref>, Error> {
-    let listed = git.ask(&["for-each-ref", "--format=%(objectname) %(refname)"], Vec::new())?;
-    let lines = listed.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let parse = |line: &[u8]| {
-        let answer = || Error::Answer { command: "for-each-ref", answer: line.to_vec() };
+    let asked = ["for-each-ref", "--format=%(objectname) %(refname)"];
+    let mut command = git.command(&asked);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = Process::spawn(&mut command)?;
+    let (stdout, stderr) = (process.stdout(), process.stderr());
+    let mut listed = Vec::new();
+    let mut lines = stdout.map(BufReader::new);
+    let mut line = Vec::new();
+    // Line by line: a repository may have more refs than their text should take memory twice.
+    while let Some(lines) = &mut lines {
+        line.clear();
+        if lines.read_until(b'\n', &mut line).map_err(Error::io("for-each-ref cannot be read"))? == 0 {
+            break;
+        }
+        let answer = || Error::Answer { command: "for-each-ref", answer: line.clone() };
         let space = line.iter().position(|byte| *byte == b' ').ok_or_else(answer)?;
         let (id, name) = line.split_at_checked(space).ok_or_else(answer)?;
         let id = ObjectId::from_hex(id).map_err(|_| answer())?;
         // A name that is not valid on the wire is not shown.
-        Ok(RefName::new(name.get(1..).unwrap_or_default()).ok().map(|name| Ref::new(name, id)))
-    };
-    lines.filter_map(|line| parse(line).transpose()).collect()
+        if let Ok(name) = RefName::new(name.get(1..).unwrap_or_default().trim_ascii_end()) {
+            listed.push(Ref::new(name, id));
+        }
+    }
+    let mut said = Vec::new();
+    let _ = stderr.map(|mut stderr| stderr.read_to_end(&mut said));
+    if process.wait()?.success() { Ok(listed) } else { Err(super::process::failed(&asked, said)) }
 }
 
 /// One line of [`FORMAT`]; `None` for a name that is not valid on the wire.
@@ -217,7 +233,8 @@ struct Updater {
     process: Process,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
-    stderr: ChildStderr,
+    /// Reads what it says, so that a hook of its may say as much as it likes.
+    words: JoinHandle<Vec<u8>>,
 }
 
 impl Updater {
@@ -230,12 +247,13 @@ impl Updater {
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
         let missing = || Error::Answer { command: "update-ref", answer: Vec::new() };
         let (stdin, stdout) = (stdin.ok_or_else(missing)?, BufReader::new(stdout.ok_or_else(missing)?));
-        Ok(Self { process, stdin, stdout, stderr: stderr.ok_or_else(missing)? })
+        let stderr = stderr.ok_or_else(missing)?;
+        Ok(Self { process, stdin, stdout, words: thread::spawn(move || last_words(stderr)) })
     }
 
     /// One transaction. Git answers only the verbs, so its output cannot fill up while the commands are
     /// written.
-    fn transact(&mut self, commands: &[Command]) -> std::io::Result<()> {
+    fn transact(&mut self, commands: &[Command]) -> io::Result<()> {
         let mut text = b"start\0".to_vec();
         for command in commands {
             put(&mut text, command);
@@ -247,7 +265,7 @@ impl Updater {
             let mut answer = String::new();
             self.stdout.read_line(&mut answer)?;
             if answer != expected {
-                return Err(std::io::ErrorKind::InvalidData.into());
+                return Err(io::ErrorKind::InvalidData.into());
             }
         }
         Ok(())
@@ -255,12 +273,11 @@ impl Updater {
 
     /// What it said when it gave up.
     fn complaint(self) -> RefError {
-        let Self { mut process, stdin, mut stderr, .. } = self;
+        let Self { mut process, stdin, words, .. } = self;
         drop(stdin);
-        let mut said = Vec::new();
         // Half a message is better than none.
-        let _ = stderr.read_to_end(&mut said);
         let _ = process.wait();
+        let said = words.join().unwrap_or_default();
         let words = complaint(&said);
         let words =
             words.strip_prefix(b"prepare: ").or_else(|| words.strip_prefix(b"commit: ")).unwrap_or(words);
@@ -268,11 +285,28 @@ impl Updater {
     }
 }
 
+/// The last words of a program that gave up. What its hooks say is for our own log, as it is with Git.
+fn last_words(stderr: impl Read) -> Vec<u8> {
+    let (mut stderr, mut line, mut fatal) = (BufReader::new(stderr), Vec::new(), Vec::new());
+    while stderr.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+        if !fatal.is_empty() || line.starts_with(b"fatal: ") {
+            fatal.extend_from_slice(&line);
+        } else {
+            let _ = io::stderr().write_all(&line);
+        }
+        line.clear();
+    }
+    fatal
+}
+
 /// `update` covers creation (a null old id) as well; `delete` is a word of its own.
 fn put(to: &mut Vec<u8>, command: &Command) {
     let (old, new) = (command.old.to_hex(), command.new.to_hex());
     let name = command.name.as_bytes();
-    let parts: &[&[u8]] = if command.new.is_null() {
+    let parts: &[&[u8]] = if command.new.is_null() && command.old.is_null() {
+        // Whatever it holds.
+        &[b"delete ", name, b"\0\0"]
+    } else if command.new.is_null() {
         &[b"delete ", name, b"\0", old.as_bytes(), b"\0"]
     } else {
         &[b"update ", name, b"\0", new.as_bytes(), b"\0", old.as_bytes(), b"\0"]

@@ -186,6 +186,10 @@ impl Repository {
     }
 }
 
+/// Set where Git is asked whether a repository may be served: a server that is put in Git's place and finds this set
+/// would be asking itself.
+pub const ASKED: &str = "PORTLINE_ASKED_GIT";
+
 /// The directory that Git would use for `path`.
 fn resolve(path: &Path, lookup: Lookup) -> Option<PathBuf> {
     let suffixes: &[&str] = match lookup {
@@ -218,7 +222,7 @@ fn git_dir(candidate: &Path) -> Option<PathBuf> {
 fn check(git_dir: &Path) -> Result<ObjectFormat, Error> {
     let mut command = Command::new("git");
     clean(&mut command).args(["upload-pack", "--strict", "--http-backend-info-refs"]).arg(git_dir);
-    command.env("GIT_PROTOCOL", "version=2");
+    command.env("GIT_PROTOCOL", "version=2").env(ASKED, "1");
     let output = capture(command, Vec::new())?;
     if !output.status.success() {
         let message = complaint(&output.stderr).to_vec();

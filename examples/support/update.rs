@@ -9,6 +9,7 @@
 //! the repository's own names differ in a namespace.
 
 use std::collections::HashMap;
+use std::mem;
 
 use bytes::Bytes;
 use portline::git::push::report::Updated;
@@ -75,8 +76,10 @@ enum Way {
     Answered,
     /// It is the same as another command, on the ref that this one stands for.
     Alias,
-    /// It is about nothing: a ref that is not there is to be deleted.
+    /// A deletion of a ref that is not there.
     Nothing,
+    /// A deletion of a ref that names nothing.
+    Corrupt,
 }
 
 impl Item<'_> {
@@ -92,9 +95,20 @@ impl Item<'_> {
         self.refused = Some(Bytes::from_static(reason.as_bytes()));
     }
 
-    /// The command as the repository names its ref.
+    /// Whether it is still to be carried out by us.
+    fn is_left(&self) -> bool {
+        match self.way {
+            Way::Ours | Way::Nothing | Way::Corrupt => self.is_open(),
+            Way::Hook | Way::Answered | Way::Alias => false,
+        }
+    }
+
+    /// The command as the repository names its ref. Whatever a corrupt ref holds, it goes.
     fn stored(&self) -> Command {
-        Command { name: self.stored.clone(), ..self.command.clone() }
+        let Command { old, new, .. } = *self.command;
+        let old =
+            if matches!(self.way, Way::Nothing | Way::Corrupt) { ObjectId::null(old.format()) } else { old };
+        Command { name: self.stored.clone(), old, new }
     }
 }
 
@@ -204,11 +218,13 @@ impl Job {
             |item: &&mut Item<'_>| item.is_open() && !item.command.new.is_null() && item.border.is_empty();
         let mut open: Vec<&mut Item<'_>> = items.iter_mut().filter(asks).collect();
         let mut parts = vec![&mut open[..]];
+        let mut told = false;
         // One walk when all are whole; otherwise those that are not are found by halves.
         while let Some(part) = parts.pop() {
             let new: Vec<ObjectId> = part.iter().map(|item| item.command.new).collect();
-            if history::connected(judge, &new)?.is_ok() {
-                continue;
+            let Err(said) = history::whole(&self.repository, judge, &new)? else { continue };
+            if !mem::replace(&mut told, true) {
+                self.mailbox.post(Work::Message(Bytes::from(said)));
             }
             match part {
                 [] => {}
@@ -303,7 +319,7 @@ impl Job {
         Ok(())
     }
 
-    /// Deletions of what is not there: neither the ref nor what the client thinks that it names.
+    /// Deletions where what the client thinks that the ref names is not here.
     fn find_nothings(&self, items: &mut [Item<'_>]) -> Result<(), Error> {
         let deletes = |item: &&mut Item<'_>| item.is_ours() && item.command.change() == Change::Delete;
         let old: Vec<ObjectId> = items.iter_mut().filter(deletes).map(|item| item.command.old).collect();
@@ -314,9 +330,8 @@ impl Job {
         for (item, _) in items.iter_mut().filter(deletes).zip(found).filter(|(_, found)| found.is_none()) {
             let mut asked = self.repository.git().command(&["rev-parse", "--verify", "-q"]);
             asked.arg(os(item.stored.as_bytes()));
-            if !capture(asked, Vec::new())?.status.success() {
-                item.way = Way::Nothing;
-            }
+            let exists = capture(asked, Vec::new())?.status.success();
+            item.way = if exists { Way::Corrupt } else { Way::Nothing };
         }
         Ok(())
     }
@@ -329,18 +344,12 @@ impl Job {
         items: &mut [Item<'_>],
     ) -> Result<(), Error> {
         let mut updates = Updates::new(git, "push");
-        for item in items.iter_mut().filter(|item| item.is_open()) {
-            match item.way {
-                Way::Ours | Way::Nothing => {}
-                Way::Hook | Way::Answered | Way::Alias => continue,
-            }
+        for item in items.iter_mut().filter(|item| item.is_left()) {
             if let Err(reason) = self.judge(hooks, git, policy, item)? {
                 item.refused = Some(Bytes::from(reason));
-            } else if item.way == Way::Ours {
-                if let Err(words) = updates.apply(&item.stored())? {
-                    self.say("error", &String::from_utf8_lossy(&words));
-                    item.refuse("failed to update ref");
-                }
+            } else if let Err(words) = updates.apply(&item.stored())? {
+                self.say("error", &String::from_utf8_lossy(&words));
+                item.refuse("failed to update ref");
             }
         }
         Ok(())
@@ -353,19 +362,21 @@ impl Job {
         policy: &Policy,
         items: &mut [Item<'_>],
     ) -> Result<(), Error> {
+        if items.iter().any(|item| !item.is_open()) {
+            // What the `proc-receive` hook has done is done.
+            let left = items.iter_mut().filter(|item| item.is_open() && item.way != Way::Answered);
+            left.for_each(|item| item.refuse("atomic push failure"));
+            return Ok(());
+        }
         let mut moves = Vec::with_capacity(items.len());
-        for at in 0..items.len() {
-            let Some(item) = items.get_mut(at) else { break };
-            if item.is_open() && matches!(item.way, Way::Ours | Way::Nothing) {
-                match self.judge(hooks, git, policy, item)? {
-                    Err(reason) => item.refused = Some(Bytes::from(reason)),
-                    Ok(()) if item.way == Way::Ours => moves.push(item.stored()),
-                    Ok(()) => {}
+        for item in items.iter_mut().filter(|item| item.is_left()) {
+            match self.judge(hooks, git, policy, item)? {
+                Ok(()) => moves.push(item.stored()),
+                Err(reason) => {
+                    item.refused = Some(Bytes::from(reason));
+                    refuse_rest(items, "atomic push failure");
+                    return Ok(());
                 }
-            }
-            if !item.is_open() {
-                refuse_rest(items, "atomic push failure");
-                return Ok(());
             }
         }
         if let Err(words) = refs::update_all(git, &moves, "push")? {
@@ -400,8 +411,10 @@ impl Job {
                 return Ok(Err(reason.to_owned()));
             }
         }
-        if item.way == Way::Nothing {
-            self.say("warning", "deleting a non-existent ref");
+        match item.way {
+            Way::Nothing => self.say("warning", "deleting a non-existent ref"),
+            Way::Corrupt => self.say("warning", "allowing deletion of corrupt ref"),
+            Way::Ours | Way::Hook | Way::Answered | Way::Alias => {}
         }
         if !item.border.is_empty() && !Border::extend(&self.repository, &command.new, &item.border)? {
             return Ok(Err("shallow error".to_owned()));
@@ -429,10 +442,10 @@ fn refuse_rest(items: &mut [Item<'_>], reason: Reason) {
     items.iter_mut().filter(|item| item.is_open()).for_each(|item| item.refuse(reason));
 }
 
-/// `old SP new SP name LF` for each command that is not refused.
+/// `old SP new SP name LF` for each command, whatever is known against it already.
 fn lines(items: &[Item<'_>]) -> Vec<u8> {
     let mut text = Vec::new();
-    for Item { command, .. } in items.iter().filter(|item| item.is_open()) {
+    for Item { command, .. } in items {
         text.extend_from_slice(format!("{} {} ", command.old, command.new).as_bytes());
         text.extend_from_slice(command.name.as_bytes());
         text.push(b'\n');

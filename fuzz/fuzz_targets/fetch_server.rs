@@ -9,8 +9,8 @@ use arbitrary::Arbitrary;
 use bytes::Bytes;
 use common::{Event, Session, face, ids, name, refs};
 use libfuzzer_sys::fuzz_target;
-use portline::git::fetch::server::{Action, Config, Error, Server, WantPolicy};
-use portline::git::{HiddenRefs, Version};
+use portline::git::fetch::server::{Action, Config, Error, FilterPolicy, Server, WantPolicy};
+use portline::git::{Commit, HiddenRefs, ObjectId, Serving, ShallowUpdate, Version};
 use portline::{Instant, limits};
 
 face!(Server, Action, Error);
@@ -29,12 +29,38 @@ const LINES: &[&str] = &[
     "deepen 1",
     "filter blob:none",
     "ERR no",
+    "want @ filter deepen-relative side-band-64k\n",
+    "deepen 2147483647\n",
+    "deepen-since 5\n",
+    "deepen-not $\n",
+    "deepen-relative\n",
+    "filter combine:tree:1+blob:limit=1k\n",
+    "command=ls-refs\n",
+    "command=fetch\n",
+    "command=object-info",
+    "command=bundle-uri",
+    "agent=a",
+    "object-format=sha1\n",
+    "server-option=x",
+    "session-id=y",
+    "peel\n",
+    "symrefs\n",
+    "unborn\n",
+    "ref-prefix $\n",
+    "ref-prefix refs/",
+    "want-ref $\n",
+    "wait-for-done\n",
+    "sideband-all\n",
+    "packfile-uris https\n",
+    "size\n",
+    "oid @\n",
 ];
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    setup: [bool; 4],
+    setup: [bool; 6],
     policy: u8,
+    version: u8,
     events: Vec<Do>,
 }
 
@@ -45,6 +71,11 @@ enum Do {
     Found(Vec<u8>),
     Reachable(bool),
     Covered(bool),
+    Commits(Vec<(u8, u8)>),
+    Deepened(Vec<u8>, Vec<u8>),
+    DeepenFailed(Vec<u8>),
+    Sizes(Vec<(u8, u64)>),
+    Uri(u8, Vec<u8>),
     Chunk(u16),
     Progress(Vec<u8>),
     PackFinished,
@@ -54,6 +85,24 @@ enum Do {
 fn answer(server: &mut Server, now: Instant, action: Action) {
     let _ = match action {
         Action::ListRefs => server.refs_listed(now, refs(&[(0, 1), (1, 2), (3, 7)])),
+        Action::ListRefsBelow(prefixes) => {
+            // None begins with another, so none is asked for twice.
+            let overlap = |one: &Bytes| prefixes.iter().filter(|other| one.starts_with(other)).count();
+            assert!(prefixes.iter().all(|one| overlap(one) == 1));
+            server.refs_listed(now, refs(&[(0, 1), (1, 2), (3, 7)]))
+        }
+        Action::LoadCommits(asked) => {
+            let parents = |id: ObjectId| Commit { id, parents: ids(&[1, 2]).into_iter().collect(), time: 0 };
+            server.commits(now, asked.into_iter().map(parents).collect())
+        }
+        Action::Deepen(request) => {
+            assert!(!request.tips.contains(&common::id(7)));
+            server.deepened(now, ShallowUpdate { shallow: ids(&[4]), unshallow: request.shallow })
+        }
+        Action::ObjectSizes(asked) => {
+            assert!(!asked.contains(&common::id(7)));
+            server.sizes(now, asked.into_iter().map(|id| (id, 5)).collect())
+        }
         Action::FindObjects(asked) => {
             let known = ids(&[1, 2, 3, 4, 7]);
             server.objects_found(now, asked.into_iter().filter(|one| known.contains(one)).collect())
@@ -74,12 +123,22 @@ fn answer(server: &mut Server, now: Instant, action: Action) {
 }
 
 fuzz_target!(|input: Input| {
-    let [idle, v1, no_done, small] = input.setup;
-    let policies = [WantPolicy::Advertised, WantPolicy::Tips, WantPolicy::Reachable, WantPolicy::Any];
+    let [idle, all, no_done, small, alone, shallow] = input.setup;
+    // Where hidden tips may be had, or anything, the oracles below would not hold.
+    let policies = [WantPolicy::Advertised, WantPolicy::Reachable];
     let config = Config {
-        version: if v1 { Version::V1 } else { Version::V0 },
-        hidden: ["refs/hide"].into_iter().collect::<HiddenRefs>(),
-        wants: policies[usize::from(input.policy) % 4],
+        version: [Version::V0, Version::V1, Version::V2, Version::V2][usize::from(input.version) % 4],
+        serving: if alone { Serving::Request } else { Serving::Session },
+        view: ["refs/hide"].into_iter().collect::<HiddenRefs>().into(),
+        wants: policies[usize::from(input.policy) % 2],
+        shallow: if shallow { ids(&[4]) } else { Vec::new() },
+        filters: all.then(FilterPolicy::default),
+        ref_in_want: all,
+        sideband_all: all,
+        packfile_uris: all,
+        object_info: all,
+        bundle_uris: all.then(|| vec![Bytes::from_static(b"bundle.version=1")]),
+        session_id: all.then(|| Bytes::from_static(b"s")),
         stateless_no_done: no_done,
         max_wants: 5,
         max_haves: if small { 3 } else { 50 },
@@ -87,7 +146,7 @@ fuzz_target!(|input: Input| {
         idle_timeout: idle.then_some(Duration::from_millis(10)),
         ..Config::default()
     };
-    assert!(config.hidden.hides(&name(3)));
+    assert!(config.view.shown(&name(3)).is_none());
     let mut session = Session::new(Server::new(config, Instant::ZERO), Instant::ZERO);
     for event in input.events {
         let now = session.now;
@@ -100,6 +159,24 @@ fuzz_target!(|input: Input| {
             Do::Found(found) => session.machine.objects_found(now, ids(&found)),
             Do::Reachable(all) => session.machine.reachable(now, all),
             Do::Covered(all) => session.machine.covered(now, all),
+            Do::Commits(list) => {
+                let commit = |(id, parent): &(u8, u8)| Commit {
+                    id: common::id(*id),
+                    parents: ids(&[*parent]).into_iter().collect(),
+                    time: 0,
+                };
+                session.machine.commits(now, list.iter().map(commit).collect())
+            }
+            Do::Deepened(shallow, unshallow) => {
+                let update = ShallowUpdate { shallow: ids(&shallow), unshallow: ids(&unshallow) };
+                session.machine.deepened(now, update)
+            }
+            Do::DeepenFailed(reason) => session.machine.deepen_failed(now, reason.into()),
+            Do::Sizes(list) => {
+                let sizes = list.iter().map(|(of, size)| (common::id(*of), *size));
+                session.machine.sizes(now, sizes.collect())
+            }
+            Do::Uri(of, uri) => session.machine.packfile_uri(now, common::id(of), uri.into()),
             Do::Chunk(size) if session.machine.wants_pack() => {
                 session.machine.pack_chunk(now, vec![b'P'; usize::from(size)].into())
             }

@@ -57,6 +57,8 @@ struct End {
     /// Calls of ours, the peer's calls and streams that have not had their end.
     calls: Vec<u32>,
     asked: Vec<u32>,
+    /// Calls of the peer's that were answered before anyone had heard of them.
+    early: Vec<u32>,
     streams: Vec<u32>,
     channels: BTreeMap<u32, VecDeque<Bytes>>,
     terminal: u32,
@@ -71,7 +73,10 @@ fn actions(end: &mut End, now: Instant) {
     while let Some(action) = end.link.poll_action() {
         assert_eq!(end.terminal, 0, "nothing follows the terminal action");
         match action {
-            Action::Called { call, .. } => end.asked.push(call),
+            Action::Called { call, .. } => match end.early.iter().position(|early| *early == call) {
+                Some(at) => drop(end.early.swap_remove(at)),
+                None => end.asked.push(call),
+            },
             Action::Aborted { call } => remove(&mut end.asked, call),
             Action::Returned { call, .. } => remove(&mut end.calls, call),
             Action::Retried { call, again } => {
@@ -109,8 +114,8 @@ fuzz_target!(|steps: Vec<Step>| {
         let mut config = Config::new(role);
         (config.max_calls, config.max_streams, config.max_call_streams) = (6, 10, 4);
         let link = Link::new(config, now).unwrap();
-        let (calls, asked, streams) = (Vec::new(), Vec::new(), Vec::new());
-        End { link, calls, asked, streams, channels: BTreeMap::new(), terminal: 0 }
+        let (calls, asked, early, streams) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        End { link, calls, asked, early, streams, channels: BTreeMap::new(), terminal: 0 }
     });
     for Step { end, operation } in steps {
         let [a, b] = &mut ends;
@@ -141,7 +146,10 @@ fuzz_target!(|steps: Vec<Step>| {
                 let call = pick(&this.asked, call);
                 let result = if good { Ok(Bytes::from_static(b"value")) } else { Err("no") };
                 if this.link.respond(call, result).is_ok() {
-                    remove(&mut this.asked, call);
+                    match this.asked.contains(&call) {
+                        true => remove(&mut this.asked, call),
+                        false => this.early.push(call),
+                    }
                 }
             }
             Operation::Write { stream, data } => {

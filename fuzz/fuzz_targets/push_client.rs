@@ -11,13 +11,17 @@ use common::{Event, Session, face, id, name};
 use libfuzzer_sys::fuzz_target;
 use portline::Instant;
 use portline::git::push::Command;
-use portline::git::push::client::{Action, Client, Config, Error};
+use portline::git::push::client::{Action, Client, Config, Error, Signing};
 
 face!(Client, Action, Error);
 
 const LINES: &[&str] = &[
     "@ $\0report-status delete-refs side-band-64k ofs-delta atomic push-options",
     "@ $\0report-status-v2 delete-refs side-band-64k quiet object-format=sha1 agent=x",
+    "@ $\0report-status-v2 side-band-64k push-cert=1-a session-id=s push-options",
+    "@ $\0report-status push-cert=a\x1b",
+    "# service=git-receive-pack\n",
+    "shallow @",
     "@ $\0report-status",
     "@ $",
     "@ .have",
@@ -37,7 +41,7 @@ const LINES: &[&str] = &[
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    setup: [bool; 4],
+    setup: [bool; 7],
     events: Vec<Do>,
 }
 
@@ -48,12 +52,18 @@ enum Do {
     Chunk(u16),
     PackFinished,
     PackFailed(Vec<u8>),
+    Signed(Vec<u8>),
+    SignFailed,
 }
 
 fn answer(client: &mut Client, now: Instant, action: Action) {
     let _ = match action {
         Action::Advertised(_) => {
             client.push(now, vec![Command::create(name(0), id(1)), Command::create(name(1), id(2))])
+        }
+        Action::Sign(text) => {
+            assert!(text.starts_with(b"certificate version 0.1\npusher "));
+            client.signed(now, b"-----BEGIN SSH SIGNATURE-----\n")
         }
         Action::BuildPack(request) => {
             assert!(request.wants.iter().all(|want| !want.is_null()));
@@ -65,7 +75,7 @@ fn answer(client: &mut Client, now: Instant, action: Action) {
 }
 
 fuzz_target!(|input: Input| {
-    let [sideband, atomic, options, idle] = input.setup;
+    let [sideband, atomic, options, idle, signs, required, stateless] = input.setup;
     let config = Config {
         sideband,
         atomic,
@@ -74,6 +84,14 @@ fuzz_target!(|input: Input| {
         } else {
             vec![]
         },
+        stateless,
+        session_id: Some(Bytes::from_static(b"c")),
+        shallow: if required { vec![id(1), id(1)] } else { vec![] },
+        signing: signs.then(|| Signing {
+            pusher: Bytes::from_static(b"A <a@b> 1 +0000"),
+            pushee: None,
+            required,
+        }),
         idle_timeout: idle.then_some(Duration::from_millis(10)),
         ..Config::default()
     };
@@ -94,6 +112,8 @@ fuzz_target!(|input: Input| {
                 session.machine.pack_chunk(now, vec![b'P'; usize::from(size)].into())
             }
             Do::Chunk(_) => Ok(()),
+            Do::Signed(signature) => session.machine.signed(now, &signature),
+            Do::SignFailed => session.machine.sign_failed(now, Bytes::from_static(b"no")),
             Do::PackFinished => session.machine.pack_finished(now),
             Do::PackFailed(reason) => session.machine.pack_failed(now, reason.into()),
         };

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
-use common::{Event, Session, face, ids, refs};
+use common::{Event, Session, face, id, ids, name, refs};
 use libfuzzer_sys::fuzz_target;
 use portline::Instant;
-use portline::git::HiddenRefs;
+use portline::git::{HiddenRefs, RefView, Serving};
+use portline::git::push::report::Updated;
 use portline::git::push::server::{Action, Config, Error, Server, Update};
 
 face!(Server, Action, Error);
@@ -29,6 +30,13 @@ const LINES: &[&str] = &[
     "@ # HEAD",
     "shallow @",
     "push-cert\0",
+    "push-cert\0report-status-v2 side-band-64k push-options session-id=s agent=a",
+    "certificate version 0.1\n",
+    "nonce 1-a\n",
+    "push-option a\n",
+    "\n",
+    "@ # $\n-----BEGIN SSH SIGNATURE-----\n",
+    "push-cert-end\n",
     "key=value\n",
     "a\rb",
     "ERR no",
@@ -36,7 +44,8 @@ const LINES: &[&str] = &[
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    setup: [bool; 5],
+    setup: [bool; 8],
+    serving: u8,
     events: Vec<Do>,
 }
 
@@ -46,6 +55,8 @@ enum Do {
     Refs(Vec<(u8, u8)>, Vec<u8>),
     Stored(Result<(), Vec<u8>>),
     Updated(Vec<Result<(), Vec<u8>>>),
+    Rewritten(Vec<Result<Vec<(u8, u8, u8, bool)>, Vec<u8>>>),
+    Done,
     Progress(Vec<u8>),
 }
 
@@ -58,6 +69,11 @@ fn check(update: &Update) {
     for command in &update.commands {
         assert!(!command.name.is_head() && !command.name.as_bytes().starts_with(b"refs/hide"));
         assert!(!(command.old.is_null() && command.new.is_null()));
+    }
+    if let Some(certificate) = &update.certificate {
+        let signed: Vec<_> = certificate.header("push-option").collect();
+        assert!(update.commands.is_empty() || signed == update.push_options);
+        assert_eq!(&[certificate.payload(), certificate.signature()].concat()[..], &certificate.text()[..]);
     }
     assert!(!update.push_options.iter().flatten().any(|byte| matches!(byte, 0 | b'\r' | b'\n')));
 }
@@ -75,14 +91,21 @@ fn answer(server: &mut Server, now: Instant, action: Action) {
             assert!(!update.commands.is_empty());
             server.refs_updated(now, vec![Ok(()); update.commands.len()])
         }
+        Action::Reported => server.done(now),
         _ => Ok(()),
     };
 }
 
 fuzz_target!(|input: Input| {
-    let [idle, atomic, push_options, delete_refs, small] = input.setup;
+    let [idle, atomic, push_options, delete_refs, small, inside, nonce, after_report] = input.setup;
+    let view = RefView::new(["refs/hide"].into_iter().collect::<HiddenRefs>());
+    let serving = [Serving::Session, Serving::Advertisement, Serving::Request];
     let config = Config {
-        hidden: ["refs/hide"].into_iter().collect::<HiddenRefs>(),
+        serving: serving[usize::from(input.serving) % serving.len()],
+        view: if inside { view.with_namespace(b"n").unwrap() } else { view },
+        shallow: ids(&[1]),
+        nonce: nonce.then(|| Bytes::from_static(b"1-a")),
+        after_report,
         atomic,
         push_options,
         delete_refs,
@@ -105,6 +128,19 @@ fuzz_target!(|input: Input| {
             Do::Updated(results) => {
                 session.machine.refs_updated(now, results.into_iter().map(result).collect())
             }
+            Do::Rewritten(results) => {
+                let of = |(of, old, new, forced): (u8, u8, u8, bool)| Updated {
+                    name: (of > 9).then(|| name(of)),
+                    old: (old > 9).then(|| id(old)),
+                    new: (new > 9).then(|| id(new)),
+                    forced,
+                };
+                let each = |result: Result<Vec<_>, Vec<u8>>| {
+                    result.map(|updates| updates.into_iter().map(of).collect()).map_err(Bytes::from)
+                };
+                session.machine.refs_rewritten(now, results.into_iter().map(each).collect())
+            }
+            Do::Done => session.machine.done(now),
             Do::Progress(text) => session.machine.progress(now, text.into()),
         };
     }

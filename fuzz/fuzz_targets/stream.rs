@@ -13,6 +13,7 @@ struct Input {
     direction: u8,
     sizing: u8,
     window: u8,
+    parts: u8,
     operations: Vec<Operation>,
 }
 
@@ -30,6 +31,7 @@ enum Operation {
     Finish,
     Fail,
     Cancel(bool),
+    ExpectEnd,
     Consume,
     Shrink,
     Transmit,
@@ -49,6 +51,7 @@ fuzz_target!(|input: Input| {
     let limits = Limits {
         size_of: |block| block.first().copied().map_or(0, u32::from),
         chunk_size: 7,
+        credit_parts: u32::from(input.parts),
         max_block: 50,
         send_bytes: 500,
         receive_bytes: 500,
@@ -99,6 +102,7 @@ fuzz_target!(|input: Input| {
             Operation::Finish => end.finish(now),
             Operation::Fail => end.fail(now, "failed"),
             Operation::Cancel(why) => end.cancel(now, why.then_some("why")),
+            Operation::ExpectEnd => end.expect_end(now),
             Operation::Consume => end.consume(now),
             Operation::Shrink => end.shrink(),
             Operation::Transmit => {

@@ -146,7 +146,7 @@ impl Frame<&[u8]> {
 }
 
 /// A message that is no frame. The peer's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The message is shorter than a header (FRAME-3).

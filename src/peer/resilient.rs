@@ -7,7 +7,7 @@
 //!      └── Wait ◄── Disconnect ◄───┘ ──────────► Failed: no attempt left, or none that would help
 //! ```
 //!
-//! [`Operation`](crate::recovery::Operation) decides when to connect, when to give up and why; a new
+//! [`Operation`] decides when to connect, when to give up and why; a new
 //! [`TwoWaySync`] does the work of each attempt. Repeating a sync is safe: it plans from what both sides have by then,
 //! and refs move only from the values that its plan saw (SYNC-51).
 //!

@@ -15,7 +15,7 @@ pub const MAX_TOKENS: usize = 64;
 pub const MAX_TOKEN: usize = 64;
 
 /// READY's capabilities do not read as tokens. The peer's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum CapabilitiesError {
     /// More tokens than [`MAX_TOKENS`].

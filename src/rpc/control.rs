@@ -64,7 +64,7 @@ pub enum Message<P> {
 }
 
 /// A message that does not belong on a control channel. The peer's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No frame at all.

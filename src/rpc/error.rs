@@ -7,7 +7,7 @@ use crate::frame::{FrameType, Reason};
 use crate::stream;
 
 /// What ended the link.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A message that does not belong on a control channel.
@@ -95,7 +95,7 @@ impl Error {
 }
 
 /// Why a call of ours has no value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The peer's error result.

@@ -10,6 +10,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 /// No place: the end of a list.
 pub(super) const NIL: u32 = u32::MAX;
@@ -203,6 +204,18 @@ impl<T: fmt::Debug> fmt::Debug for Slab<T> {
             Slot::Free { .. } => None,
         });
         f.debug_map().entries(used).finish()
+    }
+}
+
+impl<T: Hash> Hash for Slab<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for slot in self.blocks.iter().flatten() {
+            match slot {
+                Slot::Used { id, value } => (id, value).hash(state),
+                Slot::Free { next } => next.hash(state),
+            }
+        }
+        (self.free, self.len).hash(state);
     }
 }
 

@@ -8,7 +8,7 @@ use super::error::Error;
 ///
 /// They come in this order: `Opened`, `Data` and `PeerDone`, one of `Finished` and `Failed`; `Writable` anywhere
 /// before the last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// The channel is attached.
     Opened,

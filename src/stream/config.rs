@@ -11,6 +11,9 @@ pub const WINDOW: u32 = 16;
 pub const IDLE_FRAMES: u32 = 4096;
 /// Bytes of the largest piece that a byte stream is cut into.
 pub const CHUNK: usize = 64 << 10;
+/// The parts of a window in which credit is granted. A 32nd: a window as large as the bandwidth-delay product then fills
+/// a link to 97 %, and one a 32nd larger to the whole.
+pub const CREDIT_PARTS: u32 = 32;
 
 /// Which of the two ends of a two-way stream this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,8 +110,12 @@ pub struct Limits {
     /// Within this time the peer has to grant half the window, or all that is needed: a peer that grants now and
     /// then a unit does not hold our memory for ever (T4).
     pub stall_timeout: Duration,
-    /// Bytes of the largest piece that a byte stream is cut into. 64 KiB by default.
+    /// Bytes of the largest piece that a byte stream is cut into; a quarter of the window is never exceeded. 64 KiB by
+    /// default.
     pub chunk_size: usize,
+    /// In how many parts the window is granted back, this end's choice alone (STREAM-9). 32 by default. More parts are
+    /// more messages; fewer need a larger window for the same link: with 2, twice the bandwidth-delay product.
+    pub credit_parts: u32,
     /// Bytes of the largest block, in both directions.
     pub max_block: usize,
     /// Bytes that wait to be sent, overhead included, from which on `write` answers that it is full.
@@ -126,6 +133,7 @@ impl Default for Limits {
             open_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),
             chunk_size: CHUNK,
+            credit_parts: CREDIT_PARTS,
             max_block: limits::BLOCK,
             send_bytes: limits::SEND_BYTES,
             receive_bytes: limits::RECEIVE_BYTES,
@@ -171,6 +179,7 @@ impl Limits {
             Self { open_timeout: Duration::ZERO, .. } => "open_timeout",
             Self { stall_timeout: Duration::ZERO, .. } => "stall_timeout",
             Self { chunk_size: 0, .. } => "chunk_size",
+            Self { credit_parts: 0, .. } => "credit_parts",
             Self { max_block: 0, .. } => "max_block",
             Self { send_bytes: 0, .. } => "send_bytes",
             Self { receive_bytes: 0, .. } => "receive_bytes",

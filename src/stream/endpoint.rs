@@ -116,6 +116,13 @@ impl Endpoint {
         self.core.finish(&self.limits, self.now);
     }
 
+    /// The peer has said on another channel that it is done with this stream: its END is due within `stall_timeout`, or
+    /// the stream fails.
+    pub fn expect_end(&mut self, now: Instant) {
+        self.tell(now);
+        self.core.expect_end(&self.limits, self.now);
+    }
+
     /// The application failed: what waits in either direction is dropped, and the peer gets ERROR with `reason`, and
     /// END. No effect once the stream is over.
     pub fn fail(&mut self, now: Instant, reason: &str) {

@@ -7,7 +7,7 @@ use crate::frame::{self, FrameType, Reason};
 /// Why a stream failed. It ends this stream and no other.
 ///
 /// The text of a peer's fault is what the peer is told in the ERROR frame.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The channel was not attached in time.

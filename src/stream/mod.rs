@@ -1,8 +1,9 @@
 //! The stream with credit: data flows while the receiver has room, in one direction or in both.
 //!
 //! A stream has a channel of its own. Its window (the high-water mark, 16 items by default) is the credit that the
-//! sender starts with; a block costs its size, and the receiver grants back what its application has consumed once
-//! the sender has less than half of the window left.
+//! sender starts with; a block costs its size, and the receiver grants back what its application has consumed: first
+//! when the sender has less than half of the window left, then by 32nds, so that a window fills any link whose
+//! bandwidth-delay product it covers.
 //!
 //! ```text
 //! IDLE ──open──► OPENING ──attach──► ACTIVE ──END, ERROR, CANCEL──► CLOSING ──told, delivered──► CLOSED
@@ -39,7 +40,9 @@ pub mod window;
 
 pub use self::core::Core;
 pub use action::Action;
-pub use config::{CHUNK, Config, ConfigError, Direction, IDLE_FRAMES, Limits, Role, Shape, WINDOW};
+pub use config::{
+    CHUNK, CREDIT_PARTS, Config, ConfigError, Direction, IDLE_FRAMES, Limits, Role, Shape, WINDOW,
+};
 pub use endpoint::Endpoint;
 pub use error::{Error, WriteError};
 pub use lifecycle::State;

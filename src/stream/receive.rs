@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::config::Limits;
 use super::error::Error;
 use super::size::Sizing;
-use super::window::{Window, WindowError};
+use super::window::{Window, WindowError, portion};
 use crate::frame::{FrameType, encode_header};
 use crate::{Transmit, limits};
 
@@ -28,14 +28,23 @@ enum Peer {
     Ended,
 }
 
+/// How credit is granted (STREAM-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Pace {
+    /// Nothing was yet: a stream that stays within half of its window needs none.
+    First,
+    /// By portions.
+    Steady,
+}
+
 /// What was handed out as one: its size, and how many blocks it was on the wire.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Held {
     size: u32,
     blocks: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Data {
     Single(Bytes),
     Joined(BytesMut),
@@ -71,7 +80,7 @@ impl Data {
 }
 
 /// What only a busy stream needs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Incoming {
     arrived: VecDeque<(Data, Held)>,
     /// Bytes in `arrived`.
@@ -80,7 +89,7 @@ struct Incoming {
     handed: VecDeque<Held>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct ReceiveHalf {
     window: Window,
     /// Blocks that came.
@@ -88,12 +97,14 @@ pub(super) struct ReceiveHalf {
     /// Of these, blocks that were consumed.
     consumed: u32,
     peer: Peer,
+    pace: Pace,
     incoming: Option<Box<Incoming>>,
 }
 
 impl ReceiveHalf {
     pub(super) const fn new(window: u32) -> Self {
-        Self { window: Window::new(window), received: 0, consumed: 0, peer: Peer::Sending, incoming: None }
+        let window = Window::new(window);
+        Self { window, received: 0, consumed: 0, peer: Peer::Sending, pace: Pace::First, incoming: None }
     }
 
     pub(super) const fn received(&self) -> u32 {
@@ -217,15 +228,22 @@ impl ReceiveHalf {
         }
     }
 
-    pub(super) const fn has_transmit(&self, sizing: Sizing) -> bool {
-        !self.is_done() && self.window.is_grant_due(sizing.needs_whole())
+    pub(super) fn has_transmit(&self, sizing: Sizing, limits: &Limits) -> bool {
+        let window = self.window.window();
+        let reserve = sizing.reserve(window);
+        let is_due = match self.pace {
+            Pace::First => self.window.is_grant_due(u32::MAX, reserve.max(window.div_ceil(2))),
+            Pace::Steady => self.window.is_grant_due(portion(window, limits.credit_parts), reserve),
+        };
+        is_due && !self.is_done()
     }
 
     /// The CREDIT that is due.
-    pub(super) fn poll_credit(&mut self, sizing: Sizing) -> Option<Transmit> {
-        if !self.has_transmit(sizing) {
+    pub(super) fn poll_credit(&mut self, sizing: Sizing, limits: &Limits) -> Option<Transmit> {
+        if !self.has_transmit(sizing, limits) {
             return None;
         }
+        self.pace = Pace::Steady;
         let [kind, a, b, c, d] = encode_header(FrameType::Credit, self.consumed);
         let [e, f, g, h] = self.window.grant().to_be_bytes();
         Some(Transmit::with_header([kind, a, b, c, d, e, f, g, h], Bytes::new()))

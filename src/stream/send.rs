@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::config::Limits;
 use super::error::{Error, WriteError};
-use super::size::Sizing;
+use super::size::{Sizing, piece};
 use super::window::Credit;
 use crate::frame::{Frame, FrameType};
 use crate::{Transmit, limits};
@@ -23,14 +23,14 @@ enum Stage {
     Done,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Waiting {
     block: Bytes,
     size: u32,
 }
 
 /// What only a busy stream needs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Outgoing {
     waiting: VecDeque<Waiting>,
     bytes: usize,
@@ -48,7 +48,7 @@ enum Next {
     Mark,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct SendHalf {
     credit: Credit,
     /// Blocks sent.
@@ -143,15 +143,11 @@ impl SendHalf {
             let (length, size) = (front.block.len(), front.size);
             return if credit >= size { Next::Piece { length, size } } else { Next::Blocked };
         }
-        let length = front.block.len().min(limits.chunk_size).min(limits.max_block);
+        let most = usize::try_from(piece(self.credit.window())).unwrap_or(usize::MAX);
+        let length = front.block.len().min(limits.chunk_size).min(limits.max_block).min(most);
         let size = u32::try_from(length).unwrap_or(u32::MAX);
-        // A piece is cut short only by at least half a window: below that the receiver is about to grant, and a
-        // peer that grants a byte at a time does not get a frame for each.
-        let cut = if credit >= size { size } else { credit };
-        if cut < size && credit < self.credit.window().div_ceil(2) {
-            return Next::Blocked;
-        }
-        Next::Piece { length: usize::try_from(cut).unwrap_or(length), size: cut }
+        // A piece is never cut to what credit is left: a peer that grants a byte at a time gets no frame for each.
+        if credit >= size { Next::Piece { length, size } } else { Next::Blocked }
     }
 
     pub(super) fn has_transmit(&self, sizing: Sizing, limits: &Limits) -> bool {

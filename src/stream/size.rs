@@ -2,6 +2,14 @@
 
 use super::config::Limits;
 
+/// Pieces of a byte stream that a window holds at least.
+const PIECES: u32 = 4;
+
+/// The largest piece that a byte stream is cut into, by its window: some are under way while others are granted.
+pub(super) const fn piece(window: u32) -> u32 {
+    window.div_ceil(PIECES)
+}
+
 /// The size of a block, by a function of the caller's: at least 1.
 pub type SizeOf = fn(&[u8]) -> u32;
 
@@ -28,12 +36,13 @@ impl Sizing {
         }
     }
 
-    /// Whether one block may need more than half of the window and cannot be split: then what was freed is granted
-    /// as soon as nothing is held.
-    pub(super) const fn needs_whole(self) -> bool {
+    /// The largest block that a sender may be waiting to send, of those that it does not split: below it the sender
+    /// may be stuck, and all that was freed is granted. Only the callers' function has no bound but the window.
+    pub(super) const fn reserve(self, window: u32) -> u32 {
         match self {
-            Self::Custom => true,
-            Self::Items | Self::Bytes => false,
+            Self::Items => 1,
+            Self::Bytes => piece(window),
+            Self::Custom => window,
         }
     }
 

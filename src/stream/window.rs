@@ -11,8 +11,22 @@
 //! [`Credit`] is the sender's view, [`Window`] the receiver's, for which `granted + held + freed = window` holds by
 //! itself. All arithmetic is checked: nothing a peer sends makes a count wrap (T1).
 
+/// So much of a window, once it was consumed, is worth a CREDIT (STREAM-9): one of `parts` equal parts. Where that is
+/// less than two units it is two, as long as those are no more than an eighth.
+///
+/// A window fills a link once it covers the bandwidth-delay product and this.
+#[must_use]
+pub const fn portion(window: u32, parts: u32) -> u32 {
+    let part = match window.checked_div(parts) {
+        Some(part) => part,
+        None => window,
+    };
+    let least = if window >= 16 { 2 } else { 1 };
+    if part > least { part } else { least }
+}
+
 /// A count that would leave the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum WindowError {
     /// A size or grant of nothing.
@@ -169,16 +183,11 @@ impl Window {
         }
     }
 
-    /// Whether what was freed should be granted: something was, and the sender has less than half the mark left
-    /// (STREAM-9).
-    ///
-    /// `whole` is for senders that need more than half of the window for one block (sizes by a function): they
-    /// would wait for ever for credit that is below the half mark, so what was freed is granted as soon as nothing
-    /// is held any more (T3).
+    /// Whether what was freed should be granted: something was, and either that is a `portion` worth a message, or the
+    /// sender has less than its `reserve` left and may be waiting (STREAM-9, T3).
     #[must_use]
-    pub const fn is_grant_due(self, whole: bool) -> bool {
-        let below_half = self.granted < self.window().div_ceil(2);
-        self.freed > 0 && (below_half || (whole && self.held == 0))
+    pub const fn is_grant_due(self, portion: u32, reserve: u32) -> bool {
+        self.freed > 0 && (self.freed >= portion || self.granted < reserve)
     }
 
     /// Grants all that was freed; how much that is.
@@ -235,7 +244,7 @@ mod tests {
                     }
                 }
                 3 => {
-                    if self.receiver.is_grant_due(size % 2 == 0) {
+                    if self.receiver.is_grant_due(size, size / 2) {
                         self.grants.push_back(self.receiver.grant());
                     }
                 }
@@ -317,20 +326,29 @@ mod tests {
 
     /// STREAM-9.
     #[test]
-    fn stream_9_what_was_freed_is_granted_below_half_the_mark() {
-        for mark in 1..=16_u32 {
+    fn stream_9_what_was_freed_is_granted_by_portions_and_when_the_sender_may_wait() {
+        for (mark, portion, reserve) in (1..=20_u32).flat_map(|m| [(m, 1, 1), (m, m, 1), (m, m / 2 + 1, m)]) {
             let mut window = Window::new(mark);
             window.take(1).unwrap();
-            assert!(!window.is_grant_due(true), "nothing was freed");
+            assert!(!window.is_grant_due(1, mark), "nothing was freed");
             window.free(1).unwrap();
             for left in (0..mark.saturating_sub(1)).rev() {
                 window.take(1).unwrap();
                 window.free(1).unwrap();
-                assert_eq!(window.is_grant_due(false), 2 * left < mark, "{left} of {mark}");
-                assert!(window.is_grant_due(true));
+                assert_eq!(window.is_grant_due(portion, reserve), mark - left >= portion || left < reserve);
             }
+            assert!(window.is_grant_due(portion, reserve), "with nothing left it is always due");
             assert_eq!(window.grant(), mark);
             assert_eq!(window, Window::new(mark));
         }
+    }
+
+    /// STREAM-9: at most two units, or a part of the window; so little is missing of a window that is in use.
+    #[test]
+    fn stream_9_a_portion_is_a_small_part_of_the_window() {
+        let portions = [1, 2, 15, 16, 63, 64, 96, 12_500_000, u32::MAX].map(|window| portion(window, 32));
+        assert_eq!(portions, [1, 1, 1, 2, 2, 2, 3, 390_625, (1 << 27) - 1]);
+        assert_eq!([1, 2, 16, 1000].map(|window| portion(window, 2)), [1, 1, 8, 500]);
+        assert_eq!([1, 16].map(|window| portion(window, 0)), [1, 16]);
     }
 }

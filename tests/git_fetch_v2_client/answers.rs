@@ -255,6 +255,10 @@ fn v2c_16_everything_in_a_sideband() {
         (line("ERR no"), SessionError::Remote { message: "no".into() }),
         (line("acknowledgments"), SessionError::Pkt(pkt::Error::UnknownBand { band: b'a' })),
         ("0004".to_owned(), SessionError::Pkt(pkt::Error::MissingBand)),
+        (
+            "0005\x01".repeat(4097),
+            SessionError::Pkt(pkt::Error::TooManyEmpty { limit: limits::EMPTY_PACKETS }),
+        ),
     ] {
         let seen = quick(config.clone(), &many_tips(), start.clone() + &rest);
         assert_eq!(*seen.error(), Error::Session(error), "{rest}");

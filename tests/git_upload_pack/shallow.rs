@@ -29,7 +29,7 @@ const BORDERS: [(&str, &str); 19] = [
     ("since and not", "shallow {main~1}\ndeepen-since 1000000600\ndeepen-not heads/old"),
 ];
 
-/// SHALLOW-1 to SHALLOW-6, in version 0.
+/// SHALLOW-1, SHALLOW-3, SHALLOW-4, SHALLOW-5, SHALLOW-6, SHALLOW-8, in version 0.
 #[test]
 fn shallow_1_borders_read_as_gits_own_in_version_0() {
     let repo = repository();
@@ -46,7 +46,7 @@ fn shallow_1_borders_read_as_gits_own_in_version_0() {
     }
 }
 
-/// SHALLOW-1 to SHALLOW-6, in version 2.
+/// SHALLOW-2, SHALLOW-3, SHALLOW-4, SHALLOW-5, SHALLOW-6, SHALLOW-8, in version 2.
 #[test]
 fn shallow_2_borders_read_as_gits_own_in_version_2() {
     let repo = repository();

@@ -130,7 +130,7 @@ fn v2s_5_too_many_prefixes_are_none() {
     }
 }
 
-/// V2S-10 to V2S-18.
+/// V2S-10, V2S-12, V2S-15, V2S-17.
 const FETCHES: [(&str, &str); 25] = [
     ("clone", "want {main}\ndone"),
     ("clone with everything", "thin-pack\nofs-delta\ninclude-tag\nno-progress\nwant {main}\nwant {v2}\ndone"),

@@ -223,10 +223,20 @@ fn t15_hidden_and_absent_objects_are_refused_alike() {
         let hide: HiddenRefs = ["refs/hidden"].into_iter().collect();
         let config = serving::Config { version, wants, view: hide.into(), ..serving::Config::default() };
         let refs = vec![Ref::new(name("refs/heads/a"), id(ID)), Ref::new(name("refs/hidden/x"), numbered(1))];
-        let mut server = server(config, refs);
-        let _ = server.handle_bytes(NOW, pkts(&[&format!("want {want}"), ""]));
+        let line = format!("want {want}");
+        let (mut server, asked) = if version == Version::V2 {
+            // Refs are listed when they are needed.
+            let mut server = serving::Server::new(config, NOW);
+            sent(|| server.poll_transmit());
+            let asked = [pkts(&["command=fetch"]), "0001".into(), pkts(&[&line, "done", ""])].concat();
+            (server, asked.into())
+        } else {
+            (server(config, refs.clone()), pkts(&[&line, ""]))
+        };
+        let _ = server.handle_bytes(NOW, asked);
         while let Some(action) = server.poll_action() {
             match action {
+                serving::Action::ListRefs => server.refs_listed(NOW, refs.clone()).unwrap(),
                 serving::Action::CheckReachable { ids, tips } => {
                     assert_eq!((ids, tips), (vec![want], vec![id(ID)]), "a hidden ref is no tip");
                     server.reachable(NOW, false).unwrap();

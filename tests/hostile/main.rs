@@ -21,6 +21,7 @@
     unreachable_pub
 )]
 
+mod body;
 mod ends;
 mod git;
 mod port;

@@ -193,6 +193,30 @@ fn pipe(
     assert_eq!(ended_well, fetched.end.as_ref().unwrap().is_ok(), "{:?}", fetched.end);
 }
 
+/// A session of version 2 over pipes whose actions a test answers itself.
+pub fn talk(server: &Path, config: Config, mut act: impl FnMut(&mut Client, Action)) {
+    let mut child = start(server, Version::V2, &[]);
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut client, mut buffer) = (Client::new(config, ZERO), [0; 8192]);
+    loop {
+        while let Some(action) = client.poll_action() {
+            act(&mut client, action);
+        }
+        while let Some(transmit) = client.poll_transmit() {
+            stdin.write_all(&transmit.into_bytes()).unwrap();
+        }
+        if client.has_ended() {
+            break;
+        }
+        match stdout.read(&mut buffer).unwrap() {
+            0 => drop(client.handle_closed(ZERO)),
+            count => drop(client.handle_bytes(ZERO, Bytes::copy_from_slice(&buffer[..count]))),
+        }
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
 fn requests(
     server: &Path,
     dir: &Path,

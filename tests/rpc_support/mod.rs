@@ -104,7 +104,7 @@ impl Pair {
                     self.open[from].push(channel);
                     self.ends[from].channel_attached(NOW, channel);
                 }
-                Action::CloseChannel { channel } => self.open[from].retain(|open| *open != channel),
+                Action::CloseChannel { channel, .. } => self.open[from].retain(|open| *open != channel),
                 other => self.seen[from].push(other),
             }
         }

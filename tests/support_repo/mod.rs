@@ -68,7 +68,14 @@ pub fn program(path: impl AsRef<OsStr>) -> Command {
 }
 
 /// Runs a program with `input`; one that hangs fails the test.
-pub fn run(mut command: Command, input: &[u8]) -> Output {
+pub fn run(command: Command, input: &[u8]) -> Output {
+    run_within(PATIENCE, command, input)
+}
+
+/// The same with a patience of one's own. What hangs is ended with all that it has started.
+pub fn run_within(patience: Duration, mut command: Command, input: &[u8]) -> Output {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let shown = format!("{command:?}");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -76,9 +83,9 @@ pub fn run(mut command: Command, input: &[u8]) -> Output {
     thread::spawn(move || stdin.map(|mut stdin| stdin.write_all(&input)));
     let (sender, done) = channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    done.recv_timeout(PATIENCE).map_or_else(
+    done.recv_timeout(patience).map_or_else(
         |_| {
-            Command::new("kill").arg(id.to_string()).status().unwrap();
+            Command::new("kill").args(["-KILL", "--", &format!("-{id}")]).status().unwrap();
             panic!("hangs: {shown}");
         },
         Result::unwrap,

@@ -119,11 +119,12 @@ impl Certificate {
 
 /// Where the signature begins: the last line that could be its first one, as Git reads it.
 fn signature(text: &[u8]) -> usize {
-    let starts = core::iter::once(0).chain(memchr::memchr_iter(b'\n', text).map(|at| at.saturating_add(1)));
+    let mut starts =
+        core::iter::once(0).chain(memchr::memchr_iter(b'\n', text).map(|at| at.saturating_add(1)));
     let begins = |at: &usize| {
         text.get(*at..).is_some_and(|rest| SIGNATURES.iter().any(|signature| rest.starts_with(signature)))
     };
-    starts.filter(begins).last().unwrap_or(text.len())
+    starts.rfind(begins).unwrap_or(text.len())
 }
 
 /// Whether a server's nonce can be signed: Git signs none that could be read as anything else (PUSH-24).

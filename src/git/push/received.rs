@@ -331,20 +331,12 @@ impl Batch {
 
     /// Takes the driver's results for the commands of [`Self::update`].
     pub(super) fn settle(&mut self, results: Vec<Result<Vec<Updated>, Bytes>>) {
-        let failed = results.iter().any(Result::is_err);
         let open = self.received.iter_mut().filter(|one| matches!(one.fate, Fate::Open));
         for (one, result) in open.zip(results) {
             one.fate = match result {
                 Ok(updates) => Fate::Done(updates),
                 Err(reason) => Fate::Refused(one_line(&reason)),
             };
-        }
-        if self.agreed.atomic && failed {
-            for one in &mut self.received {
-                if !one.is_refused() {
-                    one.fate = Fate::Refused(Bytes::from_static(b"atomic push failure"));
-                }
-            }
         }
     }
 

@@ -14,7 +14,7 @@ use crate::rpc::control::{METHOD_LEN, Message};
 use crate::rpc::{BATCH, CallError, Error, Misuse, STREAMING, batch};
 
 /// What a call of ours says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Request {
     method: Bytes,
     arguments: Bytes,
@@ -34,14 +34,14 @@ impl Request {
 }
 
 /// A result that waits for its streams, and the request if the call can be made again as a batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Returned {
     result: Result<Bytes, CallError>,
     request: Option<Box<Request>>,
 }
 
 /// Where a call of ours stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Ours {
     /// It waits in the queue of the control channel, or for READY.
     Queued(Box<Request>),
@@ -58,7 +58,7 @@ enum Ours {
 }
 
 /// A call of ours.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Outgoing {
     state: Ours,
     /// Whether one of its streams has failed.
@@ -67,7 +67,7 @@ pub(super) struct Outgoing {
 }
 
 /// Where a call of the peer's stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Theirs {
     Running,
     /// Answered; the result waits for the streams.
@@ -77,7 +77,7 @@ enum Theirs {
 }
 
 /// What a batch has collected.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Collected {
     /// The caller's items, until a stream takes them.
     pub(super) items: Vec<Bytes>,
@@ -90,7 +90,7 @@ pub(super) struct Collected {
 }
 
 /// A call of the peer's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Incoming {
     state: Theirs,
     pub(super) batch: Option<Box<Collected>>,
@@ -327,6 +327,8 @@ impl Link {
             return Ok(());
         }
         outgoing.state = Ours::Returned(Box::new(Returned { result, request: kept }));
+        let streams = outgoing.streams;
+        self.expect_ends(streams);
         self.finish_outgoing(call);
         Ok(())
     }

@@ -32,6 +32,7 @@ mod upkeep;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 
@@ -48,7 +49,7 @@ use calls::{Incoming, Outgoing};
 use upkeep::Stream;
 
 /// What a call gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Answer {
     /// The value.
     pub value: Bytes,
@@ -57,7 +58,7 @@ pub struct Answer {
 }
 
 /// What to do for a call of which one side cannot stream, or whose stream has failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fallback {
     /// Nothing: the call is as it is.
     #[default]
@@ -68,7 +69,7 @@ pub enum Fallback {
 }
 
 /// What happened, or what the driver must do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// The peer is ready. Calls made before go out now.
     Ready {
@@ -152,6 +153,9 @@ pub enum Action {
     CloseChannel {
         /// The channel.
         channel: u32,
+        /// How many messages of the peer's may still be under way on it, which is nobody's fault (RPC-21): a carrier
+        /// that counts such messages is told, as with [`Mux::expect_late`](super::mux::Mux::expect_late).
+        late: u32,
     },
     /// The control channel closed and nothing was pending. Terminal.
     Finished,
@@ -160,7 +164,7 @@ pub enum Action {
 }
 
 /// Where the link is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Life {
     /// READY has not come.
     Waiting {
@@ -202,7 +206,22 @@ impl Queued {
     }
 }
 
+impl Hash for Queued {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        core::mem::discriminant(self).hash(state);
+        match self {
+            Self::Ready(message) | Self::Message(message) | Self::Open(_, _, message) => {
+                (message.head(), message.payload()).hash(state);
+            }
+            Self::Call(call) => call.hash(state),
+        }
+    }
+}
+
 /// One side of a control channel, its calls and its streams.
+///
+/// Its `Hash` covers all that its future depends on but the configuration: a program that explores states tells them
+/// apart by it.
 #[derive(Clone, Debug)]
 pub struct Link {
     config: Config,
@@ -224,11 +243,22 @@ pub struct Link {
     calls: u32,
     our_streams: u32,
     their_streams: u32,
-    /// Frames that may still come for streams that this side ended.
+    /// Messages that may still come for streams that are over here (RPC-21).
     late: u64,
     ignored: Bucket,
     resets: Bucket,
     failures: Bucket,
+}
+
+impl Hash for Link {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { config: _, life, now, queue, queued, actions, outgoing, incoming, streams, .. } = self;
+        (life, now, queue, queued, actions).hash(state);
+        (outgoing, incoming, streams).hash(state);
+        (&self.busy, &self.sending, &self.timers).hash(state);
+        (self.calls, self.our_streams, self.their_streams).hash(state);
+        (self.late, self.ignored, self.resets, self.failures).hash(state);
+    }
 }
 
 impl Link {
@@ -318,8 +348,9 @@ impl Link {
                     }
                 }
                 Queued::Open(stream, shape, message) => {
-                    self.opening_sent(stream, shape);
-                    return Some(message);
+                    if self.opening_sent(stream, shape) {
+                        return Some(message);
+                    }
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::upkeep::{Body, Stream};
+use super::upkeep::{Body, Stream, Streams};
 use super::{Action, Life, Link, Queued};
 use crate::Transmit;
 use crate::frame::FrameType;
@@ -43,12 +43,12 @@ impl Link {
         let mut core = Core::new(shape)?;
         self.our_streams = stream;
         if is_batch {
-            self.add(stream, call, shape, Body::Batch);
+            self.add(stream, call, Body::Batch);
             self.begin_batch(stream, call, shape);
             return Ok(stream);
         }
         core.open(self.now);
-        self.add(stream, call, shape, Body::Live(core));
+        self.add(stream, call, Body::Live(core));
         self.enqueue(Queued::Open(stream, shape, Message::Open { call, stream, shape }.encode()));
         self.touch(stream);
         Ok(stream)
@@ -166,6 +166,16 @@ impl Link {
         self.drive(now, stream, |core, _, _| core.consume());
     }
 
+    /// Whether to read on in a stream's channel, where each has a transport of its own: not while `receive_bytes` of it
+    /// wait to be polled. On one pipe the windows are the bound.
+    #[must_use]
+    pub fn wants_channel_input(&self, channel: u32) -> bool {
+        match self.streams.find(channel).map(|found| &found.body) {
+            Some(Body::Live(core) | Body::Muted(core)) => core.wants_input(&self.config.stream),
+            Some(Body::Batch) | None => false,
+        }
+    }
+
     /// How many streams are open.
     #[must_use]
     pub const fn open_streams(&self) -> usize {
@@ -181,7 +191,7 @@ impl Link {
         let Some(outgoing) = self.outgoing.find(call) else { return self.ignore() };
         if outgoing.is_aborted() {
             // It crossed with our ABORT: the peer cancels it, and nobody attaches its channel.
-            self.late = self.late.saturating_add(u64::from(shape.window)).saturating_add(2);
+            self.late = self.late.saturating_add(u64::from(shape.window)).saturating_add(3);
             return Ok(());
         }
         if !outgoing.is_running() {
@@ -200,17 +210,18 @@ impl Link {
             self.count_failure()?;
             core.cancel(self.now, Some("the window is too large"));
         }
-        self.add(stream, call, shape, Body::Live(core));
+        self.add(stream, call, Body::Live(core));
         self.actions.push_back(Action::OpenChannel { channel: stream, call, shape });
         self.touch(stream);
         Ok(())
     }
 
-    /// The OPEN of a stream of ours is on its way: the channel may follow.
-    pub(super) fn opening_sent(&mut self, stream: u32, shape: Shape) {
-        if let Some(found) = self.streams.find(stream) {
-            self.actions.push_back(Action::OpenChannel { channel: stream, call: found.call, shape });
-        }
+    /// The OPEN of a stream of ours is on its way: the channel may follow. `false`: the stream is gone, and nobody needs
+    /// to hear of it.
+    pub(super) fn opening_sent(&mut self, stream: u32, shape: Shape) -> bool {
+        let Some(found) = self.streams.find(stream) else { return false };
+        self.actions.push_back(Action::OpenChannel { channel: stream, call: found.call, shape });
+        true
     }
 
     /// The next action of a stream.
@@ -249,18 +260,23 @@ impl Link {
                 Action::StreamFinished { stream }
             }
             stream::Action::Failed(error) => {
-                // Frames that were on their way when this side ended the stream are nobody's fault.
-                let window = self.streams.find(stream).map_or(0, |found| found.window);
-                self.late = self.late.saturating_add(u64::from(window)).saturating_add(3);
                 self.release(stream, true);
                 Action::StreamFailed { stream, error }
             }
         })
     }
 
+    /// The peer is done with these streams: their ends are on the way, or it would hold them for ever (RPC-16).
+    pub(super) fn expect_ends(&mut self, streams: Streams) {
+        for stream in self.list(Some(streams)) {
+            self.drive(self.now, stream, Core::expect_end);
+        }
+    }
+
     /// The streams of a call of ours that was aborted are over for the application.
     pub(super) fn mute_streams(&mut self, call: u32) {
         let list = self.outgoing.find(call).map(|outgoing| outgoing.streams);
+        self.expect_ends(list.unwrap_or_default());
         for stream in self.list(list) {
             let Some(found) = self.streams.find_mut(stream) else { continue };
             match core::mem::replace(&mut found.body, Body::Batch) {

@@ -12,7 +12,7 @@ use crate::time::Instant;
 const TIMERS: usize = 64;
 
 /// The streams of one call: a list through their places.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Streams {
     first: u32,
     count: u32,
@@ -31,7 +31,7 @@ impl Streams {
 }
 
 /// What a stream is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) enum Body {
     Live(Core),
     /// Over for the application since its call was aborted; the core still has to end.
@@ -41,14 +41,13 @@ pub(super) enum Body {
 }
 
 /// One stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Stream {
     pub(super) body: Body,
     pub(super) call: u32,
     /// Its neighbours in the list of its call.
     pub(super) next: u32,
     previous: u32,
-    pub(super) window: u32,
     /// Whether it is in `busy`, and in `sending`.
     pub(super) is_busy: bool,
     pub(super) is_sending: bool,
@@ -161,9 +160,8 @@ impl Link {
         numbers
     }
 
-    pub(super) fn add(&mut self, stream: u32, call: u32, shape: Shape, body: Body) {
+    pub(super) fn add(&mut self, stream: u32, call: u32, body: Body) {
         let first = self.streams_of(stream, call).map_or(NIL, |streams| streams.first);
-        let window = shape.window;
         let place = self.streams.insert(
             stream,
             Stream {
@@ -171,7 +169,6 @@ impl Link {
                 call,
                 next: first,
                 previous: NIL,
-                window,
                 is_busy: false,
                 is_sending: false,
                 deadline: None,
@@ -205,8 +202,13 @@ impl Link {
                 streams.first = removed.next;
             }
         }
-        if !matches!(removed.body, Body::Batch) {
-            self.actions.push_back(Action::CloseChannel { channel: stream });
+        if let Body::Live(core) | Body::Muted(core) = &removed.body {
+            // What was on its way when the stream ended is nobody's fault, but for a window that was never accepted.
+            let shape = core.shape();
+            let excessive = !self.config.role.owns(stream) && shape.window > self.config.max_window(shape);
+            let late = if excessive { 0 } else { core.under_way() };
+            self.late = self.late.saturating_add(late.into());
+            self.actions.push_back(Action::CloseChannel { channel: stream, late });
         }
         if self.config.role.owns(stream) {
             self.finish_incoming(call);
@@ -251,7 +253,7 @@ impl Link {
 mod tests {
     use super::*;
     use crate::rpc::slab::Slab;
-    use crate::rpc::{Config, Fallback, Role};
+    use crate::rpc::{Config, Fallback, Misuse, Role};
     use crate::stream::Direction;
     use bytes::Bytes;
 
@@ -270,7 +272,6 @@ mod tests {
                     call: 1,
                     next: NIL,
                     previous: NIL,
-                    window: 16,
                     is_busy: false,
                     is_sending: false,
                     deadline: None,
@@ -333,6 +334,24 @@ mod tests {
             sum += link.streams.find_mut(*stream).and_then(Stream::core).unwrap().heap();
         }
         sum
+    }
+
+    /// RPC-11, RPC-18: no number of a call or a stream is used twice.
+    #[test]
+    fn rpc_11_numbers_that_are_used_up_are_refused() {
+        let mut ends =
+            [Role::Initiator, Role::Acceptor].map(|role| Link::new(Config::new(role), NOW).unwrap());
+        let mut opened = Vec::new();
+        ends[0].call(Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
+        exchange(&mut ends, &mut opened);
+        let shape = Shape::items(Direction::Send);
+        ends[1].our_streams = u32::MAX - 3;
+        assert_eq!(ends[1].open_stream(NOW, 1, shape), Ok(u32::MAX - 1));
+        assert_eq!(ends[1].open_stream(NOW, 1, shape), Err(Misuse::StreamsExhausted));
+        ends[0].calls = u32::MAX - 1;
+        let call = |link: &mut Link| link.call(Bytes::new(), Bytes::new(), Fallback::None);
+        assert_eq!(call(&mut ends[0]), Ok(u32::MAX));
+        assert_eq!(call(&mut ends[0]), Err(Misuse::CallsExhausted));
     }
 
     /// STREAM-26: the queues of a busy stream do not outlive what waited in them.

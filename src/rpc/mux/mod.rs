@@ -102,6 +102,8 @@ pub struct Mux {
     /// The highest numbers so far, of ours and of the peer's channels.
     ours: u32,
     theirs: u32,
+    /// Messages that may still come for channels that were closed.
+    expected: u64,
     late: Bucket,
     now: Instant,
 }
@@ -122,6 +124,7 @@ impl Mux {
             actions: VecDeque::new(),
             ours: 0,
             theirs: 0,
+            expected: 0,
             late: Bucket::new(config.late, now),
             now,
             config,
@@ -246,6 +249,12 @@ impl Mux {
         }
     }
 
+    /// So many messages may still be under way for channels that are closed, and are no fault of the peer's: what a
+    /// link says with [`CloseChannel`](super::Action::CloseChannel). They are not counted (MUX-9).
+    pub const fn expect_late(&mut self, messages: u32) {
+        self.expected = self.expected.saturating_add(messages as u64);
+    }
+
     /// Closes this end of a channel once what waits is sent. Messages that still come for it are ignored (MUX-9). A
     /// channel that is not open stays so.
     pub fn close(&mut self, channel: u32) {
@@ -367,8 +376,12 @@ impl Mux {
         self.actions.push_back(Action::Message { channel, message });
     }
 
-    /// A message for a channel that is no longer open changes nothing and is counted.
+    /// A message for a channel that is no longer open changes nothing. Beyond those that were under way it is counted.
     fn late(&mut self) {
+        if let Some(rest) = self.expected.checked_sub(1) {
+            self.expected = rest;
+            return;
+        }
         if !self.late.take(self.now) {
             self.fail(Error::TooManyLate { limit: self.config.late.burst });
         }

@@ -30,8 +30,16 @@ enum Farewell {
     End,
 }
 
+/// What is known of the peer's END besides what the stream itself tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Outlook {
+    Open,
+    /// The peer is done with the stream: END is due.
+    EndDue,
+}
+
 /// Why the stream failed, and the payload that tells the peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Failure {
     error: Error,
     words: Bytes,
@@ -39,7 +47,9 @@ struct Failure {
 
 /// One end of a stream. See [`super::Endpoint`] for what each call does; the calls here take the limits and the
 /// time in addition.
-#[derive(Clone, Debug)]
+///
+/// Its `Hash` covers all that its future depends on: a program that explores states tells them apart by it.
+#[derive(Clone, Debug, Hash)]
 pub struct Core {
     state: State,
     direction: Direction,
@@ -49,6 +59,7 @@ pub struct Core {
     done: Notice,
     terminal: Notice,
     room: Room,
+    outlook: Outlook,
     /// Frames without effect in a row.
     idle: u32,
     /// Runs while the peer has to do something.
@@ -74,6 +85,7 @@ impl Core {
             done: Notice::None,
             terminal: Notice::None,
             room: Room::Open,
+            outlook: Outlook::Open,
             idle: 0,
             watch: Stopwatch::ZERO,
             send: SendHalf::new(shape.window, shape.direction.sends()),
@@ -232,6 +244,17 @@ impl Core {
         self.settle(limits, now);
     }
 
+    /// The peer has said elsewhere that it is done with the stream: its END is due within `stall_timeout`.
+    pub fn expect_end(&mut self, limits: &Limits, now: Instant) {
+        match (self.state, self.outlook) {
+            (State::Active, Outlook::Open) => self.watch = Stopwatch::ZERO,
+            (State::Idle | State::Opening | State::Closing(_) | State::Closed, _)
+            | (State::Active, Outlook::EndDue) => {}
+        }
+        self.outlook = Outlook::EndDue;
+        self.settle(limits, now);
+    }
+
     /// The application failed: the peer is told `reason`.
     pub fn fail(&mut self, now: Instant, reason: &str) {
         self.stop(now, Input::Fail, Error::Aborted, || Reason::encode(reason));
@@ -258,7 +281,7 @@ impl Core {
             | State::Closed => return None,
         }
         if self.direction.receives() {
-            if let Some(credit) = self.receive.poll_credit(self.sizing) {
+            if let Some(credit) = self.receive.poll_credit(self.sizing, limits) {
                 return Some(credit);
             }
         }
@@ -280,7 +303,7 @@ impl Core {
     pub fn has_transmit(&self, limits: &Limits) -> bool {
         match self.state {
             State::Active => {
-                (self.direction.receives() && self.receive.has_transmit(self.sizing))
+                (self.direction.receives() && self.receive.has_transmit(self.sizing, limits))
                     || self.send.has_transmit(self.sizing, limits)
             }
             State::Closing(Closing::Ending | Closing::Telling) => true,
@@ -376,6 +399,19 @@ impl Core {
     #[must_use]
     pub const fn window(&self) -> Window {
         self.receive.window()
+    }
+
+    /// How many messages of the peer's may still be under way when the stream is over here (STREAM-18): a block for each
+    /// unit that the peer was granted and its mark, a CREDIT for each unit that it was sent, ERROR or CANCEL, and END.
+    pub(crate) const fn under_way(&self) -> u32 {
+        if self.receive.has_ended() {
+            return 0;
+        }
+        let blocks = if self.direction.receives() { self.window().granted().saturating_add(1) } else { 0 };
+        let credit = self.credit();
+        let grants =
+            if self.direction.sends() { credit.window().saturating_sub(credit.available()) } else { 0 };
+        blocks.saturating_add(grants).saturating_add(2)
     }
 
     /// Whether nothing waits in either direction, and nothing that was handed out is still to be consumed.

@@ -9,7 +9,7 @@ use super::super::config::Limits;
 use super::super::error::Error;
 use super::super::lifecycle::{Closing, Effect, Input, State, next};
 use super::super::stopwatch::Stopwatch;
-use super::{Core, Failure, Farewell};
+use super::{Core, Failure, Farewell, Outlook};
 use crate::Transmit;
 use crate::frame::{Frame, FrameType, Reason};
 use crate::time::Instant;
@@ -173,8 +173,18 @@ impl Core {
         if self.receive.is_empty() {
             match self.state {
                 State::Closing(Closing::Draining) => self.apply(now, Input::Delivered),
+                State::Active if matches!(self.outlook, Outlook::EndDue) => self.watch.start(now),
                 State::Idle | State::Opening | State::Active | State::Closing(_) | State::Closed => {}
             }
+        }
+    }
+
+    /// END is due though the stream is not done. What waits to be polled may keep the driver from reading on to it.
+    fn await_end(&mut self, now: Instant) {
+        if self.receive.is_empty() {
+            self.watch.start(now);
+        } else {
+            self.watch = Stopwatch::ZERO;
         }
     }
 
@@ -196,6 +206,8 @@ impl Core {
                 self.watch = Stopwatch::ZERO;
             }
             self.watch.start(now);
+        } else if matches!(self.outlook, Outlook::EndDue) {
+            self.await_end(now);
         } else if self.send.is_blocked(self.sizing, limits) {
             if self.send.keeps_pace() {
                 self.watch.restart(now);

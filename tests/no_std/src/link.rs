@@ -46,7 +46,10 @@ impl End {
                 self.mux.open_as(channel).map_err(|_| 54)?;
                 self.link.channel_attached(NOW, channel);
             }
-            Action::CloseChannel { channel } => self.mux.close(channel),
+            Action::CloseChannel { channel, late } => {
+                self.mux.expect_late(late);
+                self.mux.close(channel);
+            }
             Action::Called { call, .. } => {
                 let shape = Shape::items(Direction::Both(StreamRole::Responder));
                 self.link.open_stream(NOW, call, shape).map_err(|_| 55)?;

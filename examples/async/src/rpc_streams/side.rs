@@ -125,7 +125,10 @@ impl<A: App> Side<A> {
                 Ok(()) => self.link.channel_attached(now, channel),
                 Err(_) => self.link.channel_failed(now, channel),
             },
-            Action::CloseChannel { channel } => self.mux.close(channel),
+            Action::CloseChannel { channel, late } => {
+                self.mux.expect_late(late);
+                self.mux.close(channel);
+            }
             action => self.app.handle_action(&mut self.link, now, action),
         }
     }

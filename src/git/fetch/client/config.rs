@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Error;
 use crate::git::fetch::negotiator::Algorithm;
 use crate::git::wire::AGENT;
-use crate::git::{Capabilities, Deepen, Depth, Filter, ObjectId, Request, Version};
+use crate::git::{Deepen, Depth, Filter, ObjectId, Request, Version};
 use crate::limits;
 
 /// Which refs a server of version 2 is asked to list. Versions 0 and 1 list all of them unasked.
@@ -125,9 +125,6 @@ impl Config {
             };
             if list.iter().any(is_bad) { Err(Error::Unsendable { what }) } else { Ok(()) }
         };
-        if let Some(agent) = &self.agent {
-            Capabilities::new().push_value("agent", agent).map_err(Error::Agent)?;
-        }
         text("server option", &self.server_options, b"")?;
         text("session id", self.session_id.as_slice(), b" ")?;
         text("protocol of packfile URIs", &self.packfile_uris, b" ,")?;

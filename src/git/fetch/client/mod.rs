@@ -78,7 +78,7 @@
 //! ```
 //!
 //! Limits: [`Config::max_haves`], [`Config::max_rounds`], those of the advertisement, one answer line for each
-//! have. Rules: `spec/05-fetch.md`, `spec/17-git-v2-client.md`.
+//! have. Rules: `spec/05-fetch.md`, `spec/16-git-shallow.md`, `spec/17-git-v2-client.md`.
 
 mod answer;
 mod border;
@@ -231,6 +231,8 @@ pub struct Client {
     core: Core<Action, Error>,
     config: Config,
     state: State,
+    /// Packets in a row that carried nothing, where every line comes in the sideband.
+    empty: u32,
 }
 
 machine_face!(Client, Action, Error);
@@ -240,7 +242,7 @@ impl Client {
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
         let core = Core::new(config.idle_timeout, now);
-        let mut this = Self { core, config, state: State::Opening(Box::new(Opening::Start)) };
+        let mut this = Self { core, config, state: State::Opening(Box::new(Opening::Start)), empty: 0 };
         if let Err(error) = this.begin() {
             this.fail(error);
         }

@@ -90,7 +90,7 @@ impl Client {
         };
         self.takes(seen.version)?;
         let offer = Offer::new(&seen);
-        terms::allows_options(&self.config, &offer)?;
+        terms::introduce(&self.config, &offer)?;
         Ok((self.boundary(State::Told(Box::new((offer, seen)))), Step::Again))
     }
 
@@ -143,7 +143,7 @@ impl Client {
             }
         }
         let offer = Offer::new(&seen);
-        terms::allows_options(&self.config, &offer)?;
+        terms::introduce(&self.config, &offer)?;
         let both = Box::new((offer, seen));
         let next = if is_listed { State::Asking(both) } else { State::Told(both) };
         Ok((self.boundary(next), Step::Again))

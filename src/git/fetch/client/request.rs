@@ -162,6 +162,7 @@ impl Offer {
         let mut request = BytesMut::new();
         pkt::put_line(&mut request, &[b"command=", name.as_bytes()])?;
         if let Some(agent) = config.agent.as_ref().filter(|_| offered.has("agent")) {
+            Capabilities::new().push_value("agent", agent).map_err(Error::Agent)?;
             pkt::put_line(&mut request, &[b"agent=", agent])?;
         }
         if let Some(session) = config.session_id.as_ref().filter(|_| offered.has("session-id")) {

@@ -147,15 +147,25 @@ impl Client {
         let rest = line.slice_ref(rest);
         match Band::try_from(*band)? {
             Band::Fatal => Err(SessionError::remote(&rest).into()),
-            // An empty one tells that the server lives.
-            Band::Data | Band::Progress if rest.is_empty() => Ok(Err(Step::Again)),
+            // An empty one tells that the server lives; a flood of them tells nothing (T5).
+            Band::Data | Band::Progress if rest.is_empty() => {
+                self.empty = self.empty.saturating_add(1);
+                let limit = limits::EMPTY_PACKETS;
+                if self.empty > limit {
+                    return Err(pkt::Error::TooManyEmpty { limit }.into());
+                }
+                Ok(Err(Step::Again))
+            }
             Band::Progress => {
                 self.core.push(Action::Progress(rest));
                 Ok(Err(Step::Again))
             }
             Band::Data => match rest.strip_prefix(b"ERR ") {
                 Some(message) => Err(SessionError::remote(message).into()),
-                None => Ok(Ok(Packet::Data(rest))),
+                None => {
+                    self.empty = 0;
+                    Ok(Ok(Packet::Data(rest)))
+                }
             },
         }
     }

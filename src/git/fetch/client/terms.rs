@@ -67,8 +67,12 @@ pub(super) fn agree(config: &Config, offer: &Offer) -> Result<Agreed, Error> {
     Ok(Agreed { terms, requested: Some(list) })
 }
 
-/// Server options go with every command, so they are refused before the first (V2C-7).
-pub(super) fn allows_options(config: &Config, offer: &Offer) -> Result<(), Error> {
+/// What goes with every command is looked at before the first: an agent that cannot be sent to a server that tells its
+/// own, and server options for one that takes none (V2C-7).
+pub(super) fn introduce(config: &Config, offer: &Offer) -> Result<(), Error> {
+    if let Some(agent) = config.agent.as_ref().filter(|_| offer.capabilities.has("agent")) {
+        Capabilities::new().push_value("agent", agent).map_err(Error::Agent)?;
+    }
     let is_offered = offer.is_v2() && offer.capabilities.has("server-option");
     if config.server_options.is_empty() || is_offered {
         return Ok(());

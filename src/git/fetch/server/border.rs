@@ -66,7 +66,7 @@ impl Border {
     }
 
     /// Whether the client asked for the border to move.
-    pub(super) const fn is_asked(&self) -> bool {
+    pub(super) fn is_asked(&self) -> bool {
         self.depth.is_some() || self.since.is_some() || !self.not.is_empty() || !self.excluded.is_empty()
     }
 

@@ -113,13 +113,23 @@ impl Server {
     /// # Errors
     /// [`Misuse`]: not asked, or another number of results. The question stays open.
     pub fn refs_updated(&mut self, now: Instant, results: Vec<Result<(), Bytes>>) -> Result<(), Misuse> {
-        let as_asked = |result: Result<(), Bytes>| result.map(|()| Vec::new());
+        let failed = results.iter().any(Result::is_err);
+        let all_or_none = match &self.state {
+            State::Updating(batch, _) => batch.agreed.atomic && failed,
+            _ => false,
+        };
+        let as_asked = |result: Result<(), Bytes>| match result {
+            Ok(()) if all_or_none => Err(Bytes::from_static(b"atomic push failure")),
+            Ok(()) => Ok(Vec::new()),
+            Err(reason) => Err(reason),
+        };
         self.settle(now, "refs_updated", results.into_iter().map(as_asked).collect())
     }
 
     /// As [`Self::refs_updated`], where a command may have become other updates: what Git's `proc-receive` hook is for.
     /// No update: the command was carried out as it stands. The client is told of them if it speaks
-    /// `report-status-v2` (PUSH-21).
+    /// `report-status-v2` (PUSH-21). These results are reported as they are, of an atomic push as well: what a hook has
+    /// done is done.
     ///
     /// # Errors
     /// As [`Self::refs_updated`]; also an id of another object format.
