@@ -222,7 +222,7 @@ impl Drive {
             if session.is_done() && !self.traffic.writing {
                 break;
             }
-            if self.traffic.input_ended && self.traffic.broken.is_some() && session.lives_by_output() {
+            if self.traffic.broken.is_some() && session.lives_by_output() {
                 break;
             }
             if !self.traffic.writing {

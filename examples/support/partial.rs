@@ -35,6 +35,8 @@ pub struct Partial {
     file: Option<File>,
     /// What was there when the session began.
     held: Option<Resume>,
+    /// The sender went on from there.
+    resumed: bool,
 }
 
 impl Partial {
@@ -50,7 +52,7 @@ impl Partial {
             // Nothing was kept.
             Err(_) => None,
         };
-        Ok(Self { path, file: None, held })
+        Ok(Self { path, file: None, held, resumed: false })
     }
 
     /// What is held, to be named to the sender.
@@ -72,6 +74,7 @@ impl Partial {
             self.held = None;
             return Ok(());
         }
+        self.resumed = true;
         store.push_file(repository, &self.path, offset).map(drop)
     }
 
@@ -94,6 +97,13 @@ impl Partial {
             }
         };
         file.write_all(bytes).map_err(failed())
+    }
+
+    /// The pack has ended before its end: what came of it is kept, unless an attempt to go on failed already.
+    pub fn broke(&mut self) {
+        if self.resumed {
+            self.forget();
+        }
     }
 
     /// The pack is stored, or is of no use.

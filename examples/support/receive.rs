@@ -64,6 +64,8 @@ pub struct ReceiveDriver<'a> {
     border: Option<NamedTempFile>,
     /// What is kept of it, should this session break; and of one that did.
     partial: Option<Partial>,
+    /// The client's direction has ended: a pack that is not whole is a broken one.
+    broke: bool,
     /// The pack that was stored.
     quarantine: Option<Quarantine>,
     /// Who updates the refs, or does what follows the report.
@@ -84,6 +86,7 @@ impl<'a> ReceiveDriver<'a> {
             store: None,
             border: None,
             partial: None,
+            broke: false,
             quarantine: None,
             worker: None,
             after: None,
@@ -130,7 +133,7 @@ impl<'a> ReceiveDriver<'a> {
         let Some(store) = self.store.take() else { return Ok(()) };
         let result = store.finish()?;
         if let Some(mut partial) = self.partial.take() {
-            partial.forget();
+            if result.is_err() && self.broke { partial.broke() } else { partial.forget() }
         }
         self.border = None;
         if machine.has_ended() {
@@ -216,6 +219,7 @@ impl Driver<Server> for ReceiveDriver<'_> {
                 }
             }
             Action::PackEnd => {
+                self.broke = true;
                 if self.store.as_mut().is_some_and(|store| !store.end()) {
                     self.stored(now, machine)?;
                 }
@@ -266,8 +270,9 @@ impl Driver<Server> for ReceiveDriver<'_> {
         self.store.as_ref().is_none_or(PackStore::has_room)
     }
 
+    /// A pack that is coming, and refs that are moving, are seen to their end whoever hears of it.
     fn lives_by_output(&self) -> bool {
-        true
+        self.store.is_none() && self.worker.is_none()
     }
 
     fn is_busy(&self) -> bool {
