@@ -77,6 +77,8 @@ pub const FILTER: usize = 16 << 10;
 pub const FILTER_PARTS: usize = 256;
 /// Git: combinations inside of each other.
 pub const FILTER_DEPTH: usize = 8;
+/// Git: bytes of the digest that names a part of a pack.
+pub const RESUME_DIGEST: usize = 64;
 /// Git: rounds of negotiation.
 pub const ROUNDS: usize = 4096;
 /// Git: commands of one push.

@@ -402,6 +402,6 @@ impl Drive for Server {
     }
 
     fn keeps_alive(&self) -> bool {
-        matches!(self.state, State::Packing(Packing::Banded { .. }))
+        matches!(&self.state, State::Packing(packing) if packing.is_banded())
     }
 }

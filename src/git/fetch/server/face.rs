@@ -80,6 +80,9 @@ pub struct Config {
     pub sideband_all: bool,
     /// Version 2: packs by URI (`uploadpack.blobPackfileUri`), where the driver knows any.
     pub packfile_uris: bool,
+    /// Whether a client may come back for the rest of a pack that broke off (`portline-resume`). Default `false`: Git
+    /// knows nothing of it.
+    pub resume: bool,
     /// Version 2: sizes of objects (`transfer.advertiseObjectInfo`).
     pub object_info: bool,
     /// Version 2: the lines that answer `bundle-uri`, each a `key=value` (`uploadpack.advertiseBundleURIs`,
@@ -130,6 +133,7 @@ impl Default for Config {
             ref_in_want: false,
             sideband_all: false,
             packfile_uris: false,
+            resume: false,
             object_info: false,
             bundle_uris: None,
             unborn: Unborn::Advertise,

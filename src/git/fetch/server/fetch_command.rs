@@ -66,7 +66,10 @@ impl Fetch {
             capped(self.haves.lines, "have lines", config.max_haves)?;
             self.haves.batch.push(id(hex).ok_or_else(unexpected)?);
             return Ok(self.haves.batch.len() >= BATCH);
-        } else if wants.border.take(line, config.format)? || wants.take_filter(line, config)? {
+        } else if wants.border.take(line, config.format)?
+            || wants.take_filter(line, config)?
+            || wants.take_resume(line, config)?
+        {
             return Ok(false);
         } else if let Some(list) = line.strip_prefix(b"packfile-uris ") {
             self.take_uri_protocols(list, config)?;

@@ -190,10 +190,8 @@ impl Server {
             Ok(Next::Haves) => self.state = State::Haves,
             Ok(Next::Leave) => self.end(),
             Ok(Next::Pack) => {
-                let packing = match features.sideband {
-                    Some(most) => Packing::Banded { most, begun: Begun::Head },
-                    None => Packing::Raw { held: None },
-                };
+                let banded = features.sideband.map(|most| (most, Begun::Head));
+                let packing = Packing::new(banded, self.wants.resume.as_ref());
                 self.core.push(Action::BuildPack(self.wants.pack(self.negotiation.common())));
                 self.state = State::Packing(packing);
             }

@@ -198,7 +198,8 @@ impl Server {
         let mut request = self.wants.pack(&self.fetch.haves.common);
         request.uri_protocols = mem::take(&mut self.fetch.uri_protocols);
         self.core.push(Action::BuildPack(request));
-        self.state = State::Packing(Packing::Banded { most: MAX_BAND_DATA, begun });
+        let banded = Some((MAX_BAND_DATA, begun));
+        self.state = State::Packing(Packing::new(banded, self.wants.resume.as_ref()));
         Ok(())
     }
 
