@@ -96,6 +96,7 @@ machine!(fetch::Client, |machine, action, answers, seen| match action {
     | fetch::Action::RemoteShallow(_)
     | fetch::Action::WantedRefs(_)
     | fetch::Action::PackUris(_)
+    | fetch::Action::Resumed { .. }
     | fetch::Action::ObjectInfo(_)
     | fetch::Action::Bundles(_) => false,
     end @ (fetch::Action::Finished(_) | fetch::Action::Failed(_)) => {
@@ -169,7 +170,11 @@ machine!(receive::Server, |machine, action, answers, seen| match action {
         });
         true
     }
-    receive::Action::ReceivePack(_) => true,
+    receive::Action::FindPart(_) => {
+        answers.then(|| machine.part_found(NOW, None).unwrap());
+        true
+    }
+    receive::Action::ReceivePack(_) | receive::Action::Resumed { .. } => true,
     receive::Action::Pack(bytes) => {
         seen.handed.extend_from_slice(&bytes);
         true

@@ -88,7 +88,8 @@ fn ours(push: &Push, dir: &Path) -> Result {
         }
         match server.poll_action() {
             Some(Action::ListRefs) => server.refs_listed(NOW, list(dir), vec![]).unwrap(),
-            Some(Action::ReceivePack(_)) => {}
+            Some(Action::FindPart(_)) => server.part_found(NOW, None).unwrap(),
+            Some(Action::ReceivePack(_) | Action::Resumed { .. }) => {}
             Some(Action::Pack(bytes)) => {
                 pack.extend_from_slice(&bytes);
                 if pack.len() == push.pack.len() {
@@ -414,6 +415,8 @@ fn serve(dir: &Path, stream: &mut TcpStream, mut config: Config) -> (Version, Ve
         }
         match server.poll_action() {
             Some(Action::ListRefs) => server.refs_listed(NOW, list(dir), vec![]).unwrap(),
+            Some(Action::FindPart(_)) => server.part_found(NOW, None).unwrap(),
+            Some(Action::Resumed { .. }) => {}
             Some(Action::ReceivePack(update)) => options = update.push_options,
             Some(Action::Pack(bytes)) => {
                 pack.extend_from_slice(&bytes);

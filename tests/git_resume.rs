@@ -72,6 +72,53 @@ fn pieces(bytes: &[u8], rng: &mut Rng, mut take: impl FnMut(Bytes)) {
     }
 }
 
+fn answer_client(client: &mut fetch::client::Client, setup: &Setup, ran: &mut Ran) {
+    while let Some(action) = client.poll_action() {
+        use fetch::client::Action;
+        match action {
+            Action::Advertised(_) => client.want(NOW, vec![id()], Vec::new()).unwrap(),
+            Action::FindHeld(_) => {
+                if let Some(held) = &setup.held {
+                    client.resume(NOW, held.clone()).unwrap();
+                }
+                client.held(NOW, Vec::new()).unwrap();
+            }
+            Action::LoadCommits(_) => client.commits(NOW, Vec::new()).unwrap(),
+            Action::Resumed { offset } => {
+                assert!(ran.pack.is_empty() && ran.resumed.replace(offset).is_none());
+            }
+            Action::Pack(bytes) => ran.pack.extend_from_slice(&bytes),
+            Action::Finished(outcome) => ran.end = Some(outcome),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn answer_server(server: &mut fetch::server::Server, rng: &mut Rng, ran: &mut Ran) {
+    while let Some(action) = server.poll_action() {
+        use fetch::server::Action;
+        match action {
+            Action::ListRefs | Action::ListRefsBelow(_) => {
+                server.refs_listed(NOW, vec![main_ref()]).unwrap();
+            }
+            Action::BuildPack(request) => {
+                let mut rest = PACK;
+                if let Some(offset) =
+                    request.resume.as_ref().filter(|part| begins(part)).map(Resume::offset)
+                {
+                    server.pack_resumes(NOW).unwrap();
+                    rest = &PACK[offset as usize..];
+                }
+                ran.asked = Some((request.resumable, request.resume));
+                pieces(rest, rng, |bytes| server.pack_chunk(NOW, bytes).unwrap());
+                server.pack_finished(NOW).unwrap();
+            }
+            Action::Finished(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 fn fetch(setup: &Setup, seed: u64) -> Ran {
     let mut rng = Rng::new(seed);
     let client = fetch::client::Config {
@@ -86,47 +133,8 @@ fn fetch(setup: &Setup, seed: u64) -> Ran {
         (fetch::client::Client::new(client, NOW), fetch::server::Server::new(server, NOW));
     let mut ran = Ran::default();
     for _ in 0..200 {
-        while let Some(action) = client.poll_action() {
-            use fetch::client::Action;
-            match action {
-                Action::Advertised(_) => client.want(NOW, vec![id()], Vec::new()).unwrap(),
-                Action::FindHeld(_) => {
-                    if let Some(held) = &setup.held {
-                        client.resume(NOW, held.clone()).unwrap();
-                    }
-                    client.held(NOW, Vec::new()).unwrap();
-                }
-                Action::LoadCommits(_) => client.commits(NOW, Vec::new()).unwrap(),
-                Action::Resumed { offset } => {
-                    assert!(ran.pack.is_empty() && ran.resumed.replace(offset).is_none());
-                }
-                Action::Pack(bytes) => ran.pack.extend_from_slice(&bytes),
-                Action::Finished(outcome) => ran.end = Some(outcome),
-                other => panic!("{other:?}"),
-            }
-        }
-        while let Some(action) = server.poll_action() {
-            use fetch::server::Action;
-            match action {
-                Action::ListRefs | Action::ListRefsBelow(_) => {
-                    server.refs_listed(NOW, vec![main_ref()]).unwrap();
-                }
-                Action::BuildPack(request) => {
-                    let mut rest = PACK;
-                    if let Some(offset) =
-                        request.resume.as_ref().filter(|part| begins(part)).map(Resume::offset)
-                    {
-                        server.pack_resumes(NOW).unwrap();
-                        rest = &PACK[offset as usize..];
-                    }
-                    ran.asked = Some((request.resumable, request.resume));
-                    pieces(rest, &mut rng, |bytes| server.pack_chunk(NOW, bytes).unwrap());
-                    server.pack_finished(NOW).unwrap();
-                }
-                Action::Finished(_) => {}
-                other => panic!("{other:?}"),
-            }
-        }
+        answer_client(&mut client, setup, &mut ran);
+        answer_server(&mut server, &mut rng, &mut ran);
         let mut said = BytesMut::new();
         while let Some(transmit) = client.poll_transmit() {
             said.extend_from_slice(&transmit.into_bytes());
@@ -287,6 +295,35 @@ fn resume_4_a_server_that_goes_on_from_elsewhere_is_refused() {
     }
 }
 
+/// Whether the push has come to a good end.
+fn answer_pusher(client: &mut push::client::Client, resumable: bool, rng: &mut Rng) -> bool {
+    while let Some(action) = client.poll_action() {
+        use push::client::Action;
+        match action {
+            Action::Advertised(_) => {
+                let name = RefName::new("refs/heads/new").unwrap();
+                let old = ObjectId::null(id().format());
+                client.push(NOW, vec![Command { name, old, new: id() }]).unwrap();
+            }
+            Action::BuildPack(request) => {
+                let mut rest = PACK;
+                if let Some(offset) =
+                    request.resume.as_ref().filter(|part| begins(part)).map(Resume::offset)
+                {
+                    client.pack_resumes(NOW).unwrap();
+                    rest = &PACK[offset as usize..];
+                }
+                assert_eq!(request.resumable, resumable);
+                pieces(rest, rng, |bytes| client.pack_chunk(NOW, bytes).unwrap());
+                client.pack_finished(NOW).unwrap();
+            }
+            Action::Finished(report) => return report.is_success(),
+            other => panic!("{other:?}"),
+        }
+    }
+    false
+}
+
 /// RESUME-6, RESUME-7: a push over both machines; what the server holds, and what came of it.
 fn push(knows: (bool, bool), held: Option<Resume>, seed: u64) -> (Option<u64>, Vec<u8>, Vec<u8>, bool) {
     let mut rng = Rng::new(seed);
@@ -296,30 +333,7 @@ fn push(knows: (bool, bool), held: Option<Resume>, seed: u64) -> (Option<u64>, V
         (push::client::Client::new(client, NOW), push::server::Server::new(server, NOW));
     let (mut resumed, mut pack, mut told, mut success) = (None, Vec::new(), Vec::new(), false);
     for _ in 0..200 {
-        while let Some(action) = client.poll_action() {
-            use push::client::Action;
-            match action {
-                Action::Advertised(_) => {
-                    let name = RefName::new("refs/heads/new").unwrap();
-                    let old = ObjectId::null(id().format());
-                    client.push(NOW, vec![Command { name, old, new: id() }]).unwrap();
-                }
-                Action::BuildPack(request) => {
-                    let mut rest = PACK;
-                    if let Some(offset) =
-                        request.resume.as_ref().filter(|part| begins(part)).map(Resume::offset)
-                    {
-                        client.pack_resumes(NOW).unwrap();
-                        rest = &PACK[offset as usize..];
-                    }
-                    assert_eq!(request.resumable, knows == (true, true));
-                    pieces(rest, &mut rng, |bytes| client.pack_chunk(NOW, bytes).unwrap());
-                    client.pack_finished(NOW).unwrap();
-                }
-                Action::Finished(report) => success = report.is_success(),
-                other => panic!("{other:?}"),
-            }
-        }
+        success |= answer_pusher(&mut client, knows == (true, true), &mut rng);
         while let Some(action) = server.poll_action() {
             use push::server::Action;
             match action {

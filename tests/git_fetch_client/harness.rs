@@ -90,6 +90,7 @@ pub(crate) fn drain(client: &mut Client, repo: &Repo, seen: &mut Seen) {
             | Action::RemoteShallow(_)
             | Action::WantedRefs(_)
             | Action::PackUris(_)
+            | Action::Resumed { .. }
             | Action::ObjectInfo(_)
             | Action::Bundles(_)) => seen.told.push(told),
             Action::Progress(bytes) => seen.progress.extend_from_slice(&bytes),

@@ -94,8 +94,9 @@ impl Script {
             let Some(action) = server.poll_action() else { return };
             match &action {
                 Action::ListRefs => server.refs_listed(NOW, self.refs.clone(), self.haves.clone()).unwrap(),
+                Action::FindPart(_) => server.part_found(NOW, None).unwrap(),
                 Action::ReceivePack(_) => self.say(server),
-                Action::Pack(_) | Action::Finished(_) | Action::Failed(_) => {}
+                Action::Resumed { .. } | Action::Pack(_) | Action::Finished(_) | Action::Failed(_) => {}
                 Action::PackEnd => server.pack_stored(NOW, self.stored.clone()).unwrap(),
                 Action::Reported => server.done(NOW).unwrap(),
                 Action::UpdateRefs(update) => {
