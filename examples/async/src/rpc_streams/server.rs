@@ -50,7 +50,7 @@ impl App for Server {
     fn handle_action(&mut self, session: &mut Session, now: Instant, action: Action) {
         match action {
             Action::Called { call, method, arguments } => {
-                self.called(session, now, call, &method, &arguments)
+                self.called(session, now, call, &method, &arguments);
             }
             Action::Data { stream, data } => self.data(session, now, stream, data),
             Action::PeerDone { stream } => self.peer_done(session, stream),
