@@ -44,6 +44,16 @@ mux, the same beside 1000 idle ones|500
 mux, the same beside 10000 idle ones|500
 mux, the same beside 100000 idle ones|500
 mux, the same beside 1000000 idle ones|500
+multipart, 64 KiB of a file: plain|3640
+multipart, 64 KiB of a file: random|3640
+multipart, 64 KiB of a file: line ends|3640
+multipart, 64 KiB of a file: near-boundaries|3640
+multipart, 64 KiB of a file: wrong in the middle|-
+multipart, a small field|200
+multipart, a byte of data in 1-byte chunks|20
+multipart, a byte of a 64 KiB header in 1-byte chunks|20
+multipart, a byte of a 16 KiB header in 1-byte chunks|20
+multipart, 64 KiB written|-
 ancestry of 1000 refs, 60 apart at most|1000000
 ancestry of 1000 refs, anywhere|1000000
 ancestry of 1000 refs, against one tip|1000000

@@ -11,7 +11,7 @@
 //! ```text
 //!                  peer            a Git session over a port; the two-way sync of two repositories
 //!          ┌────────┴────────┐
-//!      rpc, body            sync   calls and their streams, mux; bodies, queued and carried │ the decision table, the plan
+//!      rpc, body            sync   calls and their streams, mux; bodies and forms │ the decision table, the plan
 //!    port, stream           git    object ids, refs, advertisement; fetch and push, client and server
 //!        frame              pkt    5-byte header and carrier │ pkt-line and sideband
 //!          └────────┬────────┘        recovery: backoff, timers, monitor, transfer, operation

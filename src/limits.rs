@@ -63,6 +63,8 @@ pub const REF_PREFIX_BYTES: usize = 4 << 20;
 pub const REQUEST_LINES: usize = 4096;
 /// Git: bytes of those lines, all together.
 pub const REQUEST_BYTES: usize = 1 << 20;
+/// Git: lines of one fetch before its negotiation, or of one request of version 2, of whatever kind.
+pub const ARGUMENTS: usize = 10_000_000;
 /// Git: requests of one session of version 2.
 pub const REQUESTS: usize = 65536;
 /// Git: objects whose size one `object-info` asks for.
@@ -75,6 +77,8 @@ pub const FILTER: usize = 16 << 10;
 pub const FILTER_PARTS: usize = 256;
 /// Git: combinations inside of each other.
 pub const FILTER_DEPTH: usize = 8;
+/// Git: bytes of the digest that names a part of a pack.
+pub const RESUME_DIGEST: usize = 64;
 /// Git: rounds of negotiation.
 pub const ROUNDS: usize = 4096;
 /// Git: commands of one push.
@@ -128,6 +132,33 @@ pub const READABLE_BYTES: usize = 1 << 20;
 pub const READABLE_CHUNKS: usize = 4096;
 /// Readable stream: reads that wait.
 pub const READABLE_READS: usize = 1024;
+
+/// Forms: input that waits in a parser, overhead included.
+pub const FORM_INPUT: usize = 256 << 10;
+/// Forms: output that waits in a writer, overhead included, before it takes no more.
+pub const FORM_OUTPUT: usize = 256 << 10;
+/// Forms: parameters of a content type.
+pub const PARAMETERS: usize = 32;
+/// Multipart: parts of a body.
+pub const PARTS: usize = 4096;
+/// Multipart: bytes of one part's headers.
+pub const PART_HEADER_BYTES: usize = 16 << 10;
+/// Multipart: headers of one part.
+pub const PART_HEADERS: usize = 32;
+/// Multipart: bytes of a field's name and of a file's.
+pub const PART_NAME: usize = 4096;
+/// Multipart: bytes in front of the first boundary, and behind the last.
+pub const PREAMBLE: usize = 16 << 10;
+/// Multipart: bytes of one part's data.
+pub const PART_BYTES: u64 = 4 << 30;
+/// Multipart: bytes of a body.
+pub const MULTIPART_BYTES: u64 = 16 << 30;
+/// Forms: bytes of a field's name and of its value, where they are put together.
+pub const FIELD: usize = 1 << 20;
+/// Forms: fields of a form.
+pub const FIELDS: usize = 4096;
+/// Forms: bytes of a form of strings.
+pub const FORM_BYTES: u64 = 8 << 20;
 
 /// Recovery: items that a transfer keeps track of.
 pub const TRANSFER_ITEMS: usize = 1_000_000;

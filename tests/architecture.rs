@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("stream", &["time", "limits", "error", "transmit", "frame"]),
     ("rpc", &["time", "limits", "error", "transmit", "frame", "stream"]),
     // Bodies: above the streams that `body::over` puts them on, beside everything else.
-    ("body", &["time", "limits", "error", "transmit", "frame", "port", "stream"]),
+    ("body", &["time", "limits", "error", "transmit", "random", "frame", "port", "stream"]),
     // The Git wing.
     ("pkt", &["time", "limits", "error", "transmit"]),
     ("git", &["time", "limits", "error", "transmit", "pkt"]),

@@ -74,6 +74,7 @@ impl Driver<Client> for Lister {
             | Action::ObjectInfo(_)
             | Action::Bundles(_)
             | Action::Progress(_)
+            | Action::Resumed { .. }
             | Action::Pack(_) => {}
         }
         Ok(())

@@ -75,6 +75,16 @@ pub enum Work {
         /// Which builder posts it.
         builder: u64,
     },
+    /// The pack begins with what the peer holds: the pieces go on behind that.
+    PackResumes {
+        /// Which builder posts it.
+        builder: u64,
+    },
+    /// It does not, and this builder has nothing more to say.
+    PackDiffers {
+        /// Which builder posts it.
+        builder: u64,
+    },
     /// A message for the user: a child's progress or complaint, a hook's output.
     Message(Bytes),
     /// The store has written one piece of the pack to its program.
@@ -212,7 +222,7 @@ impl Drive {
             if session.is_done() && !self.traffic.writing {
                 break;
             }
-            if self.traffic.input_ended && self.traffic.broken.is_some() && session.lives_by_output() {
+            if self.traffic.broken.is_some() && session.lives_by_output() {
                 break;
             }
             if !self.traffic.writing {

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::history::{self, Loader};
 use super::objects::ObjectReader;
 use super::pack::{PackStore, StoreOptions};
+use super::partial::{self, Partial};
 use super::process::Git;
 use super::promise::Promise;
 use super::quarantine::{Kept, Quarantine};
@@ -56,6 +57,8 @@ pub struct FetchDriver<'a> {
     promise: Option<Promise>,
     cut: Cut,
     store: Option<PackStore>,
+    /// What is kept of the pack, should this session break; and of one that did.
+    partial: Option<Partial>,
     quarantine: Option<Quarantine>,
     result: Option<Result<Outcome, Error>>,
 }
@@ -97,6 +100,7 @@ impl<'a> FetchDriver<'a> {
             promise: None,
             cut: Cut::Stays,
             store: None,
+            partial: None,
             quarantine: None,
             result: None,
         })
@@ -141,12 +145,27 @@ impl<'a> FetchDriver<'a> {
             self.promise = None;
             self.show(b"warning: filtering not recognized by server, ignoring\n", false)?;
         }
+        if partial::is_offered(&seen) {
+            let mut parts: Vec<String> = wants.iter().map(ToString::to_string).collect();
+            let config = machine.config_mut();
+            parts.push(format!("{:?} {:?} {:?}", config.filter, config.deepen, config.shallow));
+            self.partial = Some(Partial::of(self.repository, &partial::name("fetch", parts))?);
+        }
+        tips.extend(partial::salvage(self.repository, self.partial.as_ref())?);
         self.seen = Some(seen);
         Ok(machine.want(now, wants, tips)?)
     }
 
     fn take(&mut self, bytes: bytes::Bytes) -> Result<(), Error> {
-        let store = match &mut self.store {
+        if let Some(partial) = &mut self.partial {
+            partial.keep(&bytes)?;
+        }
+        let repository = self.repository;
+        if self.open_store()?.push(repository, bytes)? { Ok(()) } else { self.stored() }
+    }
+
+    fn open_store(&mut self) -> Result<&mut PackStore, Error> {
+        Ok(match &mut self.store {
             Some(store) => store,
             none => {
                 let mut options = StoreOptions::configured(self.repository, "fetch");
@@ -156,13 +175,25 @@ impl<'a> FetchDriver<'a> {
                 options.environment.extend(self.cut.border().into_iter().flat_map(Border::environment));
                 none.insert(PackStore::new(self.repository, options, &self.mailbox)?)
             }
-        };
-        if store.push(self.repository, bytes)? { Ok(()) } else { self.stored() }
+        })
+    }
+
+    /// The server goes on with a pack that broke off, or does not.
+    fn resumed(&mut self, offset: u64) -> Result<(), Error> {
+        let Some(mut partial) = self.partial.take() else { return Ok(()) };
+        let repository = self.repository;
+        partial.resumed(offset, repository, self.open_store()?)?;
+        self.partial = Some(partial);
+        Ok(())
     }
 
     fn stored(&mut self) -> Result<(), Error> {
         let Some(store) = self.store.take() else { return Ok(()) };
-        match store.finish()? {
+        let stored = store.finish()?;
+        if let Some(mut partial) = self.partial.take() {
+            partial.forget();
+        }
+        match stored {
             Ok(quarantine) => {
                 self.quarantine = Some(quarantine);
                 Ok(())
@@ -182,6 +213,9 @@ impl Driver<Client> for FetchDriver<'_> {
         match action {
             Action::Advertised(seen) => self.advertised(now, machine, seen)?,
             Action::FindHeld(ids) => {
+                if let Some(part) = self.partial.as_ref().and_then(Partial::held) {
+                    machine.resume(now, part.clone())?;
+                }
                 machine.held(now, history::held(self.repository.git(), &mut self.objects, &ids)?)?;
             }
             Action::LoadCommits(ids) => {
@@ -196,6 +230,7 @@ impl Driver<Client> for FetchDriver<'_> {
             // Answers to what this driver does not ask.
             Action::WantedRefs(_) | Action::PackUris(_) | Action::ObjectInfo(_) | Action::Bundles(_) => {}
             Action::Progress(bytes) => self.show(&bytes, true)?,
+            Action::Resumed { offset } => self.resumed(offset)?,
             Action::Pack(bytes) => self.take(bytes)?,
             Action::Finished(outcome) => {
                 self.result = Some(Ok(outcome));
@@ -229,6 +264,8 @@ impl Driver<Client> for FetchDriver<'_> {
             Work::Message(bytes) => self.show(&bytes, false)?,
             Work::PackChunk { .. }
             | Work::PackUri { .. }
+            | Work::PackResumes { .. }
+            | Work::PackDiffers { .. }
             | Work::PackEnded { .. }
             | Work::PackRead
             | Work::RefsUpdated(..)

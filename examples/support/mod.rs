@@ -39,6 +39,7 @@ pub mod hooks;
 pub mod namespace;
 pub mod objects;
 pub mod pack;
+pub mod partial;
 pub mod policy;
 pub mod proc_receive;
 pub mod process;

@@ -2,8 +2,9 @@
 //! and never held.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,12 +16,15 @@ use portline::git::{ObjectId, PackRequest};
 use super::drive::{Mailbox, Work};
 use super::error::Error;
 use super::objects::ObjectReader;
+use super::partial;
 use super::process::{Process, pieces};
 use super::quarantine::Quarantine;
 use super::repository::{Repository, os};
 
 /// Bytes of a pack in one piece.
 const PIECE: usize = 64 << 10;
+/// Bytes of a pack's header.
+const HEADER: u64 = 12;
 /// Bytes of a message in one piece.
 const MESSAGE: usize = 4096;
 /// Pieces that may wait for the program that stores them.
@@ -40,6 +44,8 @@ pub struct PackBuilder {
     permits: Sender<()>,
     /// A permit was given and its piece has not come yet.
     asked: bool,
+    /// What is to be built, where it may have to be built again.
+    request: Option<Box<PackRequest>>,
 }
 
 impl PackBuilder {
@@ -63,6 +69,8 @@ impl PackBuilder {
             false => &["--shallow-file", "", "pack-objects", "--revs", "--stdout", "--shallow"],
         };
         let mut command = repository.git().command(asked);
+        // With several threads the same request gives other deltas each time.
+        command.args(request.resumable.then_some("--threads=1"));
         command.args(request.thin.then_some("--thin"));
         command.args(request.ofs_delta.then_some("--delta-base-offset"));
         command.args(request.include_tag.then_some("--include-tag"));
@@ -84,24 +92,53 @@ impl PackBuilder {
         let mailbox = mailbox.clone();
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let names_uris = !request.uri_protocols.is_empty();
+        let part = request.resume.clone();
         thread::spawn(move || {
             let messages = relay(stderr, &mailbox);
-            if let Some(stdout) = stdout {
+            if let Some(mut stdout) = stdout {
+                if let Some(part) = part {
+                    if !partial::begins(&mut stdout, &part) {
+                        mailbox.post(Work::PackDiffers { builder: id });
+                        return;
+                    }
+                    mailbox.post(Work::PackResumes { builder: id });
+                }
                 post_pack(stdout, names_uris, &allowed, &mailbox, id);
             }
             // The last words before the end.
             let _ = messages.join();
             mailbox.post(Work::PackEnded { builder: id });
         });
-        Ok(Self { id, process, permits, asked: false })
+        let request = request.resume.is_some().then(|| Box::new(request.clone()));
+        Ok(Self { id, process, permits, asked: false, request })
+    }
+
+    /// What the peer holds is of another pack ([`Work::PackDiffers`]): builds all of it.
+    ///
+    /// # Errors
+    /// As [`PackBuilder::start`].
+    pub fn start_afresh(
+        self,
+        repository: &Repository,
+        objects: &mut ObjectReader,
+        mailbox: &Mailbox,
+    ) -> Result<Self, Error> {
+        match self.request {
+            Some(request) => {
+                Self::start(repository, objects, &PackRequest { resume: None, ..*request }, mailbox)
+            }
+            None => Ok(self),
+        }
     }
 
     /// Whether a piece or an end is one that this builder did not post: late words of one that was dropped.
     pub const fn disowns(&self, work: &Work) -> bool {
         match work {
-            Work::PackChunk { builder, .. } | Work::PackUri { builder, .. } | Work::PackEnded { builder } => {
-                *builder != self.id
-            }
+            Work::PackChunk { builder, .. }
+            | Work::PackUri { builder, .. }
+            | Work::PackResumes { builder }
+            | Work::PackDiffers { builder }
+            | Work::PackEnded { builder } => *builder != self.id,
             Work::Message(_)
             | Work::PieceTaken
             | Work::PackRead
@@ -314,9 +351,17 @@ enum Storing {
     /// The first bytes, which tell how many objects follow.
     Header(BytesMut),
     /// The program that stores it, and what still waits for it.
-    Running { process: Process, pieces: Option<Sender<Bytes>>, waiting: usize, unpacks: bool },
+    Running { process: Process, pieces: Option<Sender<Piece>>, waiting: usize, unpacks: bool },
     /// It will not be stored.
     Refused(StoreError),
+}
+
+/// What the program that stores a pack is given.
+#[derive(Debug)]
+enum Piece {
+    Bytes(Bytes),
+    /// So many bytes of a file.
+    File(File, u64),
 }
 
 impl PackStore {
@@ -348,13 +393,32 @@ impl PackStore {
                 }
             }
             Storing::Running { pieces, waiting, .. } => {
-                if pieces.as_ref().is_some_and(|pieces| pieces.send(bytes).is_ok()) {
+                if pieces.as_ref().is_some_and(|pieces| pieces.send(Piece::Bytes(bytes)).is_ok()) {
                     *waiting = waiting.saturating_add(1);
                 }
             }
             Storing::Refused(_) => {}
         }
         Ok(!matches!(self.state, Storing::Refused(_)))
+    }
+
+    /// Takes the first `length` bytes of a file: they are not held, however many they are.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn push_file(&mut self, repository: &Repository, path: &Path, length: u64) -> Result<bool, Error> {
+        let failed = || Error::io("what was kept of a pack cannot be read");
+        let mut file = File::open(path).map_err(failed())?;
+        let first = length.min(HEADER);
+        let mut head = Vec::new();
+        Read::by_ref(&mut file).take(first).read_to_end(&mut head).map_err(failed())?;
+        let is_taken = self.push(repository, head.into())?;
+        if let Storing::Running { pieces: Some(pieces), waiting, .. } = &mut self.state {
+            if pieces.send(Piece::File(file, length.saturating_sub(first))).is_ok() {
+                *waiting = waiting.saturating_add(1);
+            }
+        }
+        Ok(is_taken)
     }
 
     /// No more bytes will come. `false`: there was not even a header, and no program is running.
@@ -421,17 +485,21 @@ impl PackStore {
             let _ = messages.join();
             mailbox.post(Work::StoreEnded);
         });
-        let waiting = usize::from(sender.send(first).is_ok());
+        let waiting = usize::from(sender.send(Piece::Bytes(first)).is_ok());
         self.state = Storing::Running { process, pieces: Some(sender), waiting, unpacks };
         Ok(())
     }
 }
 
 /// Writes piece after piece. A program that stopped reading has made up its mind; the rest is dropped.
-fn feed(mut stdin: impl Write, given: &Receiver<Bytes>, mailbox: &Mailbox) {
+fn feed(mut stdin: impl Write, given: &Receiver<Piece>, mailbox: &Mailbox) {
     let mut reads = true;
     while let Ok(piece) = given.recv() {
-        reads = reads && stdin.write_all(&piece).is_ok();
+        reads = reads
+            && match piece {
+                Piece::Bytes(bytes) => stdin.write_all(&bytes).is_ok(),
+                Piece::File(file, length) => io::copy(&mut file.take(length), &mut stdin).is_ok(),
+            };
         if !mailbox.post(Work::PieceTaken) {
             return;
         }

@@ -101,6 +101,10 @@ impl Driver<Client> for PushDriver<'_> {
             return Ok(());
         }
         match work {
+            Work::PackResumes { .. } => machine.pack_resumes(now)?,
+            Work::PackDiffers { .. } => {
+                builder = builder.start_afresh(self.repository, &mut self.objects, &self.mailbox)?;
+            }
             Work::PackChunk { bytes, .. } => {
                 builder.came();
                 machine.pack_chunk(now, bytes)?;

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use portline::git::ObjectId;
 use tempfile::TempDir;
 
 use super::error::Error;
@@ -41,6 +42,32 @@ impl Quarantine {
             ("GIT_ALTERNATE_OBJECT_DIRECTORIES", quoted(self.objects.as_os_str())),
             ("GIT_QUARANTINE_PATH", here.into()),
         ]
+    }
+
+    /// The objects that stand here one by one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn loose(&self) -> Result<Vec<ObjectId>, Error> {
+        let names = |directory: &Path| -> io::Result<Vec<(PathBuf, String)>> {
+            let entries = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
+            let named = entries.into_iter().filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                Some((entry.path(), name))
+            });
+            Ok(named.collect())
+        };
+        let failed = || Error::io("the incoming objects cannot be listed");
+        let mut ids = Vec::new();
+        for (directory, two) in names(self.directory.path()).map_err(failed())? {
+            if two.len() == 2 {
+                let files = names(&directory).map_err(failed())?;
+                ids.extend(
+                    files.iter().filter_map(|(_, rest)| format!("{two}{rest}").parse::<ObjectId>().ok()),
+                );
+            }
+        }
+        Ok(ids)
     }
 
     /// Moves the objects in. A pack's index comes last of its files: that is what makes the pack visible, and

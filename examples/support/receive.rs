@@ -15,6 +15,7 @@ use super::certificate;
 use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::pack::{PackStore, StoreOptions};
+use super::partial::{self, Partial};
 use super::quarantine::Quarantine;
 use super::refs;
 use super::repository::Repository;
@@ -43,6 +44,7 @@ pub fn config(
         push_options: settings.truth("receive.advertisepushoptions").unwrap_or(false),
         ofs_delta: settings.truth("repack.usedeltabaseoffset").unwrap_or(true),
         after_report: true,
+        resume: settings.truth("portline.resume").unwrap_or(true),
         keep_alive: settings.keep_alive("receive"),
         idle_timeout,
         ..Config::default()
@@ -60,6 +62,10 @@ pub struct ReceiveDriver<'a> {
     store: Option<PackStore>,
     /// The client's shallow border, for the program that stores it.
     border: Option<NamedTempFile>,
+    /// What is kept of it, should this session break; and of one that did.
+    partial: Option<Partial>,
+    /// The client's direction has ended: a pack that is not whole is a broken one.
+    broke: bool,
     /// The pack that was stored.
     quarantine: Option<Quarantine>,
     /// Who updates the refs, or does what follows the report.
@@ -79,6 +85,8 @@ impl<'a> ReceiveDriver<'a> {
             nonce: config.nonce.clone(),
             store: None,
             border: None,
+            partial: None,
+            broke: false,
             quarantine: None,
             worker: None,
             after: None,
@@ -92,6 +100,16 @@ impl<'a> ReceiveDriver<'a> {
     /// [`Error::Session`] when it failed.
     pub fn into_result(mut self, ran: Result<(), Error>) -> Result<Outcome, Error> {
         drive::ended(self.result.take(), ran)
+    }
+
+    /// What is kept of a push with these commands.
+    fn find_part(&mut self, now: Instant, machine: &mut Server, update: &Update) -> Result<(), Error> {
+        let commands =
+            update.commands.iter().map(|command| format!("{} {} {}", command.old, command.new, command.name));
+        let partial = Partial::of(self.repository, &partial::name("push", commands))?;
+        machine.part_found(now, partial.held().cloned())?;
+        self.partial = Some(partial);
+        Ok(())
     }
 
     fn begin(&mut self, now: Instant, machine: &mut Server, update: &Update) -> Result<(), Error> {
@@ -114,6 +132,9 @@ impl<'a> ReceiveDriver<'a> {
     fn stored(&mut self, now: Instant, machine: &mut Server) -> Result<(), Error> {
         let Some(store) = self.store.take() else { return Ok(()) };
         let result = store.finish()?;
+        if let Some(mut partial) = self.partial.take() {
+            if result.is_err() && self.broke { partial.broke() } else { partial.forget() }
+        }
         self.border = None;
         if machine.has_ended() {
             return Ok(());
@@ -177,8 +198,17 @@ impl Driver<Server> for ReceiveDriver<'_> {
                 let refs = refs::plain(self.repository.git())?;
                 machine.refs_listed(now, refs, self.repository.alternate_tips())?;
             }
+            Action::FindPart(update) => self.find_part(now, machine, &update)?,
             Action::ReceivePack(update) => self.begin(now, machine, &update)?,
+            Action::Resumed { offset } => {
+                if let (Some(partial), Some(store)) = (&mut self.partial, &mut self.store) {
+                    partial.resumed(offset, self.repository, store)?;
+                }
+            }
             Action::Pack(bytes) => {
+                if let (Some(partial), Some(_)) = (&mut self.partial, &self.store) {
+                    partial.keep(&bytes)?;
+                }
                 let refused = match &mut self.store {
                     Some(store) => !store.push(self.repository, bytes)?,
                     // It was answered already; the rest is of no use.
@@ -189,6 +219,7 @@ impl Driver<Server> for ReceiveDriver<'_> {
                 }
             }
             Action::PackEnd => {
+                self.broke = true;
                 if self.store.as_mut().is_some_and(|store| !store.end()) {
                     self.stored(now, machine)?;
                 }
@@ -225,7 +256,12 @@ impl Driver<Server> for ReceiveDriver<'_> {
                     machine.done(now)?;
                 }
             }
-            Work::Message(_) | Work::PackChunk { .. } | Work::PackUri { .. } | Work::PackEnded { .. } => {}
+            Work::Message(_)
+            | Work::PackChunk { .. }
+            | Work::PackUri { .. }
+            | Work::PackResumes { .. }
+            | Work::PackDiffers { .. }
+            | Work::PackEnded { .. } => {}
         }
         Ok(())
     }
@@ -234,8 +270,9 @@ impl Driver<Server> for ReceiveDriver<'_> {
         self.store.as_ref().is_none_or(PackStore::has_room)
     }
 
+    /// A pack that is coming, and refs that are moving, are seen to their end whoever hears of it.
     fn lives_by_output(&self) -> bool {
-        true
+        self.store.is_none() && self.worker.is_none()
     }
 
     fn is_busy(&self) -> bool {

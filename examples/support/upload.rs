@@ -61,6 +61,7 @@ pub fn config(
         object_info: allows("transfer.advertiseobjectinfo"),
         bundle_uris: allows("uploadpack.advertisebundleuris").then(|| bundle_uris(settings)),
         unborn,
+        resume: settings.truth("portline.resume").unwrap_or(true),
         keep_alive: settings.keep_alive("uploadpack"),
         idle_timeout,
         ..Config::default()
@@ -166,6 +167,10 @@ impl Driver<Server> for UploadDriver<'_> {
             return Ok(());
         };
         match work {
+            Work::PackResumes { .. } => machine.pack_resumes(now)?,
+            Work::PackDiffers { .. } => {
+                builder = builder.start_afresh(self.repository, &mut self.objects, &self.mailbox)?;
+            }
             Work::PackChunk { bytes, .. } => {
                 builder.came();
                 machine.pack_chunk(now, bytes)?;

@@ -17,6 +17,7 @@ use crate::support::drive::{Mailbox, Session, Work};
 use crate::support::history::{self, Loader};
 use crate::support::objects::ObjectReader;
 use crate::support::pack::{PackBuilder, PackStore, StoreOptions};
+use crate::support::partial::{self, Partial};
 use crate::support::process::Git;
 use crate::support::quarantine::{Kept, Quarantine};
 use crate::support::update::Job;
@@ -32,6 +33,8 @@ pub struct Left<'a> {
     /// What was asked for: it must be whole before a ref may name it.
     asked: Vec<ObjectId>,
     store: Option<PackStore>,
+    /// What is kept of the pack, should the connection break; and of one that did.
+    partial: Option<Partial>,
     /// Fetched objects that a dry run looks at and leaves behind.
     quarantine: Option<Quarantine>,
     /// Marks that keep fetched packs until refs name their objects.
@@ -76,6 +79,7 @@ impl<'a> Left<'a> {
             loader: Loader::new(),
             asked: Vec::new(),
             store: None,
+            partial: None,
             quarantine: None,
             kept: None,
             builder: None,
@@ -115,7 +119,7 @@ impl<'a> Left<'a> {
     /// The connection is gone, and with it all work of its attempt.
     pub fn disconnected(&mut self) {
         self.join();
-        (self.store, self.builder, self.kept) = (None, None, None);
+        (self.store, self.builder, self.kept, self.partial) = (None, None, None, None);
         if let Some(line) = self.line.take() {
             self.bars.traffic(line.pipe.traffic);
             self.broken = line.pipe.is_broken();
@@ -183,6 +187,7 @@ impl<'a> Left<'a> {
                 self.answer(|sync| sync.refs_listed(now, refs))?;
             }
             Action::FindHeld(ids) => {
+                self.find_part(now, &ids)?;
                 let held = history::held(&self.git(), &mut self.objects, &ids)?;
                 self.asked = ids;
                 self.answer(|sync| sync.held(now, held))?;
@@ -192,6 +197,7 @@ impl<'a> Left<'a> {
                 self.answer(|sync| sync.commits(now, commits))?;
             }
             Action::Progress(text) => self.bars.remote(&text),
+            Action::Resumed { offset } => self.resumed(offset)?,
             Action::Pack(bytes) => self.take(now, bytes)?,
             Action::PackEnd => {
                 self.bars.moved();
@@ -215,24 +221,62 @@ impl<'a> Left<'a> {
         Ok(())
     }
 
-    fn take(&mut self, now: Instant, bytes: Bytes) -> Result<(), Error> {
-        self.bars.fetched(bytes.len());
-        let Some(line) = &self.line else { return Ok(()) };
-        let store = match &mut self.store {
+    /// What is kept of a pack that these ids asked for; what was asked for otherwise gives what is whole in it.
+    fn find_part(&mut self, now: Instant, ids: &[ObjectId]) -> Result<(), Error> {
+        let ids = ids.iter().map(ToString::to_string);
+        let partial = Partial::of(self.repository, &partial::name("sync", ids))?;
+        partial::salvage(self.repository, Some(&partial))?;
+        if let Some(part) = partial.held().cloned() {
+            self.answer(|sync| sync.resume(now, part))?;
+        }
+        self.partial = Some(partial);
+        Ok(())
+    }
+
+    /// The right side goes on with a pack that broke off, or does not.
+    fn resumed(&mut self, offset: u64) -> Result<(), Error> {
+        if offset > 0 {
+            self.bars.note(&format!("the pack goes on from byte {offset}"));
+        }
+        let Some(mut partial) = self.partial.take() else { return Ok(()) };
+        let repository = self.repository;
+        if let Some(store) = self.open_store()? {
+            partial.resumed(offset, repository, store)?;
+        }
+        self.partial = Some(partial);
+        Ok(())
+    }
+
+    fn open_store(&mut self) -> Result<Option<&mut PackStore>, Error> {
+        let Some(line) = &self.line else { return Ok(None) };
+        Ok(Some(match &mut self.store {
             Some(store) => store,
             none => {
                 let mut options = StoreOptions::configured(self.repository, "fetch");
                 (options.verbose, options.quiet) = (true, false);
                 none.insert(PackStore::new(self.repository, options, &line.mailbox)?)
             }
-        };
-        if store.push(self.repository, bytes)? { Ok(()) } else { self.stored(now) }
+        }))
+    }
+
+    fn take(&mut self, now: Instant, bytes: Bytes) -> Result<(), Error> {
+        self.bars.fetched(bytes.len());
+        if let Some(partial) = &mut self.partial {
+            partial.keep(&bytes)?;
+        }
+        let repository = self.repository;
+        let Some(store) = self.open_store()? else { return Ok(()) };
+        if store.push(repository, bytes)? { Ok(()) } else { self.stored(now) }
     }
 
     /// The pack is stored: nothing that was asked for may miss an object before it becomes part of the repository.
     fn stored(&mut self, now: Instant) -> Result<(), Error> {
         let Some(store) = self.store.take() else { return Ok(()) };
-        let result = match store.finish()? {
+        let stored = store.finish()?;
+        if let Some(mut partial) = self.partial.take() {
+            partial.forget();
+        }
+        let result = match stored {
             Err(error) => Err(Bytes::from(error.to_string())),
             Ok(quarantine) => {
                 let judge = self.repository.git().with(quarantine.environment());
@@ -284,6 +328,17 @@ impl<'a> Left<'a> {
             return Ok(());
         };
         match work {
+            Work::PackResumes { .. } => {
+                if !is_over(self.machine.session().map(|sync| sync.pack_resumes(now)))? {
+                    self.builder = Some(builder);
+                }
+            }
+            Work::PackDiffers { .. } => {
+                if let Some(line) = &self.line {
+                    let again = builder.start_afresh(self.repository, &mut self.objects, &line.mailbox);
+                    self.builder = Some(again?);
+                }
+            }
             Work::PackChunk { bytes, .. } => {
                 builder.came();
                 let size = bytes.len();
@@ -326,7 +381,10 @@ impl Session for Left<'_> {
 
     fn handle_work(&mut self, now: Instant, work: Work) -> Result<(), Error> {
         match work {
-            Work::PackChunk { .. } | Work::PackEnded { .. } => self.built(now, work)?,
+            Work::PackChunk { .. }
+            | Work::PackResumes { .. }
+            | Work::PackDiffers { .. }
+            | Work::PackEnded { .. } => self.built(now, work)?,
             Work::Message(bytes) => self.bars.local(&bytes),
             Work::PieceTaken => {
                 if let Some(store) = &mut self.store {

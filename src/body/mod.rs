@@ -1,4 +1,4 @@
-//! Bodies that are never held whole: queues, streams of chunks, and what carries them.
+//! Bodies that are never held whole: queues, streams of chunks, what carries them, and forms.
 //!
 //! ```text
 //!  producer ─► Queue ─► consumer                                      one body in one program
@@ -11,6 +11,8 @@
 //! - [`readable`] is a readable stream as the WHATWG standard describes it, with its tee.
 //! - [`upload`] and [`download`] stand between a queue and a stream of any kind; [`over`] has them ready on a credit
 //!   stream and on a port, with backpressure from one end to the other.
+//! - [`multipart`] reads and writes multipart/form-data, [`urlencoded`] forms of strings, [`form`] chooses between the
+//!   two as browsers do; [`content_type`] and [`content_disposition`] are the headers that they need.
 //!
 //! A body crosses a port; one loop stands for the transport:
 //!
@@ -58,11 +60,18 @@
 //! ```
 //!
 //! None of these has a clock: time is the affair of the streams in [`over`]. Rules: `spec/12-body.md`,
-//! `spec/13-readable.md`.
+//! `spec/13-readable.md`, `spec/14-multipart.md`.
 
+pub mod content_disposition;
+pub mod content_type;
 pub mod download;
+pub mod form;
+mod input;
+pub mod multipart;
 pub mod over;
+mod parameters;
 pub mod queue;
 pub mod readable;
 pub mod registry;
 pub mod upload;
+pub mod urlencoded;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Filter, ObjectId};
+use super::{Filter, ObjectId, Resume};
 
 /// A pack for the driver to build: everything reachable from `wants` and not from `haves`.
 ///
@@ -27,6 +27,12 @@ pub struct PackRequest {
     /// Protocols (`https`) by which the receiver fetches packs that the driver names by URI instead of sending their
     /// objects (`--uri-protocol`). Empty: none.
     pub uri_protocols: Vec<Bytes>,
+    /// The receiver may come back for the rest of this pack: build it so that the same request gives the same bytes
+    /// (`--threads=1`).
+    pub resumable: bool,
+    /// What the receiver holds of a pack that broke off. If the pack that this request asks for begins with it, say
+    /// `pack_resumes` and give what follows; otherwise give all of it.
+    pub resume: Option<Resume>,
     /// Whether deltas may have a base that is not in the pack (`--thin`).
     pub thin: bool,
     /// Whether bases may be given by offset (`--delta-base-offset`).
@@ -48,6 +54,8 @@ impl PackRequest {
             unshallow: Vec::new(),
             filter: None,
             uri_protocols: Vec::new(),
+            resumable: false,
+            resume: None,
             thin: false,
             ofs_delta: false,
             include_tag: false,

@@ -104,6 +104,9 @@ fn fetch_47_endless_wants_haves_and_rounds_end_the_session() {
         drain(&mut server),
         b"0008NAK\n0008NAK\n0008NAK\n0036ERR upload-pack: more than 3 rounds of negotiation"
     );
+    let mut server = ready(Config { max_arguments: 3, ..Config::default() });
+    assert_eq!(give(&mut server, &[want, "deepen 1", "deepen 1"]), Ok(()));
+    assert_eq!(give(&mut server, &["deepen 1"]), too_many("lines in one request"));
     let mut server = ready(Config::default());
     let many = format!("want MAIN {}", "a ".repeat(limits::CAPABILITIES + 1));
     assert!(matches!(give(&mut server, &[&many]), Err(Error::Capabilities(_))));

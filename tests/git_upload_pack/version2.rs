@@ -156,7 +156,7 @@ const FETCHES: [(&str, &str); 25] = [
     ("negotiate only", "wait-for-done\nhave {old}\nhave {absent}"),
     ("sideband-all", "sideband-all\nwant {main}\nhave {old}"),
     ("sideband-all, not yet", "sideband-all\nwant {main}\nhave {absent}"),
-    ("no LF", "want {main}\\\nhave {old}\\\ndone\\"),
+    ("no LF, a space behind", "want {main} \\\nhave {old} \\\ndone\\"),
 ];
 
 #[test]

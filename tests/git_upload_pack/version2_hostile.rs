@@ -70,6 +70,12 @@ fn v2s_18_endless_requests_end_the_session() {
         assert_eq!(give(&mut server, &[line]), too_many(what, 3));
         assert_eq!(give(&mut server, &[line]), too_many(what, 3), "sticky");
     }
+    for head in [&["command=fetch", "|", "thin-pack"][..], &["command=ls-refs", "|", "ref-prefix refs/"]] {
+        let mut server = ready(Config { max_arguments: 3, ..config() });
+        assert_eq!(give(&mut server, head), Ok(()));
+        assert_eq!(give(&mut server, &[head[2], head[2]]), Ok(()));
+        assert_eq!(give(&mut server, &[head[2]]), too_many("lines in one request", 3));
+    }
     let mut server = ready(small());
     let round = ["command=fetch", "|", "have MAIN", "-"];
     for _ in 0..2 {

@@ -50,6 +50,7 @@ mod negotiation;
 mod object_info;
 mod pack;
 mod request;
+mod serve;
 mod tips;
 mod verbs;
 mod wants;
@@ -294,6 +295,7 @@ impl Server {
         if let Some(message) = line.strip_prefix(b"ERR ") {
             return Err(SessionError::remote(message).into());
         }
+        self.wants.count(&self.config)?;
         match command {
             Command::LsRefs(asked) => asked.take(line, &self.config)?,
             Command::Fetch => {
@@ -400,6 +402,6 @@ impl Drive for Server {
     }
 
     fn keeps_alive(&self) -> bool {
-        matches!(self.state, State::Packing(Packing::Banded { .. }))
+        matches!(&self.state, State::Packing(packing) if packing.is_banded())
     }
 }

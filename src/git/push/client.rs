@@ -152,6 +152,21 @@ impl Client {
         Ok(())
     }
 
+    /// Before the first [`Self::pack_chunk`]: the pack begins with what the server holds of it
+    /// ([`PackRequest::resume`](crate::git::PackRequest)), and the chunks go on behind that. Without this verb all of the pack is sent.
+    ///
+    /// # Errors
+    /// [`Misuse`] when no pack is asked for; [`Misuse::Argument`] when the server holds nothing, or some of the pack was
+    /// given already.
+    pub fn pack_resumes(&mut self, now: Instant) -> Result<(), Misuse> {
+        const VERB: &str = "pack_resumes";
+        if !Self::building(&self.core, &mut self.state, VERB)?.pack_resumes(&mut self.core) {
+            return Err(Misuse::Argument { verb: VERB, reason: "there is no part to go on from" });
+        }
+        self.answered(now);
+        Ok(())
+    }
+
     /// The next bytes of the pack, passed on without a copy. Give them while [`Self::wants_pack`].
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! write: shallow lines ──► commands, or a certificate ──► push options ──► pack (the driver's) ──► written
+//!                                                                      └─► part: what the server holds ─┘
 //! read:  report open ──► reported ──► confirmed (with a sideband: after its flush)
 //! ```
 //!
@@ -16,8 +17,9 @@ use bytes::Bytes;
 use super::Command;
 use super::client::{Action, Config, Error};
 use super::report::{Report, ReportError, ReportParser};
+use crate::git::resume::{CAPABILITY, put_head};
 use crate::git::wire::{Core, Step};
-use crate::git::{Capabilities, ObjectFormat, ObjectId, PackRequest, SessionError};
+use crate::git::{Capabilities, ObjectFormat, ObjectId, PackRequest, Resume, SessionError};
 use crate::pkt::{self, Band, Fragment, Packet, Reader};
 
 /// What the advertisement leaves behind for the push.
@@ -37,10 +39,19 @@ enum Output {
     Commands(usize),
     /// Lines of the certificate from this one on are to be written.
     Certificate(usize),
-    /// The driver builds the pack.
-    Pack,
+    /// The server is to tell what it holds of the pack.
+    Part,
+    /// The driver builds the pack; what the server holds of it, until it is told from where the pack comes.
+    Pack(Option<Start>),
     /// Everything is written.
     Written,
+}
+
+/// From where a pack may come.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    /// Bytes that the server holds.
+    part: u64,
 }
 
 /// What is known of the server's answer.
@@ -111,10 +122,11 @@ impl Exchange {
 
     /// Writes a line while there is room, and what follows the last one.
     pub(super) fn write(&mut self, core: &mut Core<Action, Error>, config: &Config) -> Result<Step, Error> {
-        if matches!(self.output, Output::Pack | Output::Written) || !core.wire.has_room() {
+        if !core.wire.has_room() {
             return Ok(Step::Wait);
         }
         self.output = match self.output {
+            Output::Part | Output::Pack(_) | Output::Written => return Ok(Step::Wait),
             Output::Shallow => match (self.shallow.next(), &self.certificate) {
                 (Some(id), _) => {
                     core.wire.line(&[b"shallow ", id.to_hex().as_bytes()])?;
@@ -145,8 +157,6 @@ impl Exchange {
                     self.end_commands(core, config)?
                 }
             },
-            Output::Pack => Output::Pack,
-            Output::Written => Output::Written,
         };
         Ok(Step::Again)
     }
@@ -161,16 +171,55 @@ impl Exchange {
             }
             core.wire.flush();
         }
-        Ok(match self.pack.take() {
+        if self.pack.is_some() && self.capabilities.has(CAPABILITY) {
+            return Ok(Output::Part);
+        }
+        Ok(self.ask_pack(core, None))
+    }
+
+    fn ask_pack(&mut self, core: &mut Core<Action, Error>, start: Option<Start>) -> Output {
+        match self.pack.take() {
             Some(request) => {
                 core.push(Action::BuildPack(request));
-                Output::Pack
+                Output::Pack(start)
             }
             None => Output::Written,
-        })
+        }
+    }
+
+    /// The server tells what it holds of the pack (RESUME-6).
+    fn read_part(&mut self, core: &mut Core<Action, Error>) -> Result<Step, Error> {
+        let Some(packet) = core.wire.packet(PART)? else { return Ok(Step::Wait) };
+        if let Some(said) = remote(&packet) {
+            return Err(said);
+        }
+        let unexpected = || SessionError::unexpected(PART, &packet);
+        let Packet::Data(line) = &packet else { return Err(unexpected().into()) };
+        // Where it has a sideband, it says there why there will be nothing to hold.
+        if let (Some(words), true) = (line.strip_prefix(&[Band::Fatal.as_u8()]), self.inner.is_some()) {
+            return Err(SessionError::remote(words).into());
+        }
+        let part = Resume::parse(pkt::trim_lf(line)).and_then(Result::ok).ok_or_else(unexpected)?;
+        let start = Start { part: part.as_ref().map_or(0, Resume::offset) };
+        if let Some(request) = &mut self.pack {
+            (request.resumable, request.resume) = (true, part);
+        }
+        self.output = self.ask_pack(core, Some(start));
+        Ok(Step::Again)
+    }
+
+    /// The pack begins with what the server holds; `false` where that has no meaning.
+    pub(super) fn pack_resumes(&mut self, core: &mut Core<Action, Error>) -> bool {
+        let Output::Pack(Some(Start { part: part @ 1.. })) = self.output else { return false };
+        core.wire.raw(put_head(part));
+        self.output = Output::Pack(None);
+        true
     }
 
     pub(super) fn read(&mut self, core: &mut Core<Action, Error>) -> Result<Step, Error> {
+        if matches!(self.output, Output::Part) {
+            return self.read_part(core);
+        }
         let Answer::Confirmed(_) = self.answer else {
             return if self.inner.is_some() { self.read_sideband(core) } else { self.read_plain(core) };
         };
@@ -225,7 +274,7 @@ impl Exchange {
 
     /// Whether the driver is to give the pack.
     pub(super) const fn is_building(&self) -> bool {
-        matches!(self.output, Output::Pack)
+        matches!(self.output, Output::Pack(_))
     }
 
     /// Whether commands and pack are all written.
@@ -235,11 +284,15 @@ impl Exchange {
 
     /// Whether more of the pack is of use: the server has not answered yet.
     pub(super) const fn wants_pack(&self) -> bool {
-        matches!((&self.output, &self.answer), (Output::Pack, Answer::Open(_)))
+        matches!((&self.output, &self.answer), (Output::Pack(_), Answer::Open(_)))
     }
 
     /// Takes a part of the pack.
-    pub(super) fn pack_chunk(&self, core: &mut Core<Action, Error>, bytes: Bytes) -> Result<(), Error> {
+    pub(super) fn pack_chunk(&mut self, core: &mut Core<Action, Error>, bytes: Bytes) -> Result<(), Error> {
+        if let Output::Pack(start @ Some(_)) = &mut self.output {
+            core.wire.raw(put_head(0));
+            *start = None;
+        }
         match self.answer {
             Answer::Open(_) | Answer::Reported(_) => core.wire.raw(bytes),
             Answer::Confirmed(_) => return Err(Error::EarlyReport),
@@ -285,10 +338,10 @@ impl Exchange {
     pub(super) fn settled(&mut self) -> Result<Option<Report>, Error> {
         let Answer::Confirmed(report) = &mut self.answer else { return Ok(None) };
         match (&self.output, &report.unpack) {
-            (Output::Shallow | Output::Commands(_) | Output::Certificate(_), Ok(())) => {
+            (Output::Shallow | Output::Commands(_) | Output::Certificate(_) | Output::Part, Ok(())) => {
                 Err(Error::EarlyReport)
             }
-            (Output::Pack, Ok(())) => Ok(None),
+            (Output::Pack(_), Ok(())) => Ok(None),
             (Output::Written, _) | (_, Err(_)) => Ok(Some(mem::take(report))),
         }
     }
@@ -305,6 +358,7 @@ fn put_command(core: &mut Core<Action, Error>, command: &Command, list: Option<&
 }
 
 const EXPECTED: &str = "the report of the push";
+const PART: &str = "what the server holds of the pack";
 
 fn session(error: pkt::Error) -> Error {
     SessionError::Pkt(error).into()

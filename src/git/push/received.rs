@@ -10,6 +10,7 @@ use super::command::split;
 use super::report::Updated;
 use super::server::{Config, Error, Update};
 use crate::git::advertisement::excerpt;
+use crate::git::resume::CAPABILITY;
 use crate::git::{Capabilities, ObjectFormat, ObjectId, RefName, SessionError};
 use crate::{limits, pkt};
 
@@ -21,6 +22,7 @@ pub(super) struct Agreed {
     pub(super) atomic: bool,
     pub(super) quiet: bool,
     pub(super) options: bool,
+    pub(super) resumes: bool,
 }
 
 /// Which report the client wants.
@@ -212,6 +214,7 @@ impl Batch {
         agreed.sideband |= list.has("side-band-64k");
         agreed.atomic |= config.atomic && list.has("atomic");
         agreed.quiet |= list.has("quiet");
+        agreed.resumes |= config.resumes() && list.has(CAPABILITY);
         agreed.options |= config.push_options && list.has("push-options");
         for (capability, told) in [("session-id", &mut self.session_id), ("agent", &mut self.agent)] {
             if let Some(value) = list.value(capability) {

@@ -97,6 +97,7 @@ use super::received::{Agreed, Batch, Status};
 use super::status::StatusWriter;
 use crate::Instant;
 use crate::error::Blame;
+use crate::git::resume::Head;
 use crate::git::wire::{Core, Drive, Step, machine_face};
 use crate::git::{Serving, SessionError, Version};
 use crate::pkt::{Band, MAX_BAND_DATA, Packet};
@@ -108,6 +109,10 @@ enum State {
     Showing(Box<Showing>),
     Commands(Box<Batch>),
     Options(Box<Batch>),
+    /// [`Action::FindPart`] is open.
+    Finding(Box<Batch>),
+    /// The client is to tell from where the pack comes; so many bytes of it are held.
+    Starting(Box<Batch>, Head, u64),
     Storing(Box<Batch>),
     /// As `Storing`, and the whole pack has come: its trailer was seen, or the peer has closed its direction.
     Complete(Box<Batch>),
@@ -120,6 +125,9 @@ enum State {
     Closing(Box<Batch>),
     Over,
 }
+
+/// What a client says before a pack that may go on from a part.
+const START: &str = "from where the pack comes";
 
 /// The server of one push. See the [module](self).
 #[derive(Debug)]
@@ -207,8 +215,35 @@ impl Server {
         if !batch.has_pack() {
             return self.ask_update(batch);
         }
+        let update = batch.update();
+        if !batch.agreed.resumes {
+            self.core.push(Action::ReceivePack(update));
+            return State::Storing(batch);
+        }
+        self.core.push(Action::FindPart(update));
+        State::Finding(batch)
+    }
+
+    /// From where the pack comes (RESUME-7).
+    fn start_pack(&mut self, batch: Box<Batch>, mut head: Head, part: u64) -> Result<(State, Step), Error> {
+        let Some(mut bytes) = self.core.wire.input.take_raw() else {
+            self.core.wire.starved(START)?;
+            return Ok((State::Starting(batch, head, part), Step::Wait));
+        };
+        let Some(offset) = head.take(&mut bytes)? else {
+            return Ok((State::Starting(batch, head, part), Step::Again));
+        };
+        if offset != 0 && offset != part {
+            return Err(Error::UnknownPart { offset });
+        }
         self.core.push(Action::ReceivePack(batch.update()));
-        State::Storing(batch)
+        if part > 0 {
+            self.core.push(Action::Resumed { offset });
+        }
+        if !bytes.is_empty() {
+            self.core.push(Action::Pack(bytes));
+        }
+        Ok((State::Storing(batch), Step::Again))
     }
 
     fn ask_update(&mut self, batch: Box<Batch>) -> State {
@@ -283,10 +318,12 @@ impl Drive for Server {
             State::Showing(showing) => self.show(showing)?,
             State::Commands(batch) => self.read_command(batch)?,
             State::Options(batch) => self.read_option(batch)?,
+            State::Starting(batch, head, part) => self.start_pack(batch, head, part)?,
             State::Storing(batch) => self.store(batch),
             State::Reporting(batch, writer) => self.report(batch, writer)?,
             State::Closing(batch) => self.close(&batch),
             waits @ (State::Listing
+            | State::Finding(_)
             | State::Complete(_)
             | State::Updating(..)
             | State::Reported(_)
@@ -317,11 +354,16 @@ impl Drive for Server {
 
     fn waits_for_driver(&self) -> bool {
         match self.state {
-            State::Listing | State::Complete(_) | State::Updating(..) | State::Reported(_) => true,
+            State::Listing
+            | State::Finding(_)
+            | State::Complete(_)
+            | State::Updating(..)
+            | State::Reported(_) => true,
             State::Start
             | State::Showing(_)
             | State::Commands(_)
             | State::Options(_)
+            | State::Starting(..)
             | State::Storing(_)
             | State::Reporting(..)
             | State::Closing(_)
@@ -339,6 +381,8 @@ impl Drive for Server {
             | State::Showing(_)
             | State::Commands(_)
             | State::Options(_)
+            | State::Finding(_)
+            | State::Starting(..)
             | State::Storing(_)
             | State::Reporting(..)
             | State::Closing(_)

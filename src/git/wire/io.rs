@@ -98,7 +98,7 @@ impl Wire {
     }
 
     /// Waiting for input is fine until there will be none.
-    fn starved(&self, expected: &'static str) -> Result<(), SessionError> {
+    pub(crate) fn starved(&self, expected: &'static str) -> Result<(), SessionError> {
         if !self.closed {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::flow::{Fetching, State, Store, plain};
 use super::{Error, TwoWaySync};
-use crate::git::{Commit, Deepen, Misuse, ObjectId, Ref, Request, Service, fetch, push};
+use crate::git::{Commit, Deepen, Misuse, ObjectId, Ref, Request, Resume, Service, fetch, push};
 use crate::time::Instant;
 
 impl TwoWaySync {
@@ -49,6 +49,25 @@ impl TwoWaySync {
         fetch.held(now, ids)?;
         self.advance();
         Ok(())
+    }
+
+    /// Before [`TwoWaySync::held`]: what was kept of a pack that broke off when the same was asked for
+    /// ([`fetch::client::Client::resume`]).
+    ///
+    /// # Errors
+    /// [`Misuse`].
+    pub fn resume(&mut self, now: Instant, part: Resume) -> Result<(), Misuse> {
+        self.running(now, "resume")?;
+        let fetch = self.client.fetch(now).ok_or(Misuse::NotAsked { verb: "resume" })?;
+        fetch.resume(now, part)
+    }
+
+    /// The pack that is asked for begins with what the peer holds of it ([`push::client::Client::pack_resumes`]).
+    ///
+    /// # Errors
+    /// [`Misuse`].
+    pub fn pack_resumes(&mut self, now: Instant) -> Result<(), Misuse> {
+        self.pushing(now, "pack_resumes")?.pack_resumes(now)
     }
 
     /// The commits asked for; more may be volunteered.

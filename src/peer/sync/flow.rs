@@ -110,6 +110,10 @@ impl TwoWaySync {
             // Answers to what the sync never asks.
             Fetch::WantedRefs(_) | Fetch::PackUris(_) | Fetch::ObjectInfo(_) | Fetch::Bundles(_) => {}
             Fetch::Progress(text) => self.actions.push_back(Action::Progress(text)),
+            Fetch::Resumed { offset } => {
+                self.open_store();
+                self.actions.push_back(Action::Resumed { offset });
+            }
             Fetch::Pack(bytes) => {
                 if matches!(&self.state, State::Fetching(fetching) if fetching.store == Store::Done) {
                     return self.fail(Error::AfterPack);

@@ -89,6 +89,12 @@ pub enum Action {
     LoadCommits(Vec<ObjectId>),
     /// The peer's progress text, raw.
     Progress(Bytes),
+    /// The pack goes on from this byte: behind the part that [`TwoWaySync::resume`] named, or from 0, and then that part
+    /// is of no more use. Comes before the pack, and only where a part was named.
+    Resumed {
+        /// Where the next byte of the pack belongs.
+        offset: u64,
+    },
     /// The next bytes of the pack to store.
     Pack(Bytes),
     /// The pack is complete. Answer, here or earlier: [`TwoWaySync::pack_stored`].

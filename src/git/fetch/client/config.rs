@@ -70,6 +70,9 @@ pub struct Config {
     /// Protocols (`https`) by which packs may be fetched from elsewhere, version 2 only. Default none: all comes
     /// from the server.
     pub packfile_uris: Vec<Bytes>,
+    /// Tell a server that knows of it that the rest of the pack may be asked for another time, should this session
+    /// break; and name the part of [`Client::resume`](super::Client::resume). Default `true`.
+    pub resume: bool,
     /// How the negotiation chooses haves.
     pub algorithm: Algorithm,
     /// Haves sent at the most; then the server makes do. Default [`limits::HAVES`].
@@ -103,6 +106,7 @@ impl Default for Config {
             deepen: Deepen::default(),
             filter: None,
             packfile_uris: Vec::new(),
+            resume: true,
             algorithm: Algorithm::default(),
             max_haves: limits::HAVES,
             max_rounds: limits::ROUNDS,

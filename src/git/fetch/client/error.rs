@@ -59,6 +59,12 @@ pub enum Error {
     /// The server left out a ref that was wanted by its name.
     #[error("the server does not tell where every ref points that was wanted by its name")]
     MissingRef,
+    /// The server goes on with the pack from a place that was not named.
+    #[error("the server goes on from byte {offset} of the pack, which was not asked for")]
+    UnknownPart {
+        /// The place.
+        offset: u64,
+    },
 }
 
 impl Error {
@@ -74,7 +80,8 @@ impl Error {
             | Self::UnknownUnshallow { .. }
             | Self::BorderChanged
             | Self::UnwantedRef { .. }
-            | Self::MissingRef => Blame::Peer,
+            | Self::MissingRef
+            | Self::UnknownPart { .. } => Blame::Peer,
             Self::Request(_) | Self::Agent(_) | Self::Unsendable { .. } => Blame::Caller,
         }
     }

@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 
 use super::answer::Answer;
 use super::border;
-use super::pack::Pack;
 use super::talk::{Border, Talk, Turn};
 use super::terms::Acks;
 use super::{Action, Client, Error, State};
@@ -139,7 +138,7 @@ impl Client {
         if !talk.remote_shallow.is_empty() {
             self.core.push(Action::RemoteShallow(core::mem::take(&mut talk.remote_shallow)));
         }
-        let pack = Box::new(Pack { outcome: talk.outcome(), is_begun: false });
+        let pack = talk.pack();
         if talk.terms.sideband { State::Pack(pack) } else { State::Raw(pack) }
     }
 }

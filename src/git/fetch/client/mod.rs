@@ -114,7 +114,7 @@ use self::sections::Sections;
 use self::talk::Talk;
 use self::terms::Agreed;
 use crate::git::wire::{Core, Drive, Step, machine_face};
-use crate::git::{Advertisement, ObjectId, RefName, SessionError, ShallowUpdate};
+use crate::git::{Advertisement, ObjectId, RefName, Resume, SessionError, ShallowUpdate};
 use crate::pkt::Packet;
 use crate::time::Instant;
 
@@ -144,6 +144,12 @@ pub enum Action {
     Bundles(Vec<BundleLine>),
     /// The server's progress: raw bytes, any part of a line, perhaps with terminal escapes (T18).
     Progress(Bytes),
+    /// The server goes on from this byte of the pack: behind the part that [`Client::resume`] named, or from 0, and then
+    /// that part is of no more use. Comes before the pack, and only where a part was named.
+    Resumed {
+        /// Where the next byte of the pack belongs.
+        offset: u64,
+    },
     /// The next bytes of the pack, a slice of the input. The driver checks the pack's trailer.
     Pack(Bytes),
     /// The fetch is done. Terminal.
@@ -175,6 +181,8 @@ pub struct Outcome {
     /// Commits sent as haves that the server said it has too. Without `multi_ack_detailed` it says so of one
     /// only, because `continue` may also mean that it has heard enough.
     pub common: Vec<ObjectId>,
+    /// Bytes of the pack that did not have to come again.
+    pub resumed: u64,
     /// Whether the server has left out what [`Config::filter`] says; otherwise everything came.
     pub filtered: bool,
 }
@@ -189,6 +197,8 @@ struct Inquiry {
     tips: Vec<ObjectId>,
     /// Sorted.
     asked: Vec<ObjectId>,
+    /// What is held of the pack.
+    part: Option<Resume>,
 }
 
 #[derive(Debug)]

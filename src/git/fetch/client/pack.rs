@@ -2,9 +2,12 @@
 
 use alloc::boxed::Box;
 
+use bytes::Bytes;
+
 use super::{Action, Client, Error, Outcome, State};
 use crate::git::SessionError;
-use crate::git::wire::Step;
+use crate::git::resume::Head;
+use crate::git::wire::{Core, Step};
 use crate::pkt::{Band, Fragment, Packet};
 
 const PACK: &str = "the pack";
@@ -14,13 +17,54 @@ const REST: &str = "the rest of the pack";
 #[derive(Debug)]
 pub(super) struct Pack {
     pub(super) outcome: Outcome,
-    /// Whether some of it has come.
-    pub(super) is_begun: bool,
+    /// From where it comes, until the server has told.
+    start: Option<Start>,
+    /// Whether some of it is there.
+    is_begun: bool,
+}
+
+/// What precedes a pack that may go on from a part.
+#[derive(Debug)]
+pub(super) struct Start {
+    head: Head,
+    /// Bytes held of it.
+    part: u64,
+}
+
+impl Start {
+    pub(super) fn new(part: u64) -> Self {
+        Self { head: Head::default(), part }
+    }
 }
 
 impl Pack {
+    pub(super) const fn new(outcome: Outcome, start: Option<Start>) -> Self {
+        Self { outcome, start, is_begun: false }
+    }
+
     const fn expected(&self) -> &'static str {
         if self.is_begun { REST } else { PACK }
+    }
+
+    /// The next bytes of the stream: what they say of the pack's start, and the pack (RESUME-4).
+    fn take(&mut self, mut bytes: Bytes, core: &mut Core<Action, Error>) -> Result<(), Error> {
+        if let Some(start) = &mut self.start {
+            let Some(offset) = start.head.take(&mut bytes)? else { return Ok(()) };
+            if offset != 0 && offset != start.part {
+                return Err(Error::UnknownPart { offset });
+            }
+            if start.part > 0 {
+                core.push(Action::Resumed { offset });
+            }
+            self.outcome.resumed = offset;
+            self.is_begun = offset > 0;
+            self.start = None;
+        }
+        if !bytes.is_empty() {
+            self.is_begun = true;
+            core.push(Action::Pack(bytes));
+        }
+        Ok(())
     }
 }
 
@@ -30,8 +74,7 @@ impl Client {
         let special = match self.core.wire.fragment(pack.expected())? {
             None => return Ok((State::Pack(pack), Step::Wait)),
             Some(Fragment::Data { band: Band::Data, bytes }) => {
-                pack.is_begun = true;
-                self.core.push(Action::Pack(bytes));
+                pack.take(bytes, &mut self.core)?;
                 return Ok((State::Pack(pack), Step::Again));
             }
             Some(Fragment::Data { band: Band::Progress, bytes }) => {
@@ -56,8 +99,7 @@ impl Client {
     /// Raw: bytes up to the end that the driver sees, or to the end of the input or of the response.
     pub(super) fn read_raw(&mut self, mut pack: Box<Pack>) -> Result<(State, Step), Error> {
         if let Some(bytes) = self.core.wire.input.take_raw() {
-            pack.is_begun = true;
-            self.core.push(Action::Pack(bytes));
+            pack.take(bytes, &mut self.core)?;
             return Ok((State::Raw(pack), Step::Again));
         }
         if !self.core.wire.is_closed() {

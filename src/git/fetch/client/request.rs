@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use super::terms::{Agreed, Terms};
 use super::{Config, Error, Listing};
 use crate::git::{
-    Advertisement, Capabilities, Deepen, Depth, Filter, ObjectFormat, ObjectId, RefName, Version,
+    Advertisement, Capabilities, Deepen, Depth, Filter, ObjectFormat, ObjectId, RefName, Resume, Version,
 };
 use crate::pkt;
 
@@ -48,10 +48,15 @@ impl Offer {
         agreed: &Agreed,
         wants: &[ObjectId],
         names: &BTreeSet<RefName>,
+        part: Option<&Resume>,
     ) -> Result<BytesMut, Error> {
         match &agreed.requested {
-            Some(list) => lines(config, agreed.terms, list, wants),
-            None => self.fetch(config, agreed.terms, wants, names),
+            Some(list) => lines(config, agreed.terms, list, wants, part),
+            None => {
+                let mut head = self.fetch(config, agreed.terms, wants, names)?;
+                put_part(&mut head, agreed.terms, part)?;
+                Ok(head)
+            }
         }
     }
 
@@ -176,7 +181,13 @@ impl Offer {
 }
 
 /// Versions 0 and 1: wants with the capabilities on the first, the border, the filter, a flush (FETCH-8).
-fn lines(config: &Config, terms: Terms, list: &Capabilities, wants: &[ObjectId]) -> Result<BytesMut, Error> {
+fn lines(
+    config: &Config,
+    terms: Terms,
+    list: &Capabilities,
+    wants: &[ObjectId],
+    part: Option<&Resume>,
+) -> Result<BytesMut, Error> {
     let mut head = BytesMut::new();
     let mut list = Some(list.to_line()).filter(|line| !line.is_empty());
     for want in wants {
@@ -191,6 +202,7 @@ fn lines(config: &Config, terms: Terms, list: &Capabilities, wants: &[ObjectId])
     if terms.filtered {
         put_filter(&mut head, config.filter.as_ref())?;
     }
+    put_part(&mut head, terms, part)?;
     pkt::put_flush(&mut head);
     Ok(head)
 }
@@ -209,6 +221,14 @@ fn put_border(to: &mut BytesMut, shallow: &[ObjectId], deepen: &Deepen) -> Resul
     }
     for name in &deepen.not {
         pkt::put_line(to, &[b"deepen-not ", name])?;
+    }
+    Ok(())
+}
+
+/// What is held of the pack already (RESUME-2).
+fn put_part(to: &mut BytesMut, terms: Terms, part: Option<&Resume>) -> Result<(), Error> {
+    if terms.resumes {
+        pkt::put_line(to, &[&Resume::line(part)])?;
     }
     Ok(())
 }

@@ -13,7 +13,6 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::pack::Pack;
 use super::talk::Talk;
 use super::{Action, Client, Error, PackUri, State, border};
 use crate::git::wire::Step;
@@ -223,9 +222,7 @@ impl Client {
                 if !sections.talk.names.is_empty() {
                     return Err(Error::MissingRef);
                 }
-                let outcome = sections.talk.outcome();
-                let pack = Box::new(Pack { outcome, is_begun: false });
-                return Ok((State::Pack(pack), Step::Again));
+                return Ok((State::Pack(sections.talk.pack()), Step::Again));
             }
             (Section::ShallowInfo(_) | Section::WantedRefs(_) | Section::PackfileUris(_), Packet::Delim) => {
                 if let Some(action) = sections.close() {

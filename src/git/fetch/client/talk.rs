@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
+use super::pack::{Pack, Start as PackStart};
 use super::sections::Sections;
 use super::terms::Terms;
 use super::{Action, Client, Error, Outcome, State};
@@ -64,6 +65,8 @@ pub(super) struct Talk {
     in_flight: usize,
     /// Lines that the answer may still have.
     lines: usize,
+    /// Bytes held of the pack.
+    part: u64,
 }
 
 /// What a negotiation begins with.
@@ -76,6 +79,8 @@ pub(super) struct Start {
     pub(super) takes_uris: bool,
     pub(super) shallow: BTreeSet<ObjectId>,
     pub(super) remote_shallow: Vec<ObjectId>,
+    /// Bytes held of the pack.
+    pub(super) part: u64,
 }
 
 impl Talk {
@@ -100,6 +105,7 @@ impl Talk {
             again: 0,
             in_flight: 0,
             lines: 0,
+            part: start.part,
         }
     }
 
@@ -197,7 +203,13 @@ impl Talk {
     }
 
     /// What the session comes to, once the pack is next.
-    pub(super) fn outcome(&mut self) -> Outcome {
+    /// The pack that comes next.
+    pub(super) fn pack(&mut self) -> Box<Pack> {
+        let start = self.terms.resumes.then(|| PackStart::new(self.part));
+        Box::new(Pack::new(self.outcome(), start))
+    }
+
+    fn outcome(&mut self) -> Outcome {
         self.common.sort_unstable();
         self.common.dedup();
         Outcome {
@@ -207,6 +219,7 @@ impl Talk {
             wants: self.wants,
             common: core::mem::take(&mut self.common),
             filtered: self.terms.filtered,
+            resumed: 0,
         }
     }
 }

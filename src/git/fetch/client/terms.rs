@@ -2,6 +2,7 @@
 
 use super::request::Offer;
 use super::{Config, Error};
+use crate::git::resume::CAPABILITY;
 use crate::git::{Capabilities, Depth, ObjectFormat, ObjectId};
 
 /// How the server acknowledges haves.
@@ -34,6 +35,8 @@ pub(super) struct Terms {
     pub(super) deepens: bool,
     /// The server leaves out what the filter says.
     pub(super) filtered: bool,
+    /// The server goes on with a pack that broke off.
+    pub(super) resumes: bool,
 }
 
 impl Terms {
@@ -106,6 +109,7 @@ fn agree_lines(config: &Config, seen: &Offer) -> Result<(Terms, Capabilities), E
     request(matches!(config.deepen.to, Depth::Since(_)), "deepen-since");
     request(!config.deepen.not.is_empty(), "deepen-not");
     let filtered = request(config.filter.is_some(), "filter");
+    let resumes = request(config.resume, CAPABILITY);
     if offered.has("object-format") {
         list.push_value("object-format", seen.format.name().as_bytes()).map_err(Error::Agent)?;
     }
@@ -118,7 +122,9 @@ fn agree_lines(config: &Config, seen: &Offer) -> Result<(Terms, Capabilities), E
     }
     let (stateless, deepens) = (config.stateless, !config.deepen.is_full());
     let format = seen.format;
-    let terms = Terms { format, acks, no_done, sideband, sideband_all: false, stateless, deepens, filtered };
+    let sideband_all = false;
+    let terms =
+        Terms { format, acks, no_done, sideband, sideband_all, stateless, deepens, filtered, resumes };
     Ok((terms, list))
 }
 
@@ -139,6 +145,7 @@ fn agree_v2(config: &Config, seen: &Offer) -> Result<Terms, Error> {
         stateless: config.stateless,
         deepens: !config.deepen.is_full(),
         filtered: config.filter.is_some() && feature("filter"),
+        resumes: config.resume && feature(CAPABILITY),
     })
 }
 

@@ -11,7 +11,7 @@ use super::terms;
 use super::{Action, Client, Error, Inquiry, Outcome, State};
 use crate::git::fetch::negotiator::{Algorithm, Negotiator};
 use crate::git::wire::Drive;
-use crate::git::{Commit, Misuse, ObjectId, RefName};
+use crate::git::{Commit, Misuse, ObjectId, RefName, Resume};
 use crate::limits;
 use crate::time::Instant;
 
@@ -108,6 +108,21 @@ impl Client {
         Ok(())
     }
 
+    /// Before [`Client::held`] answers [`Action::FindHeld`]: what the repository has kept of a pack that broke off and
+    /// that the same wants asked for. Whether the server goes on from there, [`Action::Resumed`] tells; from one that
+    /// knows nothing of it all of the pack comes, as ever.
+    ///
+    /// # Errors
+    /// [`Misuse`]: not the time for it.
+    pub fn resume(&mut self, now: Instant, part: Resume) -> Result<(), Misuse> {
+        const VERB: &str = "resume";
+        self.core.running(VERB)?;
+        let State::Holding(inquiry) = &mut self.state else { return Err(Misuse::NotAsked { verb: VERB }) };
+        inquiry.part = Some(part);
+        self.answered(now);
+        Ok(())
+    }
+
     /// Answers [`Action::LoadCommits`]. What is absent or not a commit is left out; further commits may be told
     /// and save later questions.
     ///
@@ -157,11 +172,13 @@ impl Client {
         asked.sort_unstable();
         asked.dedup();
         self.core.push(Action::FindHeld(asked.clone()));
-        self.state = State::Holding(Box::new(Inquiry { offer, agreed, wants, names, tips, asked }));
+        self.state =
+            State::Holding(Box::new(Inquiry { offer, agreed, wants, names, tips, asked, part: None }));
     }
 
     fn take_held(&mut self, inquiry: Inquiry, mut held: Vec<ObjectId>) -> Result<(), Error> {
-        let Inquiry { offer, agreed, mut wants, names, tips, asked } = inquiry;
+        let Inquiry { offer, agreed, mut wants, names, tips, asked, part } = inquiry;
+        let part = part.filter(|_| agreed.terms.resumes);
         held.retain(|id| asked.binary_search(id).is_ok());
         held.sort_unstable();
         // A border that moves concerns what is held as well.
@@ -177,7 +194,8 @@ impl Client {
             .with_limits(self.config.max_haves, self.config.max_rounds);
         let start = Start {
             terms: agreed.terms,
-            head: offer.head(&self.config, &agreed, &wants, &names)?,
+            head: offer.head(&self.config, &agreed, &wants, &names, part.as_ref())?,
+            part: part.map_or(0, |part| part.offset()),
             wants: wants.len().saturating_add(names.len()),
             takes_uris: offer.takes_uris(&self.config),
             names,

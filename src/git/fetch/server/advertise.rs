@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{Config, Error, WantPolicy};
 use crate::git::advertisement::{put_no_refs, put_ref};
+use crate::git::resume::CAPABILITY;
 use crate::git::wire::Wire;
 use crate::git::{Capabilities, ObjectId, Ref, Serving, Version};
 use crate::limits;
@@ -118,6 +119,9 @@ fn capabilities(config: &Config, first: Option<&Ref>) -> Capabilities {
     }
     if config.filters.is_some() {
         list.push("filter");
+    }
+    if config.resume {
+        list.push(CAPABILITY);
     }
     if let Some(session_id) = &config.session_id {
         let _ = list.push_value("session-id", &printable(session_id));

@@ -58,6 +58,9 @@ pub enum Error {
     /// More than one filter line.
     #[error("multiple filter-specs cannot be combined")]
     FilterTwice,
+    /// More than one part of the pack was named.
+    #[error("a part of the pack is named twice")]
+    ResumeTwice,
     /// The filter is not allowed.
     #[error(transparent)]
     FilterRefused(#[from] FilterRefusal),
@@ -120,6 +123,7 @@ impl Error {
             | Self::DeepenTwice
             | Self::Filter(_)
             | Self::FilterTwice
+            | Self::ResumeTwice
             | Self::FilterRefused(_)
             | Self::InvalidCommand { .. }
             | Self::SecondCommand { .. }

@@ -80,6 +80,9 @@ pub struct Config {
     pub sideband_all: bool,
     /// Version 2: packs by URI (`uploadpack.blobPackfileUri`), where the driver knows any.
     pub packfile_uris: bool,
+    /// Whether a client may come back for the rest of a pack that broke off (`portline-resume`). Default `false`: Git
+    /// knows nothing of it.
+    pub resume: bool,
     /// Version 2: sizes of objects (`transfer.advertiseObjectInfo`).
     pub object_info: bool,
     /// Version 2: the lines that answer `bundle-uri`, each a `key=value` (`uploadpack.advertiseBundleURIs`,
@@ -95,6 +98,8 @@ pub struct Config {
     pub max_wants: usize,
     /// `have` lines, repeated ones included.
     pub max_haves: usize,
+    /// Lines of one request, of whatever kind: those before the haves in versions 0 and 1, all arguments in version 2.
+    pub max_arguments: usize,
     /// Rounds of negotiation.
     pub max_rounds: usize,
     /// How long the peer may be silent while it is its turn. Default `None`: for ever. Time that the driver takes
@@ -128,12 +133,14 @@ impl Default for Config {
             ref_in_want: false,
             sideband_all: false,
             packfile_uris: false,
+            resume: false,
             object_info: false,
             bundle_uris: None,
             unborn: Unborn::Advertise,
             stateless_no_done: false,
             max_wants: limits::WANTS,
             max_haves: limits::HAVES,
+            max_arguments: limits::ARGUMENTS,
             max_rounds: limits::ROUNDS,
             idle_timeout: None,
             keep_alive: Some(limits::KEEP_ALIVE),

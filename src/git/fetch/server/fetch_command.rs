@@ -54,7 +54,9 @@ impl Fetch {
     /// Takes one argument; `true` when haves are to be looked up before the next.
     pub(super) fn take(&mut self, line: &[u8], wants: &mut Wants, config: &Config) -> Result<bool, Error> {
         let unexpected = || SessionError::unexpected(EXPECTED, &Packet::Data(line_excerpt(line)));
-        let id = |hex| ObjectId::from_hex(hex).ok().filter(|id| id.format() == config.format);
+        let id = |hex: &[u8]| {
+            ObjectId::from_hex(hex.trim_ascii_end()).ok().filter(|id| id.format() == config.format)
+        };
         if let Some(hex) = line.strip_prefix(b"want ") {
             wants.want(id(hex).ok_or_else(unexpected)?, config)?;
         } else if let Some(name) = line.strip_prefix(b"want-ref ") {
@@ -64,7 +66,10 @@ impl Fetch {
             capped(self.haves.lines, "have lines", config.max_haves)?;
             self.haves.batch.push(id(hex).ok_or_else(unexpected)?);
             return Ok(self.haves.batch.len() >= BATCH);
-        } else if wants.border.take(line, config.format)? || wants.take_filter(line, config)? {
+        } else if wants.border.take(line, config.format)?
+            || wants.take_filter(line, config)?
+            || wants.take_resume(line, config)?
+        {
             return Ok(false);
         } else if let Some(list) = line.strip_prefix(b"packfile-uris ") {
             self.take_uri_protocols(list, config)?;

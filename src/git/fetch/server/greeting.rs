@@ -18,6 +18,7 @@ pub(super) fn put(config: &Config, wire: &mut Wire) -> Result<(), Error> {
     features.extend(config.ref_in_want.then_some(b" ref-in-want".as_slice()));
     features.extend(config.sideband_all.then_some(b" sideband-all".as_slice()));
     features.extend(config.packfile_uris.then_some(b" packfile-uris".as_slice()));
+    features.extend(config.resume.then_some(b" portline-resume".as_slice()));
     wire.line(&features)?;
     wire.line(&[b"server-option"])?;
     wire.line(&[b"object-format=", config.format.name().as_bytes()])?;

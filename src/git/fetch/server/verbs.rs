@@ -248,6 +248,22 @@ impl Server {
         Ok(())
     }
 
+    /// Before the first [`Server::pack_chunk`]: the pack begins with the part that the client holds
+    /// ([`crate::git::PackRequest::resume`]), and the chunks go on behind it. Without this verb all of the pack is sent.
+    ///
+    /// # Errors
+    /// [`Misuse`]; [`Misuse::Argument`] where the client holds no part, or some of the pack was given already.
+    pub fn pack_resumes(&mut self, now: Instant) -> Result<(), Misuse> {
+        let verb = "pack_resumes";
+        self.core.running(verb)?;
+        let State::Packing(packing) = &mut self.state else { return Err(Misuse::NotAsked { verb }) };
+        if !packing.resume(&mut self.core.wire) {
+            return Err(Misuse::Argument { verb, reason: "there is no part to go on from" });
+        }
+        self.answered(now);
+        Ok(())
+    }
+
     /// The next bytes of the pack, in any split; they are not copied. Ask [`Server::wants_pack`] first: what
     /// is given without room is kept all the same.
     ///

@@ -5,11 +5,14 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::border::{Border, capped};
+use super::border::{Border, capped, line_excerpt};
 use super::negotiation::Acks;
 use super::tips::Tips;
 use super::{Config, Error, WantPolicy};
-use crate::git::{Capabilities, Filter, ObjectFormat, ObjectId, PackRequest, Serving, SessionError, Version};
+use crate::git::resume::CAPABILITY;
+use crate::git::{
+    Capabilities, Filter, ObjectFormat, ObjectId, PackRequest, Resume, Serving, SessionError, Version,
+};
 use crate::pkt::{self, MAX_BAND_DATA, Packet};
 
 /// What may come before the haves.
@@ -31,6 +34,8 @@ pub(super) struct Features {
     pub(super) no_progress: bool,
     /// Filters may be named.
     filter: bool,
+    /// A part of the pack may be named.
+    resume: bool,
 }
 
 impl Features {
@@ -51,6 +56,7 @@ impl Features {
         self.include_tag |= list.has("include-tag");
         self.no_progress |= list.has("no-progress");
         self.filter |= list.has("filter");
+        self.resume |= list.has(CAPABILITY);
     }
 }
 
@@ -62,23 +68,37 @@ pub(super) struct Wants {
     seen: BTreeSet<ObjectId>,
     /// Lines, repeated ones included.
     pub(super) lines: usize,
+    /// Lines of any kind.
+    arguments: usize,
     pub(super) features: Features,
     pub(super) border: Border,
     filter: Option<Filter>,
+    /// The client may come back for the rest of the pack; and what it holds of one already.
+    pub(super) resume: Option<Option<Resume>>,
     /// What the client calls itself and its session.
     pub(super) agent: Option<Bytes>,
     pub(super) session_id: Option<Bytes>,
 }
 
 impl Wants {
+    /// Counts a line of any kind.
+    pub(super) fn count(&mut self, config: &Config) -> Result<(), Error> {
+        self.arguments = self.arguments.saturating_add(1);
+        capped(self.arguments, "lines in one request", config.max_arguments)
+    }
+
     /// Takes one line of versions 0 and 1. Where the policy knows only tips, any other id is refused here, so that
     /// what is kept never outgrows the refs.
     pub(super) fn take(&mut self, line: &Bytes, config: &Config, tips: &Tips) -> Result<(), Error> {
+        self.count(config)?;
         let text = pkt::trim_lf(line);
         if let Some(message) = text.strip_prefix(b"ERR ") {
             return Err(SessionError::remote(message).into());
         }
-        if self.border.take(text, config.format)? || self.take_filter(text, config)? {
+        let taken = self.border.take(text, config.format)?
+            || self.take_filter(text, config)?
+            || self.take_resume(text, config)?;
+        if taken {
             return Ok(());
         }
         let unexpected = || SessionError::unexpected(EXPECTED, &Packet::Data(line.clone()));
@@ -125,6 +145,21 @@ impl Wants {
         Ok(true)
     }
 
+    /// Takes a line that names a part of the pack, if it is one (RESUME-2).
+    pub(super) fn take_resume(&mut self, text: &[u8], config: &Config) -> Result<bool, Error> {
+        let Some(part) = Resume::parse(text) else { return Ok(false) };
+        let on = self.features.resume || config.spoken() == Version::V2;
+        if !config.resume || !on {
+            return Err(Error::NotOffered { line: "resume" });
+        }
+        let malformed = || SessionError::unexpected("a part of a pack", &Packet::Data(line_excerpt(text)));
+        let part = part.map_err(|()| malformed())?;
+        if self.resume.replace(part).is_some() {
+            return Err(Error::ResumeTwice);
+        }
+        Ok(true)
+    }
+
     /// The wants that are no tips.
     pub(super) fn beyond(&self, tips: &Tips) -> Vec<ObjectId> {
         self.ids.iter().filter(|id| !tips.contains(id)).copied().collect()
@@ -137,6 +172,8 @@ impl Wants {
             shallow,
             unshallow,
             filter: self.filter.clone(),
+            resumable: self.resume.is_some(),
+            resume: self.resume.clone().flatten(),
             thin: self.features.thin_pack,
             ofs_delta: self.features.ofs_delta,
             include_tag: self.features.include_tag,

@@ -8,6 +8,7 @@ use super::{Config, Error, Offer};
 use crate::git::advertisement::excerpt;
 use crate::git::push::certificate::is_nonce;
 use crate::git::push::{Change, Command};
+use crate::git::resume::CAPABILITY;
 use crate::git::{Capabilities, ObjectFormat, ObjectId, RefName};
 use crate::{limits, pkt};
 
@@ -35,6 +36,10 @@ pub(super) fn agree(config: &Config, offer: &Offer, commands: &[Command]) -> Res
     }
     if need("push-options", !config.push_options.is_empty())? {
         list.push("push-options");
+    }
+    // A request that stands for itself has no place for the server's answer.
+    if config.resume && !config.stateless && offered.has(CAPABILITY) {
+        list.push(CAPABILITY);
     }
     if offered.has("object-format") {
         list.push_value("object-format", offer.format.name().as_bytes())?;

@@ -50,6 +50,9 @@ pub struct Config {
     pub signing: Option<Signing>,
     /// Give up when nothing happens for so long. Default never.
     pub idle_timeout: Option<Duration>,
+    /// Let a server that knows of it tell what it holds of the pack from a push that broke: one more turn, with such
+    /// servers only. Default `true`.
+    pub resume: bool,
 }
 
 impl Default for Config {
@@ -68,6 +71,7 @@ impl Default for Config {
             shallow: Vec::new(),
             signing: None,
             idle_timeout: None,
+            resume: true,
         }
     }
 }

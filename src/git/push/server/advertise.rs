@@ -6,6 +6,7 @@ use alloc::vec::{self, Vec};
 
 use super::Config;
 use crate::git::advertisement::{put_no_refs, put_ref};
+use crate::git::resume::CAPABILITY;
 use crate::git::wire::{Step, Wire};
 use crate::git::{Capabilities, CapabilityError, ObjectId, Ref, RefName, RefView, SessionError};
 
@@ -127,6 +128,9 @@ fn capabilities(config: &Config) -> Result<Capabilities, CapabilityError> {
     }
     if config.push_options {
         list.push("push-options");
+    }
+    if config.resumes() {
+        list.push(CAPABILITY);
     }
     if let Some(id) = &config.session_id {
         list.push_value("session-id", id)?;

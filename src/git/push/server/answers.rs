@@ -9,8 +9,9 @@ use super::{Server, Showing, State};
 use crate::Instant;
 use crate::git::push::report::Updated;
 use crate::git::push::status::StatusWriter;
+use crate::git::resume::Head;
 use crate::git::wire::Drive;
-use crate::git::{Misuse, ObjectFormat, ObjectId, Ref};
+use crate::git::{Misuse, ObjectFormat, ObjectId, Ref, Resume};
 use crate::pkt::{Band, MAX_BAND_DATA};
 
 impl Server {
@@ -32,6 +33,29 @@ impl Server {
         match Showing::new(&self.config, refs, haves) {
             Ok(showing) => self.state = State::Showing(showing),
             Err(error) => self.fail(error.into()),
+        }
+        self.answered(now);
+        Ok(())
+    }
+
+    /// Answers [`Action::FindPart`](super::Action::FindPart).
+    ///
+    /// # Errors
+    /// [`Misuse`] when that was not asked.
+    pub fn part_found(&mut self, now: Instant, part: Option<Resume>) -> Result<(), Misuse> {
+        const VERB: &str = "part_found";
+        self.core.running(VERB)?;
+        match mem::replace(&mut self.state, State::Over) {
+            State::Finding(batch) => {
+                let held = part.as_ref().map_or(0, Resume::offset);
+                // It is far shorter than a packet.
+                let _ = self.core.wire.line(&[&Resume::line(part.as_ref())]);
+                self.state = State::Starting(batch, Head::default(), held);
+            }
+            other => {
+                self.state = other;
+                return Err(Misuse::NotAsked { verb: VERB });
+            }
         }
         self.answered(now);
         Ok(())
@@ -181,6 +205,8 @@ impl Server {
             | State::Showing(_)
             | State::Commands(_)
             | State::Options(_)
+            | State::Finding(_)
+            | State::Starting(..)
             | State::Reporting(..)
             | State::Closing(_)
             | State::Over => false,

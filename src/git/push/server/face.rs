@@ -42,6 +42,9 @@ pub struct Config {
     /// Whether the driver has work to do when the client has its report, such as Git's `post-receive` hook:
     /// [`Action::Reported`] asks for it then, and the session ends with the answer. Default off.
     pub after_report: bool,
+    /// Whether a client may go on with a pack that broke off (`portline-resume`): [`Action::FindPart`] asks for what was
+    /// kept of it. Whole sessions only. Default `false`: Git knows nothing of it.
+    pub resume: bool,
     /// Commands in one push. Default [`limits::COMMANDS`].
     pub max_commands: usize,
     /// Push options in one push. Default [`limits::PUSH_OPTIONS`].
@@ -70,11 +73,19 @@ impl Default for Config {
             delete_refs: true,
             ofs_delta: true,
             after_report: false,
+            resume: false,
             max_commands: limits::COMMANDS,
             max_push_options: limits::PUSH_OPTIONS,
             idle_timeout: None,
             keep_alive: Some(limits::KEEP_ALIVE),
         }
+    }
+}
+
+impl Config {
+    /// A request that stands for itself has no place for the question.
+    pub(in crate::git::push) fn resumes(&self) -> bool {
+        self.resume && self.serving == Serving::Session
     }
 }
 
@@ -124,6 +135,15 @@ impl Update {
 pub enum Action {
     /// List the refs and the tips of alternates. Answer: [`refs_listed`](super::Server::refs_listed).
     ListRefs,
+    /// What was kept of a pack from an earlier push of this kind that broke? Answer:
+    /// [`part_found`](super::Server::part_found). With [`Config::resume`], where the client knows of it.
+    FindPart(Update),
+    /// The pack goes on from this byte: behind the part that was named, or from 0, and then that part is of no more use.
+    /// Between [`Action::ReceivePack`] and the pack, and only where a part was named.
+    Resumed {
+        /// Where the next byte of the pack belongs.
+        offset: u64,
+    },
     /// A pack follows: get ready to store it. Answer, as soon as its end is seen or it is refused:
     /// [`pack_stored`](super::Server::pack_stored).
     ReceivePack(Update),
@@ -187,6 +207,12 @@ pub enum Error {
         /// The format's name.
         named: Bytes,
     },
+    /// The client goes on with the pack from a place that was not named.
+    #[error("the pack goes on from byte {offset}, which was not asked for")]
+    UnknownPart {
+        /// The place.
+        offset: u64,
+    },
     /// A push option with a byte that would break it out of its line (T17).
     #[error("push option '{}' holds NUL, CR or LF", .option.escape_ascii())]
     PushOption {
@@ -207,6 +233,7 @@ impl Error {
             | Self::Certificate { .. }
             | Self::MixedCommands
             | Self::Format { .. }
+            | Self::UnknownPart { .. }
             | Self::PushOption { .. } => Blame::Peer,
         }
     }
