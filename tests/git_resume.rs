@@ -103,8 +103,7 @@ fn answer_server(server: &mut fetch::server::Server, rng: &mut Rng, ran: &mut Ra
             }
             Action::BuildPack(request) => {
                 let mut rest = PACK;
-                if let Some(offset) =
-                    request.resume.as_ref().filter(|part| begins(part)).map(Resume::offset)
+                if let Some(offset) = request.resume.as_ref().filter(|part| begins(part)).map(Resume::offset)
                 {
                     server.pack_resumes(NOW).unwrap();
                     rest = &PACK[offset as usize..];
@@ -307,8 +306,7 @@ fn answer_pusher(client: &mut push::client::Client, resumable: bool, rng: &mut R
             }
             Action::BuildPack(request) => {
                 let mut rest = PACK;
-                if let Some(offset) =
-                    request.resume.as_ref().filter(|part| begins(part)).map(Resume::offset)
+                if let Some(offset) = request.resume.as_ref().filter(|part| begins(part)).map(Resume::offset)
                 {
                     client.pack_resumes(NOW).unwrap();
                     rest = &PACK[offset as usize..];
