@@ -100,6 +100,8 @@ impl Bench {
         let path = self.sandbox.path(side);
         let _ = fs::remove_dir_all(&path);
         copy(&self.sandbox.path("base"), &path);
+        // What the real Git knows nothing of.
+        self.sandbox.set(side, "portline.resume", "false");
         for words in &push.before {
             self.sandbox.ok(side, &words.iter().map(String::as_str).collect::<Vec<_>>());
         }
