@@ -56,7 +56,8 @@
 //!             let old = Ref::new(RefName::new("refs/heads/old")?, id.parse()?);
 //!             server.refs_listed(now, vec![old], Vec::new())?;
 //!         }
-//!         Some(Action::ReceivePack(_) | Action::Pack(_)) => {} // into `git index-pack --stdin --fix-thin`
+//!         Some(Action::FindPart(_)) => server.part_found(now, None)?, // nothing was kept of a broken push
+//!         Some(Action::ReceivePack(_) | Action::Resumed { .. } | Action::Pack(_)) => {} // into `git index-pack --stdin --fix-thin`
 //!         Some(Action::PackEnd) => server.pack_stored(now, Ok(()))?, // when that has ended well
 //!         Some(Action::UpdateRefs(update)) => {
 //!             // each compared and swapped, under one lock if `update.atomic`

@@ -64,6 +64,9 @@
 //!         Some(Action::LoadCommits(_)) => client.commits(now, Vec::new())?, // out of the object database
 //!         Some(Action::Progress(text)) => print!("{}", portline::Printable(&text)),
 //!         Some(Action::Pack(_)) => {} // into `git index-pack --stdin --fix-thin`
+//!         // Of shallow servers, and answers to what is not asked here.
+//!         Some(Action::Shallow(_) | Action::RemoteShallow(_) | Action::WantedRefs(_) | Action::PackUris(_)) => {}
+//!         Some(Action::ObjectInfo(_) | Action::Bundles(_) | Action::Resumed { .. }) => {}
 //!         Some(Action::Finished(outcome)) => break outcome,
 //!         Some(Action::Failed(error)) => return Err(error.into()),
 //!         // Nothing to do: read if `wants_input`, wait until `poll_timeout` at the latest.
