@@ -21,8 +21,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("recovery", &["time", "limits", "error", "random"]),
     // The port wing.
     ("frame", &["time", "limits", "error", "transmit"]),
-    ("port", &["time", "limits", "error", "transmit", "frame"]),
-    ("stream", &["time", "limits", "error", "transmit", "frame"]),
+    ("port", &["time", "limits", "error", "transmit", "random", "frame"]),
+    ("stream", &["time", "limits", "error", "transmit", "random", "frame"]),
     ("rpc", &["time", "limits", "error", "transmit", "frame", "stream"]),
     // Bodies: above the streams that `body::over` puts them on, beside everything else.
     ("body", &["time", "limits", "error", "transmit", "random", "frame", "port", "stream"]),

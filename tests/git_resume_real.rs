@@ -122,7 +122,7 @@ fn resume_7_what_is_whole_in_a_broken_pack_is_not_fetched_again() {
     let bytes = sandbox.feed("from.git", &["pack-objects", "--stdout", "-q"], &objects.join(&b'\n'));
     let folder = sandbox.path("to.git").join("portline/partial");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("0000.pack"), &bytes[..bytes.len() - 1]).unwrap();
+    fs::write(folder.join("fetch-0000.pack"), &bytes[..bytes.len() - 1]).unwrap();
     let fetched = client(
         &sandbox,
         &["fetch", "to.git", "--stats"],

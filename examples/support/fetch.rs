@@ -11,7 +11,7 @@ use super::error::Error;
 use super::history::{self, Loader};
 use super::objects::ObjectReader;
 use super::pack::{PackStore, StoreOptions};
-use super::partial::{self, Partial};
+use super::partial::{self, Kind, Partial};
 use super::process::Git;
 use super::promise::Promise;
 use super::quarantine::{Kept, Quarantine};
@@ -149,7 +149,7 @@ impl<'a> FetchDriver<'a> {
             let mut parts: Vec<String> = wants.iter().map(ToString::to_string).collect();
             let config = machine.config_mut();
             parts.push(format!("{:?} {:?} {:?}", config.filter, config.deepen, config.shallow));
-            self.partial = Some(Partial::of(self.repository, &partial::name("fetch", parts))?);
+            self.partial = Some(Partial::of(self.repository, Kind::Fetch, parts)?);
         }
         tips.extend(partial::salvage(self.repository, self.partial.as_ref())?);
         self.seen = Some(seen);

@@ -4,6 +4,7 @@
 //! Each is a file in the repository, named by what was asked for. It is written while the pack comes and removed when
 //! the pack is stored.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,25 @@ const PIECE: usize = 64 << 10;
 /// Commits of a broken pack that are looked at to find one that is whole.
 const TRIES: usize = 64;
 
+/// What the names of fetched packs begin with.
+const FETCH: &str = "fetch-";
+
+/// How a pack came here.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Fetch,
+    Push,
+}
+
+impl Kind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Fetch => FETCH,
+            Self::Push => "push-",
+        }
+    }
+}
+
 /// The pack that a session receives, as it is kept.
 #[derive(Debug)]
 pub struct Partial {
@@ -44,9 +64,17 @@ impl Partial {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn of(repository: &Repository, asked: &[u8]) -> Result<Self, Error> {
-        let name = hex(&Sha256::digest(asked));
-        let path = folder(repository).join(format!("{name}.pack"));
+    pub fn of(
+        repository: &Repository,
+        kind: Kind,
+        asked: impl IntoIterator<Item = String>,
+    ) -> Result<Self, Error> {
+        let mut hash = Sha256::new();
+        for part in asked {
+            hash.update(part.as_bytes());
+            hash.update(b"\n");
+        }
+        let path = folder(repository).join(format!("{}{}.pack", kind.prefix(), hex(&hash.finalize())));
         let held = match File::open(&path) {
             Ok(file) => digest(file).map_err(Error::io("what was kept of a pack cannot be read"))?,
             // Nothing was kept.
@@ -114,15 +142,17 @@ impl Partial {
     }
 }
 
-/// Takes what is whole out of the packs that broke off, but for that of `except`, and forgets them. Answers the commits
-/// among it that have all they reach: haves for the next attempt.
+/// Takes what is whole out of the fetched packs that broke off, but for that of `except`, and forgets them. Answers the
+/// commits among it that have all they reach: haves for the next attempt. What others were pushing here is theirs to go
+/// on with.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::Git`].
 pub fn salvage(repository: &Repository, except: Option<&Partial>) -> Result<Vec<ObjectId>, Error> {
     let mut whole = Vec::new();
     for path in kept(&folder(repository)) {
-        if except.is_none_or(|except| path != except.path) {
+        let is_fetched = path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with(FETCH));
+        if is_fetched && except.is_none_or(|except| path != except.path) {
             whole.extend(salvage_one(repository, &path)?);
             // One that stays is tried again.
             let _ = fs::remove_file(&path);
@@ -202,16 +232,6 @@ fn prune(folder: &Path, except: &Path) {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What names a fetch: everything that makes its pack what it is, as far as the client knows.
-pub fn name(kind: &str, parts: impl IntoIterator<Item = String>) -> Vec<u8> {
-    let mut name = kind.as_bytes().to_vec();
-    for part in parts {
-        name.push(b'\n');
-        name.extend_from_slice(part.as_bytes());
-    }
-    name
 }
 
 /// Whether the server of a fetch goes on with packs that broke off.

@@ -15,7 +15,7 @@ use super::certificate;
 use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::pack::{PackStore, StoreOptions};
-use super::partial::{self, Partial};
+use super::partial::{Kind, Partial};
 use super::quarantine::Quarantine;
 use super::refs;
 use super::repository::Repository;
@@ -106,7 +106,7 @@ impl<'a> ReceiveDriver<'a> {
     fn find_part(&mut self, now: Instant, machine: &mut Server, update: &Update) -> Result<(), Error> {
         let commands =
             update.commands.iter().map(|command| format!("{} {} {}", command.old, command.new, command.name));
-        let partial = Partial::of(self.repository, &partial::name("push", commands))?;
+        let partial = Partial::of(self.repository, Kind::Push, commands)?;
         machine.part_found(now, partial.held().cloned())?;
         self.partial = Some(partial);
         Ok(())

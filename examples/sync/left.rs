@@ -17,7 +17,7 @@ use crate::support::drive::{Mailbox, Session, Work};
 use crate::support::history::{self, Loader};
 use crate::support::objects::ObjectReader;
 use crate::support::pack::{PackBuilder, PackStore, StoreOptions};
-use crate::support::partial::{self, Partial};
+use crate::support::partial::{self, Kind, Partial};
 use crate::support::process::Git;
 use crate::support::quarantine::{Kept, Quarantine};
 use crate::support::update::Job;
@@ -224,7 +224,7 @@ impl<'a> Left<'a> {
     /// What is kept of a pack that these ids asked for; what was asked for otherwise gives what is whole in it.
     fn find_part(&mut self, now: Instant, ids: &[ObjectId]) -> Result<(), Error> {
         let ids = ids.iter().map(ToString::to_string);
-        let partial = Partial::of(self.repository, &partial::name("sync", ids))?;
+        let partial = Partial::of(self.repository, Kind::Fetch, ids)?;
         partial::salvage(self.repository, Some(&partial))?;
         if let Some(part) = partial.held().cloned() {
             self.answer(|sync| sync.resume(now, part))?;

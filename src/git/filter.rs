@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::limits;
+use crate::pkt::hex_byte;
 
 /// A validated filter spec (GIT-20).
 ///
@@ -206,13 +207,11 @@ fn is_plain(byte: u8) -> bool {
 fn unescape(text: &[u8]) -> Result<Vec<u8>, FilterError> {
     let mut bytes = text.iter();
     let mut plain = Vec::with_capacity(text.len());
-    let hex = |digit: Option<&u8>| digit.and_then(|digit| char::from(*digit).to_digit(16));
     while let Some(byte) = bytes.next() {
         plain.push(match *byte {
             b'%' => {
-                let (high, low) = (hex(bytes.next()), hex(bytes.next()));
-                let value = high.zip(low).map(|(high, low)| high << 4 | low);
-                value.and_then(|value| u8::try_from(value).ok()).ok_or(FilterError::Escape)?
+                let digits = bytes.next().zip(bytes.next());
+                digits.and_then(|(high, low)| hex_byte(*high, *low)).ok_or(FilterError::Escape)?
             }
             byte if is_plain(byte) || !byte.is_ascii() => byte,
             _ => return Err(FilterError::Escape),

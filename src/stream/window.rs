@@ -204,6 +204,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
+    use crate::random::SplitMix64;
 
     /// Both ends of one window, and what is under way between them.
     struct Both {
@@ -257,33 +258,21 @@ mod tests {
         }
     }
 
-    /// SplitMix64: the same numbers in every run.
-    struct Random(u64);
-
-    impl Random {
-        fn next(&mut self) -> u64 {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ (z >> 31)
-        }
-
-        /// Mostly small, sometimes anything.
-        fn size(&mut self) -> u32 {
-            let n = self.next() as u32;
-            if self.next() % 4 == 0 { n } else { n % 6 }
-        }
+    /// Mostly small, sometimes anything.
+    fn size(random: &mut SplitMix64) -> u32 {
+        let n = random.next() as u32;
+        if random.next() % 4 == 0 { n } else { n % 6 }
     }
 
     /// STREAM-7: credit + data in flight + data buffered + credit in flight = window, always.
     #[test]
     fn stream_7_credit_is_conserved() {
         for seed in 0..2000 {
-            let mut random = Random(seed);
+            let mut random = SplitMix64::new(seed);
             let window = match seed % 4 {
                 0 => u32::MAX,
                 1 => (random.next() as u32).max(1),
-                _ => 1 + random.size() % 20,
+                _ => 1 + size(&mut random) % 20,
             };
             let mut both = Both {
                 window,
@@ -294,7 +283,7 @@ mod tests {
                 held: VecDeque::new(),
             };
             for _ in 0..200 {
-                both.step(random.next() as u8, random.size());
+                both.step(random.next() as u8, size(&mut random));
                 assert_eq!(both.total(), u64::from(both.window), "seed {seed}");
                 assert_eq!(both.receiver.window(), both.window, "seed {seed}");
             }
