@@ -158,7 +158,7 @@ impl<'a> FetchDriver<'a> {
 
     fn take(&mut self, bytes: bytes::Bytes) -> Result<(), Error> {
         if let Some(partial) = &mut self.partial {
-            partial.keep(&bytes)?;
+            partial.keep(&bytes);
         }
         let repository = self.repository;
         if self.open_store()?.push(repository, bytes)? { Ok(()) } else { self.stored() }

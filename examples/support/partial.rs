@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::history;
-use super::pack::PackStore;
+use super::pack::{PackStore, StoreOptions};
 use super::process::{Process, pieces};
 use super::quarantine::Quarantine;
 use super::repository::Repository;
@@ -57,6 +57,8 @@ pub struct Partial {
     held: Option<Resume>,
     /// The sender went on from there.
     resumed: bool,
+    /// It cannot be kept.
+    gave_up: bool,
 }
 
 impl Partial {
@@ -80,7 +82,7 @@ impl Partial {
             // Nothing was kept.
             Err(_) => None,
         };
-        Ok(Self { path, file: None, held, resumed: false })
+        Ok(Self { path, file: None, held, resumed: false, gave_up: false })
     }
 
     /// What is held, to be named to the sender.
@@ -99,37 +101,41 @@ impl Partial {
         store: &mut PackStore,
     ) -> Result<(), Error> {
         if offset == 0 {
-            self.held = None;
             return Ok(());
         }
         self.resumed = true;
         store.push_file(repository, &self.path, offset).map(drop)
     }
 
-    /// Keeps the next bytes.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn keep(&mut self, bytes: &Bytes) -> Result<(), Error> {
-        let failed = || Error::io("the pack cannot be kept for another attempt");
+    /// Keeps the next bytes. Where they cannot be kept, on a full disk say, the next attempt begins anew; this one goes on.
+    pub fn keep(&mut self, bytes: &Bytes) {
+        if !self.gave_up && self.write(bytes).is_err() {
+            self.forget();
+            self.gave_up = true;
+        }
+    }
+
+    fn write(&mut self, bytes: &Bytes) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             none => {
                 let folder = self.path.parent().unwrap_or(&self.path);
-                fs::create_dir_all(folder).map_err(failed())?;
+                fs::create_dir_all(folder)?;
                 prune(folder, &self.path);
-                let begins = self.held.is_none();
+                // Without the sender's word all of the pack comes, whatever is held.
+                let begins = !self.resumed;
                 let mut options = OpenOptions::new();
                 let options = options.create(true).write(true).append(!begins).truncate(begins);
-                none.insert(options.open(&self.path).map_err(failed())?)
+                none.insert(options.open(&self.path)?)
             }
         };
-        file.write_all(bytes).map_err(failed())
+        file.write_all(bytes)
     }
 
-    /// The pack has ended before its end: what came of it is kept, unless an attempt to go on failed already.
+    /// The pack has ended before its end: what came of it is kept, unless nothing came behind what was held. Then it never
+    /// will be a pack.
     pub fn broke(&mut self) {
-        if self.resumed {
+        if self.resumed && self.file.is_none() {
             self.forget();
         }
     }
@@ -162,9 +168,14 @@ pub fn salvage(repository: &Repository, except: Option<&Partial>) -> Result<Vec<
 }
 
 fn salvage_one(repository: &Repository, path: &Path) -> Result<Vec<ObjectId>, Error> {
+    // Objects that are to be checked are checked as a whole pack, and this is none.
+    if StoreOptions::configured(repository, "fetch").strict.is_some() {
+        return Ok(Vec::new());
+    }
+    // Another session may have been here first.
+    let Ok(pack) = File::open(path) else { return Ok(Vec::new()) };
     let quarantine = Quarantine::create(repository.objects_dir())?;
     let git = repository.git().with(quarantine.environment());
-    let pack = File::open(path).map_err(Error::io("what was kept of a pack cannot be read"))?;
     let mut command = git.command(&["unpack-objects", "-q"]);
     command.stdin(pack).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     // It fails at the end, where the pack breaks off: what came before that is there.
@@ -184,7 +195,7 @@ fn salvage_one(repository: &Repository, path: &Path) -> Result<Vec<ObjectId>, Er
 }
 
 /// The length of what a file holds, and its SHA-256; `None` of nothing.
-fn digest(file: File) -> std::io::Result<Option<Resume>> {
+fn digest(file: File) -> io::Result<Option<Resume>> {
     let (mut hash, mut length) = (Sha256::new(), 0_u64);
     pieces(file, PIECE, |piece| {
         hash.update(&piece);

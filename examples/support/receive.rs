@@ -207,7 +207,7 @@ impl Driver<Server> for ReceiveDriver<'_> {
             }
             Action::Pack(bytes) => {
                 if let (Some(partial), Some(_)) = (&mut self.partial, &self.store) {
-                    partial.keep(&bytes)?;
+                    partial.keep(&bytes);
                 }
                 let refused = match &mut self.store {
                     Some(store) => !store.push(self.repository, bytes)?,

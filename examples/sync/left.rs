@@ -262,7 +262,7 @@ impl<'a> Left<'a> {
     fn take(&mut self, now: Instant, bytes: Bytes) -> Result<(), Error> {
         self.bars.fetched(bytes.len());
         if let Some(partial) = &mut self.partial {
-            partial.keep(&bytes)?;
+            partial.keep(&bytes);
         }
         let repository = self.repository;
         let Some(store) = self.open_store()? else { return Ok(()) };
