@@ -12,6 +12,7 @@
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
 //!   objects, history, deepen          which objects are there, commits, reachability, where a shallow history ends
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
+//!   partial      packs that broke off, kept for the next attempt
 //!   shallow, promise     shallow and partial repositories: where history ends, what is left out
 //!   refspec      which refs become which
 //!   remote       where a client finds its server
