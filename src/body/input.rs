@@ -108,7 +108,7 @@ impl Input {
     }
 }
 
-/// What a waiting piece counts for.
-fn cost(piece: &Bytes) -> usize {
+/// What a piece counts for that waits, on its way in or out.
+pub(super) fn cost(piece: &Bytes) -> usize {
     piece.len().saturating_add(limits::CHUNK_OVERHEAD)
 }
