@@ -467,8 +467,18 @@ fn multipart_23_input_waits_until_it_is_asked_for_and_too_much_of_it_is_the_call
     let mut read = (Vec::new(), None);
     drain(&mut parser, &mut read);
     assert_eq!(read, (vec![Whole::field("a", "x".repeat(5000))], Some(Ok(()))));
-    parser.handle_bytes(NOW, body).unwrap();
+    parser.handle_bytes(NOW, body.clone()).unwrap();
     assert_eq!((parser.poll_action(), parser.wants_input()), (None, false));
+
+    // Of one piece that is too long for the body, what fits is read, however little may wait.
+    let mut parser = Parser::new(limited(|c| (c.input_bytes, c.max_body) = (10, 4000)), NOW);
+    parser.handle_bytes(NOW, body).unwrap();
+    assert!(!parser.wants_input());
+    let mut read = (Vec::new(), None);
+    drain(&mut parser, &mut read);
+    let data = 4000 - (one(A, "").len() - "\r\n--XX--\r\n".len());
+    let cut = Whole { complete: false, ..Whole::field("a", "x".repeat(data)) };
+    assert_eq!(read, (vec![cut], Some(Err(Error::BodyTooLong { limit: 4000 }))));
 }
 
 /// T19: the delimiter's search agrees with the plainest search there is.
