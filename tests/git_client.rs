@@ -151,9 +151,7 @@ fn a_cut_or_lying_server_moves_no_ref() {
 /// T18: what the server says cannot act on the terminal.
 #[test]
 fn progress_and_errors_are_shown_without_their_escapes() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     sandbox.commit("work.git", "main", "new");
     sandbox.hook("origin.git", "pre-receive", "printf 'a\\033]0;title\\007b\\n' >&2");
     let output = sandbox.client(&["push", "work.git", "main", "--", "git", "receive-pack", "origin.git"]);
@@ -169,9 +167,7 @@ fn progress_and_errors_are_shown_without_their_escapes() {
 
 #[test]
 fn pushes_create_update_and_delete() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 2);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(2);
     let (git, ours) = (sandbox.real_daemon(), sandbox.daemon(&["--enable-push"]));
     for (n, url) in [format!("{git}/origin.git"), ours.url("origin.git")].iter().enumerate() {
         sandbox.commit("work.git", "main", &format!("new {n}"));
@@ -189,9 +185,7 @@ fn pushes_create_update_and_delete() {
 
 #[test]
 fn a_push_is_refused_here_or_there_and_atomic_is_all_or_nothing() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     sandbox.ok("work.git", &["branch", "-f", "main", "main~2"]);
     let push = |code, arguments: &[&str]| {
         let all = [&["push", "work.git"], arguments, &["--", "git", "receive-pack", "origin.git"]].concat();
@@ -216,9 +210,7 @@ fn a_push_is_refused_here_or_there_and_atomic_is_all_or_nothing() {
 
 #[test]
 fn push_options_reach_the_hook_and_a_server_that_takes_none_is_an_error() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     sandbox.hook("origin.git", "pre-receive", "echo \"$GIT_PUSH_OPTION_COUNT $GIT_PUSH_OPTION_0\"");
     let arguments = ["push", "work.git", "main:new", "-o", "a;b", "--", "git", "receive-pack", "origin.git"];
     let output = sandbox.client(&arguments);
@@ -233,9 +225,7 @@ fn push_options_reach_the_hook_and_a_server_that_takes_none_is_an_error() {
 /// The server stops reading, and answers, in the middle of the pack.
 #[test]
 fn a_server_that_refuses_the_pack_early_is_heard() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     let mut state = 7_u32;
     let noise: String = (0..2_000_000)
         .map(|_| {
@@ -260,9 +250,7 @@ fn a_server_that_refuses_the_pack_early_is_heard() {
 /// T21: a report that comes before the pack was sent is no success.
 #[test]
 fn a_server_that_confirms_what_it_cannot_have_is_not_believed() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     let report = [pkt("unpack ok\n"), pkt("ok refs/heads/new\n"), b"0000".to_vec()].concat();
     let lie = |report: &[u8]| {
         let id = sandbox.id("origin.git", "island");

@@ -213,6 +213,14 @@ impl Sandbox {
         }
     }
 
+    /// Bare repositories `origin.git`, with history and so many refs, and `work.git`, a clone of it to push from.
+    pub fn pair(refs: usize) -> Self {
+        let this = Self::new();
+        this.rich("origin.git", refs);
+        this.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+        this
+    }
+
     /// Our client with these arguments, standing here.
     pub fn client(&self, arguments: &[&str]) -> Output {
         let mut command = program(example("git_client"));
