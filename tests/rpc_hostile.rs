@@ -198,6 +198,12 @@ fn rpc_22_giving_up_in_a_loop_ends_the_link() {
         let ended = link.handle_message(NOW, frame(FrameType::Abort, id, b""));
         assert_eq!(ended, if id <= 5 { Ok(()) } else { Err(Error::TooManyResets { limit: 5 }) });
     }
+    // RPC-27: the call whose abort was one too many has its end as well.
+    let seen = actions(&mut link);
+    let count = |wanted: fn(&Action) -> bool| seen.iter().filter(|action| wanted(action)).count();
+    assert_eq!(count(|action| matches!(action, Action::Called { .. })), 6);
+    assert_eq!(count(|action| matches!(action, Action::Aborted { .. })), 6);
+    assert_eq!(seen.last(), Some(&Action::Failed(Error::TooManyResets { limit: 5 })));
     let mut link = server(|config| config.resets = Budget::new(5, 10));
     call(&mut link, 1);
     for round in 0..6 {

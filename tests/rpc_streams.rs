@@ -392,11 +392,57 @@ fn rpc_26_a_batch_is_bounded() {
     for _ in 0..2 {
         pair.ends[SERVER].write(NOW, stream, block.clone()).unwrap();
     }
+    assert!(pair.ends[SERVER].can_write(stream));
     assert_eq!(pair.ends[SERVER].write(NOW, stream, block), Err(Misuse::BatchFull { limit: 200 }));
+    // One that would have fitted is not taken either, nor lost in silence.
+    assert!(!pair.ends[SERVER].can_write(stream));
+    assert_eq!(pair.ends[SERVER].write(NOW, stream, bytes("")), Err(Misuse::BatchFull { limit: 200 }));
     pair.ends[SERVER].finish(NOW, stream);
     pair.ends[SERVER].respond(call, Ok(bytes("done"))).unwrap();
     pair.run();
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("the batch is too large") }]);
+}
+
+/// A client that knows only batches, a server whose messages have at most 100 bytes; the call and its stream.
+fn small_batch() -> (Pair, u32, u32) {
+    let client = linked(Role::Initiator, |config| config.capabilities = batch_only());
+    let server = linked(Role::Acceptor, |config| config.max_message = 100);
+    let mut pair = Pair::of([client, server]);
+    pair.start();
+    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    (pair, call, stream)
+}
+
+/// RPC-6: no RESULT is longer than a message may be.
+#[test]
+fn rpc_26_a_batch_that_grows_after_its_answer_is_an_error() {
+    // Header, kind, the length of the value and of the item, four bytes of value: 18 besides the item.
+    for (length, fits) in [(82, true), (83, false)] {
+        let (mut pair, call, stream) = small_batch();
+        pair.ends[SERVER].respond(call, Ok(bytes("done"))).unwrap();
+        let item = Bytes::from(vec![b'x'; length]);
+        pair.ends[SERVER].write(NOW, stream, item.clone()).unwrap();
+        pair.ends[SERVER].finish(NOW, stream);
+        pair.run();
+        let whole = Ok(Answer { value: bytes("done"), items: vec![item] });
+        let result = if fits { whole } else { remote("the batch is too large") };
+        assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result }]);
+    }
+}
+
+/// RPC-26: an error carries no items and is not charged with them.
+#[test]
+fn rpc_26_an_error_is_not_charged_with_the_batch() {
+    let (mut pair, call, stream) = small_batch();
+    pair.ends[SERVER].write(NOW, stream, Bytes::from(vec![b'x'; 90])).unwrap();
+    let value = pair.ends[SERVER].respond(call, Ok(bytes("")));
+    assert_eq!(value, Err(Misuse::TooLong { length: 104, limit: 100 }));
+    assert_eq!(pair.ends[SERVER].respond(call, Err("no")), Ok(()));
+    pair.ends[SERVER].finish(NOW, stream);
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("no") }]);
 }
 
 fn batch_only() -> Capabilities {

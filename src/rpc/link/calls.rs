@@ -9,6 +9,7 @@ use super::upkeep::Streams;
 use super::{Action, Answer, Fallback, Life, Link, Queued};
 use crate::Transmit;
 use crate::frame::Reason;
+use crate::frame::carrier::LENGTH_LEN;
 use crate::limits::CHUNK_OVERHEAD;
 use crate::rpc::control::{METHOD_LEN, Message};
 use crate::rpc::{BATCH, CallError, Error, Misuse, STREAMING, batch};
@@ -89,6 +90,15 @@ pub(super) struct Collected {
     pub(super) overflowed: bool,
 }
 
+/// A RESULT besides its value: the header of its frame, and the byte that tells a value from an error.
+const RESULT_LEN: usize = 6;
+
+/// The length of a RESULT with this value and what a batch has collected.
+fn result_len(value: &Bytes, batch: Option<&Collected>) -> usize {
+    let items = batch.map_or(0, |batch| batch.out.len().saturating_add(LENGTH_LEN));
+    value.len().saturating_add(items).saturating_add(RESULT_LEN)
+}
+
 /// A call of the peer's.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Incoming {
@@ -100,6 +110,11 @@ pub(super) struct Incoming {
 impl Incoming {
     pub(super) const fn is_running(&self) -> bool {
         matches!(self.state, Theirs::Running)
+    }
+
+    /// Whether it is a batch that has room.
+    pub(super) fn collects(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| !batch.overflowed)
     }
 }
 
@@ -204,8 +219,8 @@ impl Link {
         let limit = self.config.max_message;
         let incoming = self.incoming.find_mut(call).filter(|incoming| incoming.is_running());
         let incoming = incoming.ok_or(Misuse::NoCall { call })?;
-        let extra = incoming.batch.as_ref().map_or(0, |batch| batch.out.len().saturating_add(4));
-        let length = result.as_ref().map_or(0, Bytes::len).saturating_add(extra).saturating_add(6);
+        // An error goes alone, whatever the batch has collected.
+        let length = result.as_ref().map_or(RESULT_LEN, |value| result_len(value, incoming.batch.as_deref()));
         if length > limit {
             return Err(Misuse::TooLong { length, limit });
         }
@@ -334,15 +349,17 @@ impl Link {
     }
 
     pub(super) fn on_abort(&mut self, call: u32) -> Result<(), Error> {
-        let Some(incoming) = self.incoming.find_mut(call) else { return self.ignore() };
-        match incoming.state {
-            Theirs::Running | Theirs::Answered(_) => {}
-            Theirs::Aborted => return self.ignore(),
-        }
-        // Answered, and waiting for its streams: the application has had its end, and hears of the streams'.
-        let was_running = incoming.is_running();
-        incoming.state = Theirs::Aborted;
+        let was_running = match self.incoming.find(call).map(|incoming| &incoming.state) {
+            Some(Theirs::Running) => true,
+            // It waits for its streams: the application has had its end, and hears of the streams'.
+            Some(Theirs::Answered(_)) => false,
+            Some(Theirs::Aborted) | None => return self.ignore(),
+        };
+        // Before anything changes: a link that ends here still owes the call its end (RPC-27).
         self.count_reset()?;
+        if let Some(incoming) = self.incoming.find_mut(call) {
+            incoming.state = Theirs::Aborted;
+        }
         self.cancel_streams(call);
         if was_running {
             self.actions.push_back(Action::Aborted { call });
@@ -399,12 +416,16 @@ impl Link {
             return;
         }
         let Some(Incoming { state, batch, .. }) = self.incoming.remove(call) else { return };
+        let limit = self.config.max_message;
         let result = match (state, batch) {
             (Theirs::Aborted | Theirs::Running, _) => Err(Reason::encode("aborted")),
-            (Theirs::Answered(_), Some(batch)) if batch.overflowed => {
-                Err(Reason::encode("the batch is too large"))
-            }
-            (Theirs::Answered(result), Some(batch)) => result.map(|value| batch::encode(&value, &batch.out)),
+            // What was collected after the answer has not been held to the limit yet.
+            (Theirs::Answered(result), Some(batch)) => result.and_then(|value| {
+                if batch.overflowed || result_len(&value, Some(&batch)) > limit {
+                    return Err(Reason::encode("the batch is too large"));
+                }
+                Ok(batch::encode(&value, &batch.out))
+            }),
             (Theirs::Answered(result), None) => *result,
         };
         if self.is_open() {
@@ -438,15 +459,14 @@ impl Link {
         let batch = self.incoming.find_mut(call).and_then(|incoming| incoming.batch.as_mut());
         let batch = batch.ok_or(Misuse::NoCall { call })?;
         let cost = batch.cost.saturating_add(item.len()).saturating_add(CHUNK_OVERHEAD);
-        if cost > limit {
+        // After one item too many a smaller one would be missing its neighbour.
+        if batch.overflowed || cost > limit {
             batch.overflowed = true;
             batch.out = BytesMut::new();
             return Err(Misuse::BatchFull { limit });
         }
-        if !batch.overflowed {
-            batch.cost = cost;
-            batch::put(&mut batch.out, item);
-        }
+        batch.cost = cost;
+        batch::put(&mut batch.out, item);
         Ok(())
     }
 }

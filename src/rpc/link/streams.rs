@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::calls::Incoming;
 use super::upkeep::{Body, Stream, Streams};
 use super::{Action, Life, Link, Queued};
 use crate::Transmit;
@@ -133,10 +134,11 @@ impl Link {
     /// Whether [`Self::write`] takes something.
     #[must_use]
     pub fn can_write(&self, stream: u32) -> bool {
-        match self.streams.find(stream).map(|found| &found.body) {
-            Some(Body::Live(core)) => core.can_write(&self.config.stream),
-            Some(Body::Batch) => true,
-            Some(Body::Muted(_)) | None => false,
+        let Some(found) = self.streams.find(stream) else { return false };
+        match &found.body {
+            Body::Live(core) => core.can_write(&self.config.stream),
+            Body::Batch => self.incoming.find(found.call).is_some_and(Incoming::collects),
+            Body::Muted(_) => false,
         }
     }
 
