@@ -204,14 +204,16 @@ fn rpc_22_giving_up_in_a_loop_ends_the_link() {
     assert_eq!(count(|action| matches!(action, Action::Called { .. })), 6);
     assert_eq!(count(|action| matches!(action, Action::Aborted { .. })), 6);
     assert_eq!(seen.last(), Some(&Action::Failed(Error::TooManyResets { limit: 5 })));
-    let mut link = server(|config| config.resets = Budget::new(5, 10));
-    call(&mut link, 1);
-    for round in 0..6 {
-        let stream = link.open_stream(NOW, 1, sends()).unwrap();
-        control(&mut link);
-        link.channel_attached(NOW, stream);
-        let ended = link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 0, b""));
-        assert_eq!(ended, if round < 5 { Ok(()) } else { Err(Error::TooManyResets { limit: 5 }) });
+    for kind in [FrameType::Cancel, FrameType::Error] {
+        let mut link = server(|config| config.resets = Budget::new(5, 10));
+        call(&mut link, 1);
+        for round in 0..6 {
+            let stream = link.open_stream(NOW, 1, sends()).unwrap();
+            control(&mut link);
+            link.channel_attached(NOW, stream);
+            let ended = link.handle_channel_message(NOW, stream, frame(kind, 0, b""));
+            assert_eq!(ended, if round < 5 { Ok(()) } else { Err(Error::TooManyResets { limit: 5 }) });
+        }
     }
 }
 
@@ -328,6 +330,56 @@ fn rpc_21_both_ways_blocks_and_grants_may_come_late() {
         }
         // Four blocks and their mark, three grants, an ERROR and END.
         assert_eq!(late, if ended { 0 } else { 4 + 1 + 3 + 2 });
+    }
+}
+
+/// How many messages for channels that are not open cost nothing.
+fn free(link: &mut Link) -> u32 {
+    let mut free = 0;
+    while link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b"x")).is_ok() {
+        free += 1;
+    }
+    free
+}
+
+/// RPC-22, T5: what crosses with an ABORT is as much as an honest peer could have sent, and no more.
+#[test]
+fn rpc_21_opens_that_cross_with_an_abort_are_free_up_to_the_streams_of_a_call() {
+    let aborted = || {
+        let mut link = client(1, |config| {
+            (config.max_call_streams, config.ignored) = (3, Budget::new(1, 1000));
+        });
+        link.abort(1).unwrap();
+        link
+    };
+    let mut link = aborted();
+    for stream in [2, 4, 6, 8] {
+        link.handle_message(NOW, open(1, stream, sends())).unwrap();
+    }
+    let fifth = link.handle_message(NOW, open(1, 10, sends()));
+    assert_eq!(fifth, Err(Error::TooManyIgnored { limit: 1 }), "the fourth was counted already");
+    // A block for each unit and their mark, an ERROR or CANCEL, and END: of three streams. One is in the budget.
+    let mut link = aborted();
+    for stream in [2, 4, 6] {
+        link.handle_message(NOW, open(1, stream, sends())).unwrap();
+    }
+    assert_eq!(free(&mut link), 3 * (16 + 3) + 1);
+    // A window that nobody would have accepted gives nothing, and is counted.
+    let mut link = aborted();
+    link.handle_message(NOW, open(1, 2, Shape { window: u32::MAX, ..sends() })).unwrap();
+    assert_eq!(free(&mut link), 0);
+}
+
+/// RPC-20: what the peer sent on a stream before it heard that it was one too many is nobody's fault.
+#[test]
+fn rpc_21_frames_of_a_stream_that_was_one_too_many_are_not_held_against_the_peer() {
+    for (window, late) in [(16, 16 + 3), (1025, 0)] {
+        let mut link = client(1, |config| {
+            (config.max_call_streams, config.ignored) = (0, Budget::new(0, 1000));
+        });
+        link.handle_message(NOW, open(1, 2, Shape { window, ..sends() })).unwrap();
+        assert_eq!(control(&mut link).len(), 1, "the ABORT");
+        assert_eq!(free(&mut link), late);
     }
 }
 

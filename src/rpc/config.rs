@@ -40,7 +40,7 @@ pub struct Config {
     /// Control messages and frames without effect: a READY too many, results of unknown calls, frames of streams that
     /// are over.
     pub ignored: Budget,
-    /// Calls aborted and streams cancelled by the peer.
+    /// Calls aborted and streams cancelled or failed by the peer.
     pub resets: Budget,
     /// Calls and streams that fail here because of what the peer does.
     pub failures: Budget,

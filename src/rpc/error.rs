@@ -57,7 +57,7 @@ pub enum Error {
         /// [`super::Config::ignored`].
         limit: u32,
     },
-    /// The peer aborts calls and cancels streams faster than is tolerated.
+    /// The peer aborts calls, and cancels and fails streams, faster than is tolerated.
     #[error("more than {limit} calls and streams given up by the peer at once")]
     TooManyResets {
         /// [`super::Config::resets`].

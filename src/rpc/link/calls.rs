@@ -20,6 +20,8 @@ pub(super) struct Request {
     method: Bytes,
     arguments: Bytes,
     fallback: Fallback,
+    /// Whether it is made again, and so as a batch.
+    again: bool,
 }
 
 impl Request {
@@ -53,7 +55,10 @@ enum Ours {
     /// Its result is there and waits for its streams.
     Returned(Box<Returned>),
     /// It was aborted, and its end delivered; the peer still has to answer.
-    Aborted,
+    Aborted {
+        /// Streams that the peer opened on it before it heard of that.
+        crossed: usize,
+    },
     /// As before, and the peer has answered: its streams still have to end.
     Forgotten,
 }
@@ -62,7 +67,7 @@ enum Ours {
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Outgoing {
     state: Ours,
-    /// Whether one of its streams has failed.
+    /// Whether one of its streams has failed, and not by our own hand.
     pub(super) broken: bool,
     pub(super) streams: Streams,
 }
@@ -124,9 +129,12 @@ impl Outgoing {
         matches!(self.state, Ours::Sent(_))
     }
 
-    /// Whether a stream opened on it crossed with its abort.
-    pub(super) const fn is_aborted(&self) -> bool {
-        matches!(self.state, Ours::Aborted)
+    /// How many streams opened on it have crossed with its abort, if it was aborted and the peer has not answered.
+    pub(super) const fn crossed(&mut self) -> Option<&mut usize> {
+        match &mut self.state {
+            Ours::Aborted { crossed } => Some(crossed),
+            Ours::Queued(_) | Ours::Sent(_) | Ours::Batched | Ours::Returned(_) | Ours::Forgotten => None,
+        }
     }
 }
 
@@ -149,19 +157,19 @@ impl Link {
         if self.queued >= self.config.control_bytes {
             return Err(Misuse::Full { limit: self.config.control_bytes });
         }
-        let request = Request { method, arguments, fallback };
+        let request = Request { method, arguments, fallback, again: false };
         let (length, limit) = (request.cost(), self.config.max_message);
         if length > limit {
             return Err(Misuse::TooLong { length, limit });
         }
-        self.make_call(request).ok_or(Misuse::CallsExhausted)
+        self.make_call(Box::new(request)).ok_or(Misuse::CallsExhausted)
     }
 
-    fn make_call(&mut self, request: Request) -> Option<u32> {
+    fn make_call(&mut self, request: Box<Request>) -> Option<u32> {
         let call = self.calls.checked_add(1)?;
         self.calls = call;
         self.queued = self.queued.saturating_add(request.cost());
-        let state = Ours::Queued(Box::new(request));
+        let state = Ours::Queued(request);
         self.outgoing.insert(call, Outgoing { state, broken: false, streams: Streams::default() });
         match self.life {
             Life::Ready { .. } => self.enqueue(Queued::Call(call)),
@@ -186,9 +194,9 @@ impl Link {
         let was_sent = match &outgoing.state {
             Ours::Queued(_) => false,
             Ours::Sent(_) | Ours::Batched | Ours::Returned(_) => true,
-            Ours::Aborted | Ours::Forgotten => return Err(misuse),
+            Ours::Aborted { .. } | Ours::Forgotten => return Err(misuse),
         };
-        let is_over = match core::mem::replace(&mut outgoing.state, Ours::Aborted) {
+        let is_over = match core::mem::replace(&mut outgoing.state, Ours::Aborted { crossed: 0 }) {
             Ours::Queued(request) => {
                 self.queued = self.queued.saturating_sub(request.cost());
                 self.outgoing.remove(call);
@@ -199,7 +207,7 @@ impl Link {
                 outgoing.state = Ours::Forgotten;
                 true
             }
-            Ours::Sent(_) | Ours::Batched | Ours::Aborted | Ours::Forgotten => false,
+            Ours::Sent(_) | Ours::Batched | Ours::Aborted { .. } | Ours::Forgotten => false,
         };
         if was_sent {
             self.mute_streams(call);
@@ -249,7 +257,7 @@ impl Link {
     /// The message of a call whose turn to be sent has come; `None` if it was aborted.
     pub(super) fn send_call(&mut self, call: u32) -> Option<Transmit> {
         let streams = self.both(STREAMING);
-        let batches = self.both_batch();
+        let batches = self.both(BATCH);
         let outgoing = self.outgoing.find_mut(call)?;
         if !matches!(outgoing.state, Ours::Queued(_)) {
             return None;
@@ -260,7 +268,7 @@ impl Link {
         self.queued = self.queued.saturating_sub(request.cost());
         let method = request.method.clone();
         match &request.fallback {
-            Fallback::Batch(items) if batches && !streams => {
+            Fallback::Batch(items) if batches && (request.again || !streams) => {
                 let mut parts = BytesMut::new();
                 items.iter().for_each(|item| batch::put(&mut parts, item));
                 let arguments = batch::encode(&request.arguments, &parts);
@@ -273,10 +281,6 @@ impl Link {
                 Some(Message::Call { call, batch: false, method, arguments }.encode())
             }
         }
-    }
-
-    fn both_batch(&self) -> bool {
-        self.both(BATCH)
     }
 
     pub(super) fn on_call(
@@ -322,7 +326,7 @@ impl Link {
             Ours::Sent(request) => request.take(),
             Ours::Batched => None,
             // The late result of an aborted call: expected, and ignored.
-            Ours::Aborted => {
+            Ours::Aborted { .. } => {
                 outgoing.state = Ours::Forgotten;
                 self.finish_outgoing(call);
                 return Ok(());
@@ -375,7 +379,7 @@ impl Link {
         };
         match outgoing.state {
             Ours::Returned(_) | Ours::Forgotten => {}
-            Ours::Queued(_) | Ours::Sent(_) | Ours::Batched | Ours::Aborted => return,
+            Ours::Queued(_) | Ours::Sent(_) | Ours::Batched | Ours::Aborted { .. } => return,
         }
         let Some(Outgoing { state: Ours::Returned(returned), broken, .. }) = self.outgoing.remove(call)
         else {
@@ -383,7 +387,7 @@ impl Link {
         };
         let Returned { result, request } = *returned;
         match (result, request) {
-            (Err(_), Some(request)) if broken && self.is_open() => self.retry(call, &request),
+            (Err(error), Some(request)) if broken && self.is_open() => self.retry(call, request, error),
             (result, _) => {
                 let result = result.map(|value| Answer { value, items: Vec::new() });
                 self.actions.push_back(Action::Returned { call, result });
@@ -391,22 +395,14 @@ impl Link {
         }
     }
 
-    /// A call whose stream has failed is made once more, as a batch (RPC-25).
-    fn retry(&mut self, call: u32, request: &Request) {
-        let Some(again) = self.calls.checked_add(1) else {
-            return self.actions.push_back(Action::Returned { call, result: Err(CallError::Closed) });
+    /// A call whose stream has failed is made once more, as a batch (RPC-25). Without a number for it the error stays.
+    fn retry(&mut self, call: u32, mut request: Box<Request>, error: CallError) {
+        request.again = true;
+        let ended = match self.make_call(request) {
+            Some(again) => Action::Retried { call, again },
+            None => Action::Returned { call, result: Err(error) },
         };
-        self.calls = again;
-        let mut parts = BytesMut::new();
-        if let Fallback::Batch(items) = &request.fallback {
-            items.iter().for_each(|item| batch::put(&mut parts, item));
-        }
-        let arguments = batch::encode(&request.arguments, &parts);
-        let message = Message::Call { call: again, batch: true, method: request.method.clone(), arguments };
-        self.enqueue(Queued::Message(message.encode()));
-        let streams = Streams::default();
-        self.outgoing.insert(again, Outgoing { state: Ours::Batched, broken: false, streams });
-        self.actions.push_back(Action::Retried { call, again });
+        self.actions.push_back(ended);
     }
 
     /// The result of a call of the peer's, once it is there and its streams are over.
@@ -440,7 +436,7 @@ impl Link {
                 returned.result.map(|value| Answer { value, items: Vec::new() })
             }
             Some(Ours::Queued(_) | Ours::Sent(_) | Ours::Batched) => Err(CallError::Closed),
-            Some(Ours::Aborted | Ours::Forgotten) | None => return,
+            Some(Ours::Aborted { .. } | Ours::Forgotten) | None => return,
         };
         self.actions.push_back(Action::Returned { call, result });
     }
