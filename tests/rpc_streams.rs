@@ -544,10 +544,21 @@ fn rpc_16_streams_of_an_aborted_call_are_given_up_in_time() {
     let mut pair = Pair::ready();
     let call = pair.call("longStream");
     pair.run();
-    pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
     pair.run();
     pair.ends[CLIENT].abort(call).unwrap();
     let deadline = Instant::from_millis(60_000);
+    assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (1, Some(deadline)));
+    // T4: what the peer goes on sending until just before does not put it off, delivered (to nobody) or not.
+    for (second, id) in [(30, 0), (59, 1)] {
+        let data = [0, 0, 0, 0, id, b'x'];
+        let message = Bytes::copy_from_slice(&data);
+        let client = &mut pair.ends[CLIENT];
+        client.handle_channel_message(Instant::from_millis(second * 1000), stream, message).unwrap();
+        if id == 0 {
+            while pair.step(CLIENT) {}
+        }
+    }
     assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (1, Some(deadline)));
     pair.ends[CLIENT].handle_timeout(deadline);
     while pair.step(CLIENT) {}

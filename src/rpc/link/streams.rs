@@ -316,8 +316,8 @@ impl Link {
     /// The streams of a call of ours that was aborted are over for the application.
     pub(super) fn mute_streams(&mut self, call: u32) {
         let list = self.outgoing.find(call).map(|outgoing| outgoing.streams);
-        self.expect_ends(list.unwrap_or_default());
         for stream in self.list(list) {
+            self.drive(self.now, stream, Core::give_up);
             let Some(found) = self.streams.find_mut(stream) else { continue };
             match core::mem::replace(&mut found.body, Body::Batch) {
                 Body::Live(core) => {
