@@ -400,6 +400,38 @@ fn rpc_23_answers_that_wait_stop_the_input() {
     assert!(link.wants_input());
 }
 
+/// T4: at the cap nothing is read, so a peer that reads nothing either would hold everything for ever.
+#[test]
+fn rpc_23_a_peer_that_takes_nothing_at_the_cap_ends_the_link_in_time() {
+    let full = || {
+        let mut link = server(|config| config.control_bytes = 300);
+        (1..=10).for_each(|id| call(&mut link, id));
+        (1..=10).for_each(|id| link.respond(id, Ok(bytes("answer"))).unwrap());
+        assert!(!link.wants_input());
+        actions(&mut link);
+        link
+    };
+    let mut link = full();
+    let deadline = Instant::from_millis(60_000);
+    assert_eq!(link.poll_timeout(), Some(deadline));
+    link.handle_timeout(Instant::from_micros(59_999_999));
+    assert_eq!(actions(&mut link), []);
+    link.handle_timeout(deadline);
+    assert_eq!(actions(&mut link), [Action::Failed(Error::Stalled)]);
+    assert_eq!((Error::Stalled.blame(), link.poll_timeout()), (Blame::Peer, None));
+    // As long as something leaves in time it may be slow.
+    let mut link = full();
+    for round in 1..=7 {
+        let now = Instant::from_millis(59_000 * round);
+        link.handle_timeout(now);
+        assert!(link.poll_transmit().is_some());
+        let deadline = now.checked_add(std::time::Duration::from_secs(60));
+        // 76 bytes an answer: with three of them there is room again.
+        assert_eq!(link.poll_timeout(), deadline.filter(|_| round < 7));
+    }
+    assert!(link.wants_input());
+}
+
 /// RPC-6, T9: the length of a message is checked before it is read.
 #[test]
 fn rpc_6_a_message_above_the_limit_ends_the_link() {

@@ -237,3 +237,38 @@ fn mux_17_nothing_more_is_read_while_our_own_control_messages_wait_up_to_the_cap
     assert!(client.iter().all(|action| matches!(action, Action::Returned { result: Ok(_), .. })));
     assert!(ends[SERVER].wants_input());
 }
+
+/// RPC-23: two sides that both owe answers up to their caps, on a pipe that is full both ways, do not wait for each other
+/// for ever.
+#[test]
+fn rpc_23_two_sides_that_both_read_nothing_end_in_time() {
+    let mut both = configs();
+    for config in &mut both {
+        (config.link.control_bytes, config.mux.control_bytes) = (1000, 1000);
+    }
+    let mut ends = sessions(both);
+    settle(&mut ends);
+    let calls = [CLIENT, SERVER].map(|end| {
+        while ends[end].call("method".into(), Bytes::new(), Fallback::None).is_ok() {}
+        drain(&mut ends[end])
+    });
+    let again = [CLIENT, SERVER].map(|end| {
+        while ends[end].call("method".into(), Bytes::new(), Fallback::None).is_ok() {}
+        drain(&mut ends[end])
+    });
+    for (end, bytes) in [CLIENT, SERVER].into_iter().zip(calls.into_iter().zip(again).rev()) {
+        ends[end].handle_bytes(NOW, [bytes.0, bytes.1].concat().into()).unwrap();
+        while let Some(action) = ends[end].poll_action() {
+            let Action::Called { call, .. } = action else { panic!("{action:?}") };
+            ends[end].respond(call, Ok(vec![7; 100].into())).unwrap();
+        }
+        assert!(!ends[end].wants_input(), "and what it has to say finds no room");
+    }
+    let deadline = Instant::from_millis(60_000);
+    for end in &mut ends {
+        assert_eq!(end.poll_timeout(), Some(deadline));
+        end.handle_timeout(deadline);
+        let error = Error::Link(rpc::Error::Stalled);
+        assert_eq!((actions(end).pop(), error.blame()), (Some(Action::Failed(error)), Blame::Peer));
+    }
+}

@@ -13,6 +13,7 @@ use crate::frame::carrier::LENGTH_LEN;
 use crate::limits::CHUNK_OVERHEAD;
 use crate::rpc::control::{METHOD_LEN, Message};
 use crate::rpc::{BATCH, CallError, Error, Misuse, STREAMING, batch};
+use crate::time::Instant;
 
 /// What a call of ours says.
 #[derive(Clone, Debug, Hash)]
@@ -58,6 +59,8 @@ enum Ours {
     Aborted {
         /// Streams that the peer opened on it before it heard of that.
         crossed: usize,
+        /// When the answer is due: its place in `answers`.
+        deadline: Option<Instant>,
     },
     /// As before, and the peer has answered: its streams still have to end.
     Forgotten,
@@ -117,6 +120,11 @@ impl Incoming {
         matches!(self.state, Theirs::Running)
     }
 
+    /// Whether the peer waits for its answer.
+    pub(super) const fn is_pending(&self) -> bool {
+        !matches!(self.state, Theirs::Aborted)
+    }
+
     /// Whether it is a batch that has room.
     pub(super) fn collects(&self) -> bool {
         self.batch.as_ref().is_some_and(|batch| !batch.overflowed)
@@ -132,9 +140,19 @@ impl Outgoing {
     /// How many streams opened on it have crossed with its abort, if it was aborted and the peer has not answered.
     pub(super) const fn crossed(&mut self) -> Option<&mut usize> {
         match &mut self.state {
-            Ours::Aborted { crossed } => Some(crossed),
+            Ours::Aborted { crossed, .. } => Some(crossed),
             Ours::Queued(_) | Ours::Sent(_) | Ours::Batched | Ours::Returned(_) | Ours::Forgotten => None,
         }
+    }
+
+    /// Whether its end is still to be told.
+    pub(super) const fn is_pending(&self) -> bool {
+        !matches!(self.state, Ours::Aborted { .. } | Ours::Forgotten)
+    }
+
+    /// The peer has not answered in time: nothing more is expected of an aborted call.
+    pub(super) fn forget(&mut self) {
+        self.state = Ours::Forgotten;
     }
 }
 
@@ -190,13 +208,14 @@ impl Link {
     pub(super) fn give_up(&mut self, call: u32, error: CallError) -> Result<(), Misuse> {
         let misuse = Misuse::NoCall { call };
         let open = self.is_open();
+        let deadline = self.now.checked_add(self.config.stream.stall_timeout);
         let outgoing = self.outgoing.find_mut(call).filter(|_| open).ok_or(misuse)?;
         let was_sent = match &outgoing.state {
             Ours::Queued(_) => false,
             Ours::Sent(_) | Ours::Batched | Ours::Returned(_) => true,
             Ours::Aborted { .. } | Ours::Forgotten => return Err(misuse),
         };
-        let is_over = match core::mem::replace(&mut outgoing.state, Ours::Aborted { crossed: 0 }) {
+        let is_over = match core::mem::replace(&mut outgoing.state, Ours::Aborted { crossed: 0, deadline }) {
             Ours::Queued(request) => {
                 self.queued = self.queued.saturating_sub(request.cost());
                 self.outgoing.remove(call);
@@ -207,7 +226,10 @@ impl Link {
                 outgoing.state = Ours::Forgotten;
                 true
             }
-            Ours::Sent(_) | Ours::Batched | Ours::Aborted { .. } | Ours::Forgotten => false,
+            Ours::Sent(_) | Ours::Batched | Ours::Aborted { .. } | Ours::Forgotten => {
+                self.answers.extend(deadline.map(|deadline| (deadline, call)));
+                false
+            }
         };
         if was_sent {
             self.mute_streams(call);
@@ -326,7 +348,10 @@ impl Link {
             Ours::Sent(request) => request.take(),
             Ours::Batched => None,
             // The late result of an aborted call: expected, and ignored.
-            Ours::Aborted { .. } => {
+            Ours::Aborted { deadline, .. } => {
+                if let Some(deadline) = deadline.take() {
+                    self.answers.remove(&(deadline, call));
+                }
                 outgoing.state = Ours::Forgotten;
                 self.finish_outgoing(call);
                 return Ok(());
