@@ -98,7 +98,7 @@ fn mux_14_a_link_and_a_mux_that_do_not_go_together_are_refused() {
     let small = |field, value, least| ConfigError::TooSmall { field, value, least };
     assert_eq!(refused(|c| c.mux.quantum = 65_540), small("quantum", 65_540, 65_541));
     assert_eq!(refused(|c| c.link.max_message = 2 << 20), small("max_message", (1 << 20) + 5, 2 << 20));
-    assert_eq!(refused(|c| c.mux.max_channels = 4095), small("max_channels", 4095, 4096));
+    assert_eq!(refused(|c| c.mux.max_channels = 8191), small("max_channels", 8191, 8192));
     let frames = |c: &mut Config| (c.link.max_message, c.mux.max_message) = (100, 1000);
     assert_eq!(refused(frames), small("max_message", 1000, 65_541));
     assert_eq!(
@@ -148,6 +148,32 @@ fn mux_15_streams_that_cross_with_the_abort_of_their_call_leave_no_channel() {
         assert_eq!(ends[CLIENT].open_streams() + ends[SERVER].open_streams(), 0);
     }
     assert!(!ends[CLIENT].has_ended() && !ends[SERVER].has_ended());
+}
+
+/// MUX-9, RPC-21: what may come late on a channel that was closed is forgiven once, by the mux alone.
+#[test]
+fn mux_9_what_may_come_late_is_counted_once() {
+    let mut both = configs();
+    both[CLIENT].mux.late = rpc::Budget::new(0, 1000);
+    both[CLIENT].link.ignored = rpc::Budget::new(1, 1000);
+    let mut ends = sessions(both);
+    settle(&mut ends);
+    call(&mut ends);
+    let stream = ends[SERVER].open_stream(NOW, 1, Shape::items(Direction::Send)).unwrap();
+    settle(&mut ends);
+    let client = &mut ends[CLIENT];
+    client.cancel_stream(NOW, stream, None);
+    drain(client);
+    assert!(matches!(actions(client)[..], [Action::StreamFailed { .. }]));
+    // A channel without a stream: its first message is the link's affair, and in its budget. Of the others as many are
+    // free as were under way: 16 blocks, their mark, an ERROR or CANCEL, and END.
+    let mut count = 0;
+    while !client.has_ended() {
+        client.handle_bytes(NOW, Bytes::from_static(b"\0\0\0\x09\0\0\0\x64\0\0\0\0\0")).unwrap();
+        actions(client);
+        count += 1;
+    }
+    assert_eq!(count, 1 + 19 + 1);
 }
 
 /// MUX-16: the terminal action names what was wrong with the pipe, after the ends of all streams and calls.

@@ -176,6 +176,11 @@ impl Link {
         late
     }
 
+    /// A mux counts what may still come on a channel that it closes, so the link does not.
+    pub(in crate::rpc) const fn hand_over(&mut self, late: u32) {
+        self.late = self.late.saturating_sub(late as u64);
+    }
+
     /// Whether there is such a stream.
     pub(in crate::rpc) fn has_stream(&self, stream: u32) -> bool {
         self.streams.contains(stream)

@@ -338,6 +338,7 @@ impl Session {
                 return None;
             }
             link::Action::CloseChannel { channel, late } => {
+                self.link.hand_over(late);
                 self.mux.expect_late(late);
                 self.mux.close(channel);
                 return None;
