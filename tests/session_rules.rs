@@ -229,6 +229,32 @@ fn mux_16_an_error_of_the_control_channel_and_a_quiet_close() {
     assert_eq!(ends[SERVER].handle_bytes(NOW, Bytes::from_static(b"more")), Ok(()));
 }
 
+/// STREAM-22: input tells the time though it is read later, so a message that leaves before that leaves now.
+#[test]
+fn stream_22_what_leaves_after_a_wait_begins_to_wait_then() {
+    let mut ends = sessions(configs());
+    settle(&mut ends);
+    call(&mut ends);
+    let shape = Shape { window: 1, ..Shape::items(Direction::Send) };
+    let stream = ends[SERVER].open_stream(NOW, 1, shape).unwrap();
+    settle(&mut ends);
+    for _ in 0..2 {
+        ends[SERVER].write(NOW, stream, "item".into()).unwrap();
+    }
+    assert_eq!(ends[SERVER].poll_timeout(), None, "there is credit, and only the transport has no room");
+    let (later, deadline) = (Instant::from_millis(1_000_000), Instant::from_millis(1_060_000));
+    let tells: [fn(&mut Session, Instant); 2] = [
+        |session, now| session.handle_bytes(now, Bytes::from_static(b"\0")).unwrap(),
+        |session, now| session.handle_timeout(now),
+    ];
+    for tell in tells {
+        let mut server = ends[SERVER].clone();
+        tell(&mut server, later);
+        assert_eq!(drain(&mut server).len(), 17, "one item");
+        assert_eq!(server.poll_timeout(), Some(deadline));
+    }
+}
+
 /// MUX-17, RPC-23: a peer that calls and never reads is not read from either.
 #[test]
 fn mux_17_nothing_more_is_read_while_our_own_control_messages_wait_up_to_the_cap() {

@@ -436,7 +436,7 @@ impl Link {
         matches!(self.life, Life::Waiting { .. } | Life::Ready { .. })
     }
 
-    fn tell(&mut self, now: Instant) {
+    pub(in crate::rpc) fn tell(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
 

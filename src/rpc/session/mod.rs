@@ -277,6 +277,8 @@ impl Session {
 
     fn tell(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        // Input is read later, but what leaves before that leaves now.
+        self.link.tell(self.now);
     }
 
     /// Whether our own control messages have to leave before more is read (RPC-23). A pipe that is closed takes none.
