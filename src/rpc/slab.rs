@@ -6,7 +6,7 @@
 //!
 //! Ids are handed out in order, so neighbours are used together and share a page; the directory stays 64 times
 //! smaller than the slab and in a cache. A page goes when its last id does. Whatever ids a peer picks, an id costs
-//! at most one page (264 bytes) and a directory entry, and a lookup at most one pass over the directory.
+//! at most one page (260 bytes) and a directory entry, and a lookup at most one pass over the directory.
 
 use alloc::vec::Vec;
 use core::fmt;

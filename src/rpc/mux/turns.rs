@@ -19,6 +19,9 @@ use crate::Transmit;
 use crate::limits::CHUNK_OVERHEAD;
 use crate::rpc::slab::{NIL, Slab};
 
+/// Nodes that are kept when nothing waits any more.
+const KEPT_NODES: usize = 256;
+
 /// What the driver was told, or is owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -33,7 +36,7 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Channel {
     pub(super) phase: Phase,
-    /// Bytes that wait, headers and payloads.
+    /// Bytes that wait, overhead included.
     pub(super) queued: u32,
     /// The first and last node of the messages that wait; [`NIL`] for none.
     head: u32,
@@ -117,10 +120,10 @@ impl Turns {
         message: Transmit,
         limit: usize,
     ) -> Phase {
-        let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        let cost = cost(message.len());
         let node = self.new_node(message);
         let Some((_, channel)) = channels.at_mut(place) else { return Phase::Closing };
-        channel.queued = channel.queued.saturating_add(length);
+        channel.queued = channel.queued.saturating_add(cost);
         if channel.queued as usize >= limit {
             channel.phase = Phase::Full;
         }
@@ -142,7 +145,8 @@ impl Turns {
             let (id, channel) = channels.at_mut(self.head)?;
             let node = self.nodes.get_mut(channel.head as usize)?;
             let length = node.message.len();
-            let spent = self.spent.saturating_add(length);
+            // An empty message takes its part of a turn as well.
+            let spent = self.spent.saturating_add(length.max(1));
             if self.spent != 0 && spent > self.quantum {
                 self.spent = 0;
                 let place = self.head;
@@ -153,7 +157,7 @@ impl Turns {
             let message = core::mem::replace(&mut node.message, Transmit::new(Bytes::new()));
             let following = core::mem::replace(&mut node.next, self.free);
             self.free = core::mem::replace(&mut channel.head, following);
-            channel.queued = channel.queued.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
+            channel.queued = channel.queued.saturating_sub(cost(length));
             let idle = following == NIL;
             let sent = Sent { channel: id, phase: channel.phase, queued: channel.queued, idle };
             if idle {
@@ -162,12 +166,20 @@ impl Turns {
                 self.head = core::mem::replace(&mut channel.next, NIL);
                 if self.head == NIL {
                     self.tail = NIL;
+                    self.give_back();
                 }
                 self.spent = 0;
             } else {
                 self.spent = spent;
             }
             return Some((message, sent));
+        }
+    }
+
+    /// Nothing waits: a mux that was once busy does not keep the memory of its busiest moment.
+    fn give_back(&mut self) {
+        if self.nodes.len() > KEPT_NODES {
+            (self.nodes, self.free) = (Vec::new(), NIL);
         }
     }
 
@@ -194,6 +206,12 @@ impl Turns {
         self.tail = place;
     }
 
+    /// Bytes of the nodes.
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+    }
+
     fn new_node(&mut self, message: Transmit) -> u32 {
         let node = Node { message, next: NIL };
         if let Some(free) = self.nodes.get_mut(self.free as usize) {
@@ -204,4 +222,9 @@ impl Turns {
         self.nodes.push(node);
         u32::try_from(self.nodes.len().saturating_sub(1)).unwrap_or(NIL)
     }
+}
+
+/// What a message costs while it waits on a channel.
+fn cost(length: usize) -> u32 {
+    u32::try_from(length.saturating_add(CHUNK_OVERHEAD)).unwrap_or(u32::MAX)
 }

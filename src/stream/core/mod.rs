@@ -36,6 +36,8 @@ enum Outlook {
     Open,
     /// The peer is done with the stream: END is due.
     EndDue,
+    /// Nobody here wants the stream any more: END is due, whatever else comes.
+    GivenUp,
 }
 
 /// Why the stream failed, and the payload that tells the peer.
@@ -246,12 +248,25 @@ impl Core {
 
     /// The peer has said elsewhere that it is done with the stream: its END is due within `stall_timeout`.
     pub fn expect_end(&mut self, limits: &Limits, now: Instant) {
+        match self.outlook {
+            Outlook::Open => self.look_to_end(limits, now, Outlook::EndDue),
+            Outlook::EndDue | Outlook::GivenUp => self.settle(limits, now),
+        }
+    }
+
+    /// This side has given the stream up on another channel: END is due within `stall_timeout`, and what still comes does
+    /// not put it off.
+    pub(crate) fn give_up(&mut self, limits: &Limits, now: Instant) {
+        self.look_to_end(limits, now, Outlook::GivenUp);
+    }
+
+    fn look_to_end(&mut self, limits: &Limits, now: Instant, outlook: Outlook) {
         match (self.state, self.outlook) {
             (State::Active, Outlook::Open) => self.watch = Stopwatch::ZERO,
             (State::Idle | State::Opening | State::Closing(_) | State::Closed, _)
-            | (State::Active, Outlook::EndDue) => {}
+            | (State::Active, Outlook::EndDue | Outlook::GivenUp) => {}
         }
-        self.outlook = Outlook::EndDue;
+        self.outlook = outlook;
         self.settle(limits, now);
     }
 

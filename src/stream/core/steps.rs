@@ -56,7 +56,9 @@ impl Core {
         if self.direction.ends() {
             return Err(Error::WrongDirection { kind: FrameType::End });
         }
-        if !self.send.is_done() {
+        // On a one-way stream END also stands for LAST (STREAM-5); a responder has to have said it.
+        let is_due = self.send.is_done() && (!self.direction.sends() || self.receive.is_done());
+        if !is_due {
             return Err(Error::EarlyEnd);
         }
         self.receive.handle_end(count)?;
@@ -205,6 +207,8 @@ impl Core {
             if !self.watch.runs() {
                 self.watch = Stopwatch::ZERO;
             }
+            self.watch.start(now);
+        } else if matches!(self.outlook, Outlook::GivenUp) {
             self.watch.start(now);
         } else if matches!(self.outlook, Outlook::EndDue) {
             self.await_end(now);
