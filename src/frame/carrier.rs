@@ -168,12 +168,19 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::TooLong`]; what is held is dropped and the error is the same ever after.
+    #[inline]
     pub fn next_message(&mut self) -> Result<Option<Bytes>, Error> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
+        // Of a pipe that has failed nothing is held.
         if let Some(message) = self.take_whole() {
             return Ok(Some(message));
+        }
+        self.next_in_parts()
+    }
+
+    /// A message that lies in several chunks, or is not all there.
+    fn next_in_parts(&mut self) -> Result<Option<Bytes>, Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
         }
         let length = match self.expected {
             Some(length) => length,

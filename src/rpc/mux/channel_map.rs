@@ -32,18 +32,21 @@ impl<T> ChannelMap<T> {
     }
 
     /// The value of a channel.
+    #[inline]
     #[must_use]
     pub fn get(&self, channel: u32) -> Option<&T> {
         self.0.find(channel)
     }
 
     /// The value of a channel, to change it.
+    #[inline]
     #[must_use]
     pub fn get_mut(&mut self, channel: u32) -> Option<&mut T> {
         self.0.find_mut(channel)
     }
 
     /// Sets the value of a channel; the one that it had.
+    #[inline]
     pub fn insert(&mut self, channel: u32, value: T) -> Option<T> {
         if let Some(found) = self.0.find_mut(channel) {
             return Some(core::mem::replace(found, value));
@@ -53,6 +56,7 @@ impl<T> ChannelMap<T> {
     }
 
     /// Takes the value of a channel out.
+    #[inline]
     pub fn remove(&mut self, channel: u32) -> Option<T> {
         self.0.remove(channel)
     }

@@ -33,7 +33,7 @@ use bytes::{Buf, Bytes};
 
 pub use channel_map::ChannelMap;
 pub use config::{Config, ConfigError, Error, OpenError, SendError};
-use turns::{Channel, Phase, Turns};
+use turns::{Channel, Phase, Turns, frame};
 
 use super::bucket::Bucket;
 use super::slab::Slab;
@@ -265,7 +265,8 @@ impl Mux {
             return Err(SendError::NotOpen { channel });
         }
         while phase == Phase::Open {
-            let Some(message) = source().map(Into::into) else { break };
+            let Some(message) = source() else { break };
+            let message = message.into();
             self.check_length(message.len(), longest)?;
             phase = self.turns.push(&mut self.channels, place, message, self.config.channel_bytes);
             any = true;
@@ -302,11 +303,10 @@ impl Mux {
 
     /// Closes this end of a channel once what waits is sent. Messages that still come for it are ignored (MUX-9). A
     /// channel that is not open stays so.
+    #[inline]
     pub fn close(&mut self, channel: u32) {
         match self.channels.find_mut(channel) {
-            Some(found) if found.is_idle() => {
-                self.channels.remove(channel);
-            }
+            Some(found) if found.is_idle() => self.channels.discard(channel),
             Some(found) => found.phase = Phase::Closing,
             None => {}
         }
@@ -314,12 +314,8 @@ impl Mux {
 
     /// The next bytes for the pipe. Call it only while the pipe has room: that is the backpressure.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        let was_full = self.turns.control_held() >= self.config.control_bytes;
-        if let Some(message) = self.turns.pop_control() {
-            if was_full && self.turns.control_held() < self.config.control_bytes {
-                self.roomy.push_back(CONTROL);
-            }
-            return Some(framed(CONTROL, message));
+        if self.turns.control_held() > 0 {
+            return self.poll_control();
         }
         let (message, sent) = self.turns.pop(&mut self.channels)?;
         match sent.phase {
@@ -331,12 +327,20 @@ impl Mux {
                 self.roomy.push_back(sent.channel);
             }
             Phase::Full => {}
-            Phase::Closing if sent.idle => {
-                self.channels.remove(sent.channel);
-            }
+            Phase::Closing if sent.idle => self.channels.discard(sent.channel),
             Phase::Closing => {}
         }
-        Some(framed(sent.channel, message))
+        Some(message)
+    }
+
+    fn poll_control(&mut self) -> Option<Transmit> {
+        let was_full = self.turns.control_held() >= self.config.control_bytes;
+        let mut message = self.turns.pop_control()?;
+        frame(CONTROL, &mut message);
+        if was_full && self.turns.control_held() < self.config.control_bytes {
+            self.roomy.push_back(CONTROL);
+        }
+        Some(message)
     }
 
     /// What happened. Reads on in the input where it has to.
@@ -406,6 +410,7 @@ impl Mux {
     }
 
     /// One message of the pipe. `None`: nothing of it is told.
+    #[inline]
     fn receive(&mut self, mut message: Bytes) -> Option<Action> {
         let Some(channel) = message.first_chunk::<CHANNEL_LEN>().map(|bytes| u32::from_be_bytes(*bytes))
         else {
@@ -473,15 +478,6 @@ impl Mux {
         self.life = Life::Over(end.clone());
         end.map_or_else(Action::Failed, |()| Action::Finished)
     }
-}
-
-/// A message as it goes on the pipe: length, channel, message.
-fn framed(channel: u32, message: Transmit) -> Transmit {
-    // `send` holds every message to a length that leaves room for the channel.
-    let length = u32::try_from(message.len().saturating_add(CHANNEL_LEN)).unwrap_or(u32::MAX);
-    let [a, b, c, d] = length.to_be_bytes();
-    let [e, f, g, h] = channel.to_be_bytes();
-    message.prefixed([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]

@@ -13,8 +13,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
+use super::CHANNEL_LEN;
 use crate::Transmit;
 use crate::limits::CHUNK_OVERHEAD;
 use crate::rpc::slab::{NIL, Slab};
@@ -50,9 +49,12 @@ impl Channel {
     }
 }
 
+/// A message as it goes on the pipe, or a free node.
 #[derive(Clone, Debug)]
 struct Node {
-    message: Transmit,
+    message: Option<Transmit>,
+    /// Bytes of the message, without what the pipe puts in front of it.
+    length: u32,
     next: u32,
 }
 
@@ -102,6 +104,7 @@ impl Turns {
         self.control.push_back(message);
     }
 
+    #[inline]
     pub(super) fn pop_control(&mut self) -> Option<Transmit> {
         let message = self.control.pop_front()?;
         self.control_held = self.control_held.saturating_sub(message.len()).saturating_sub(CHUNK_OVERHEAD);
@@ -110,16 +113,18 @@ impl Turns {
 
     /// Adds a message to an open channel, which gets a turn if it had none, and is full from `limit` bytes on. How it
     /// stands then.
+    #[inline]
     pub(super) fn push(
         &mut self,
         channels: &mut Slab<Channel>,
         place: u32,
-        message: Transmit,
+        mut message: Transmit,
         limit: usize,
     ) -> Phase {
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-        let node = self.new_node(message);
-        let Some((_, channel)) = channels.at_mut(place) else { return Phase::Closing };
+        let Some((id, channel)) = channels.at_mut(place) else { return Phase::Closing };
+        frame(id, &mut message);
+        let node = self.new_node(message, length);
         channel.queued = channel.queued.saturating_add(length);
         if channel.queued as usize >= limit {
             channel.phase = Phase::Full;
@@ -137,23 +142,20 @@ impl Turns {
     }
 
     /// The next message of a channel, and how the channel stands after it.
+    #[inline]
     pub(super) fn pop(&mut self, channels: &mut Slab<Channel>) -> Option<(Transmit, Sent)> {
         loop {
             let (id, channel) = channels.at_mut(self.head)?;
             let node = self.nodes.get_mut(channel.head as usize)?;
-            let length = node.message.len();
-            let spent = self.spent.saturating_add(length);
+            let spent = self.spent.saturating_add(node.length as usize);
             if self.spent != 0 && spent > self.quantum {
-                self.spent = 0;
-                let place = self.head;
-                self.step(channels);
-                self.line_up(channels, place);
+                self.pass_on(channels);
                 continue;
             }
-            let message = core::mem::replace(&mut node.message, Transmit::new(Bytes::new()));
+            let message = node.message.take()?;
             let following = core::mem::replace(&mut node.next, self.free);
             self.free = core::mem::replace(&mut channel.head, following);
-            channel.queued = channel.queued.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
+            channel.queued = channel.queued.saturating_sub(node.length);
             let idle = following == NIL;
             let sent = Sent { channel: id, phase: channel.phase, queued: channel.queued, idle };
             if idle {
@@ -176,16 +178,20 @@ impl Turns {
         *self = Self::new(self.quantum);
     }
 
-    /// The channel at the head leaves the list.
-    fn step(&mut self, channels: &mut Slab<Channel>) {
-        let Some((_, channel)) = channels.at_mut(self.head) else { return };
+    /// The turn of the channel at the head is over: it goes to the end of the list.
+    fn pass_on(&mut self, channels: &mut Slab<Channel>) {
+        self.spent = 0;
+        let place = self.head;
+        let Some((_, channel)) = channels.at_mut(place) else { return };
         self.head = core::mem::replace(&mut channel.next, NIL);
         if self.head == NIL {
             self.tail = NIL;
         }
+        self.line_up(channels, place);
     }
 
     /// A channel goes to the end of the list.
+    #[inline]
     fn line_up(&mut self, channels: &mut Slab<Channel>, place: u32) {
         match channels.at_mut(self.tail) {
             Some((_, last)) => last.next = place,
@@ -194,14 +200,31 @@ impl Turns {
         self.tail = place;
     }
 
-    fn new_node(&mut self, message: Transmit) -> u32 {
-        let node = Node { message, next: NIL };
-        if let Some(free) = self.nodes.get_mut(self.free as usize) {
-            let place = core::mem::replace(&mut self.free, free.next);
-            *free = node;
-            return place;
+    #[inline]
+    fn new_node(&mut self, message: Transmit, length: u32) -> u32 {
+        match self.nodes.get_mut(self.free as usize) {
+            Some(free) => {
+                let following = free.next;
+                *free = Node { message: Some(message), length, next: NIL };
+                core::mem::replace(&mut self.free, following)
+            }
+            None => self.add_node(Node { message: Some(message), length, next: NIL }),
         }
+    }
+
+    #[cold]
+    fn add_node(&mut self, node: Node) -> u32 {
         self.nodes.push(node);
         u32::try_from(self.nodes.len().saturating_sub(1)).unwrap_or(NIL)
     }
+}
+
+/// Makes a message what goes on the pipe: length, channel, message.
+#[inline]
+pub(super) fn frame(channel: u32, message: &mut Transmit) {
+    // The mux holds every message to a length that leaves room for the channel.
+    let length = u32::try_from(message.len().saturating_add(CHANNEL_LEN)).unwrap_or(u32::MAX);
+    let [a, b, c, d] = length.to_be_bytes();
+    let [e, f, g, h] = channel.to_be_bytes();
+    message.prefix([a, b, c, d, e, f, g, h]);
 }
