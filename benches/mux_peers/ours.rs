@@ -93,11 +93,11 @@ impl End {
     }
 
     fn add(&mut self, channel: u32, direction: Direction) {
-        let mut core = Core::new(Shape::bytes(direction, WINDOW)).unwrap();
+        self.streams.insert(channel, Core::new(Shape::bytes(direction, WINDOW)).unwrap());
+        let Some(core) = self.streams.get_mut(channel) else { return };
         core.open(NOW);
         core.attach(&self.limits, NOW);
         assert!(matches!(core.poll_action(NOW), Some(stream::Action::Opened)));
-        self.streams.insert(channel, core);
     }
 
     pub(crate) fn open(&mut self) -> u32 {
@@ -142,7 +142,7 @@ impl End {
         }
         if over {
             self.finished += 1;
-            self.streams.remove(channel);
+            self.streams.discard(channel);
             self.mux.close(channel);
         }
     }

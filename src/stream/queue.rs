@@ -45,12 +45,13 @@ impl<T> Queue<T> {
         self.rest.as_ref().map_or(0, |rest| rest.len()).saturating_add(usize::from(self.first.is_some()))
     }
 
+    /// Adds what `make` gives: made where it will lie.
     #[inline]
-    pub(super) fn push_back(&mut self, value: T) {
+    pub(super) fn push_back(&mut self, make: impl FnOnce() -> T) {
         if self.is_empty() {
-            self.first = Some(value);
+            self.first = Some(make());
         } else {
-            self.push_behind(value);
+            self.push_behind(make());
         }
     }
 
@@ -108,7 +109,7 @@ mod tests {
         for round in 0_u32..2000 {
             // Runs of pushes and of pops of changing lengths.
             if (round * 7919) % 13 < 5 + round % 4 {
-                queue.push_back(round);
+                queue.push_back(|| round);
                 plain.push_back(round);
             } else {
                 assert_eq!(queue.pop_front(), plain.pop_front());
@@ -120,7 +121,7 @@ mod tests {
         }
         let mut one = Queue::default();
         for value in 0..10 {
-            one.push_back(value);
+            one.push_back(|| value);
             assert_eq!((one.pop_front(), one.heap()), (Some(value), 0));
         }
     }

@@ -153,7 +153,9 @@ impl ReceiveHalf {
         &mut self,
         sizing: Sizing,
         limits: &Limits,
-        (id, payload, is_last): (u32, Bytes, bool),
+        id: u32,
+        payload: Bytes,
+        is_last: bool,
     ) -> Result<(), Error> {
         if self.is_done() {
             return Err(Error::AfterLast { block: id });
@@ -196,7 +198,7 @@ impl ReceiveHalf {
                 }
             }
         }
-        incoming.arrived.push_back((Data::Single(block), Held { size, blocks: 1 }));
+        incoming.arrived.push_back(|| (Data::Single(block), Held { size, blocks: 1 }));
     }
 
     /// END, from the side that may send it: the peer's direction is done even if no LAST came.
@@ -220,7 +222,7 @@ impl ReceiveHalf {
         let incoming = self.incoming.as_mut()?;
         let (data, held) = incoming.arrived.pop_front()?;
         incoming.bytes = incoming.bytes.saturating_sub(data.len());
-        incoming.handed.push_back(held);
+        incoming.handed.push_back(|| held);
         Some(data.into_bytes())
     }
 

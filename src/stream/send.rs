@@ -124,7 +124,7 @@ impl SendHalf {
         }
         let outgoing = self.outgoing.get_or_insert_default();
         outgoing.bytes = outgoing.bytes.saturating_add(block.len());
-        outgoing.waiting.push_back(Waiting { block, size });
+        outgoing.waiting.push_back(|| Waiting { block, size });
         Ok(())
     }
 
@@ -186,10 +186,11 @@ impl SendHalf {
         self.credit.spend(size)?;
         let Some(outgoing) = &mut self.outgoing else { return Ok(None) };
         let Some(front) = outgoing.waiting.front_mut() else { return Ok(None) };
-        let block = front.block.split_to(length.min(front.block.len()));
-        if front.block.is_empty() {
-            outgoing.waiting.pop_front();
-        }
+        let block = if length < front.block.len() {
+            front.block.split_to(length)
+        } else {
+            outgoing.waiting.pop_front().map(|whole| whole.block).unwrap_or_default()
+        };
         outgoing.bytes = outgoing.bytes.saturating_sub(block.len());
         let is_last = outgoing.waiting.is_empty() && matches!(self.stage, Stage::Finishing);
         // An empty LAST would be taken for the bare mark.

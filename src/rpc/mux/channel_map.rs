@@ -55,6 +55,12 @@ impl<T> ChannelMap<T> {
         None
     }
 
+    /// Drops the value of a channel where it lies, which is quicker than [`Self::remove`] for a large one.
+    #[inline]
+    pub fn discard(&mut self, channel: u32) {
+        self.0.discard(channel);
+    }
+
     /// Takes the value of a channel out.
     #[inline]
     pub fn remove(&mut self, channel: u32) -> Option<T> {
@@ -86,5 +92,9 @@ mod tests {
         *map.get_mut(3).unwrap() = 'd';
         assert_eq!((map.len(), map.get(1), map.get(3)), (2, Some(&'c'), Some(&'d')));
         assert_eq!((map.remove(1), map.remove(1), map.len()), (Some('c'), None, 1));
+        map.discard(1);
+        assert_eq!(map.len(), 1);
+        map.discard(3);
+        assert!(map.is_empty() && map.get(3).is_none());
     }
 }

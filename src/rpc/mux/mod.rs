@@ -230,7 +230,7 @@ impl Mux {
             Some(Phase::Full) => return Err(SendError::Full { limit: self.config.channel_bytes }),
             Some(Phase::Closing) | None => return Err(SendError::NotOpen { channel }),
         }
-        self.turns.push(&mut self.channels, place, message, self.config.channel_bytes);
+        self.turns.push(&mut self.channels, place, Some(message), self.config.channel_bytes);
         Ok(())
     }
 
@@ -242,16 +242,17 @@ impl Mux {
     /// # Errors
     /// [`SendError`], of which [`SendError::TooLong`] has taken a message from the source. A channel without room is no
     /// error: [`Action::Writable`] tells when to come again.
-    pub fn send_from<T: Into<Transmit>>(
+    #[inline]
+    pub fn send_from(
         &mut self,
         channel: u32,
-        mut source: impl FnMut() -> Option<T>,
+        mut source: impl FnMut() -> Option<Transmit>,
     ) -> Result<bool, SendError> {
         self.check_open()?;
         let mut any = false;
         if channel == CONTROL {
             while self.turns.control_held() < self.config.control_bytes {
-                let Some(message) = source().map(Into::into) else { break };
+                let Some(message) = source() else { break };
                 self.check_length(message.len(), self.config.max_message)?;
                 self.turns.push_control(message);
                 any = true;
@@ -265,9 +266,9 @@ impl Mux {
             return Err(SendError::NotOpen { channel });
         }
         while phase == Phase::Open {
-            let Some(message) = source() else { break };
-            let message = message.into();
-            self.check_length(message.len(), longest)?;
+            let message = source();
+            let Some(length) = message.as_ref().map(Transmit::len) else { break };
+            self.check_length(length, longest)?;
             phase = self.turns.push(&mut self.channels, place, message, self.config.channel_bytes);
             any = true;
         }

@@ -118,27 +118,46 @@ impl Turns {
         &mut self,
         channels: &mut Slab<Channel>,
         place: u32,
-        mut message: Transmit,
+        message: Option<Transmit>,
         limit: usize,
     ) -> Phase {
-        let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
         let Some((id, channel)) = channels.at_mut(place) else { return Phase::Closing };
-        frame(id, &mut message);
-        let node = self.new_node(message, length);
+        let (index, length) = self.enqueue(id, message);
         channel.queued = channel.queued.saturating_add(length);
         if channel.queued as usize >= limit {
             channel.phase = Phase::Full;
         }
         let phase = channel.phase;
-        let last = core::mem::replace(&mut channel.tail, node);
+        let last = core::mem::replace(&mut channel.tail, index);
         match self.nodes.get_mut(last as usize) {
-            Some(last) => last.next = node,
+            Some(last) => last.next = index,
             None => {
-                channel.head = node;
+                channel.head = index;
                 self.line_up(channels, place);
             }
         }
         phase
+    }
+
+    /// Puts a message into a node; its index, and the bytes of the message.
+    #[inline]
+    fn enqueue(&mut self, channel: u32, message: Option<Transmit>) -> (u32, u32) {
+        let index = if (self.free as usize) < self.nodes.len() { self.free } else { self.add_node() };
+        let Some(node) = self.nodes.get_mut(index as usize) else { return (NIL, 0) };
+        self.free = core::mem::replace(&mut node.next, NIL);
+        // It moves once, and is framed where it then lies.
+        node.message = message;
+        if let Some(message) = &mut node.message {
+            node.length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+            frame(channel, message);
+        }
+        (index, node.length)
+    }
+
+    #[cold]
+    fn add_node(&mut self) -> u32 {
+        self.nodes.push(Node { message: None, length: 0, next: NIL });
+        u32::try_from(self.nodes.len().saturating_sub(1)).unwrap_or(NIL)
     }
 
     /// The next message of a channel, and how the channel stands after it.
@@ -198,24 +217,6 @@ impl Turns {
             None => self.head = place,
         }
         self.tail = place;
-    }
-
-    #[inline]
-    fn new_node(&mut self, message: Transmit, length: u32) -> u32 {
-        match self.nodes.get_mut(self.free as usize) {
-            Some(free) => {
-                let following = free.next;
-                *free = Node { message: Some(message), length, next: NIL };
-                core::mem::replace(&mut self.free, following)
-            }
-            None => self.add_node(Node { message: Some(message), length, next: NIL }),
-        }
-    }
-
-    #[cold]
-    fn add_node(&mut self, node: Node) -> u32 {
-        self.nodes.push(node);
-        u32::try_from(self.nodes.len().saturating_sub(1)).unwrap_or(NIL)
     }
 }
 

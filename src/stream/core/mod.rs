@@ -7,7 +7,7 @@ mod steps;
 
 use alloc::boxed::Box;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::action::{Action, Notice, Room};
 use super::config::{ConfigError, Direction, Limits, Shape};
@@ -19,7 +19,7 @@ use super::size::Sizing;
 use super::stopwatch::Stopwatch;
 use super::window::{Credit, Window};
 use crate::Transmit;
-use crate::frame::{Frame, FrameType, Reason, decode_bytes};
+use crate::frame::{Frame, FrameType, HEADER_LEN, Reason, decode};
 use crate::time::Instant;
 
 /// The frame that goes out next when the stream is over.
@@ -112,20 +112,32 @@ impl Core {
     ///
     /// # Errors
     /// As [`super::Endpoint::handle_message`].
-    pub fn handle_message(&mut self, limits: &Limits, now: Instant, message: Bytes) -> Result<(), Error> {
-        match decode_bytes(message) {
-            Ok(frame) => self.handle_frame(limits, now, frame),
-            Err(error) => self.fault(limits, now, error.into()),
-        }
+    pub fn handle_message(&mut self, limits: &Limits, now: Instant, mut message: Bytes) -> Result<(), Error> {
+        let (kind, id) = match decode(&message) {
+            Ok(Frame { kind, id, payload: _ }) => (kind, id),
+            Err(error) => return self.fault(limits, now, error.into()),
+        };
+        message.advance(HEADER_LEN);
+        self.handle_parts(limits, now, kind, id, message)
     }
 
     /// One frame of the channel.
     ///
     /// # Errors
     /// As [`super::Endpoint::handle_message`].
-    #[inline]
     pub fn handle_frame(&mut self, limits: &Limits, now: Instant, frame: Frame<Bytes>) -> Result<(), Error> {
-        let kind = frame.kind;
+        self.handle_parts(limits, now, frame.kind, frame.id, frame.payload)
+    }
+
+    #[inline]
+    fn handle_parts(
+        &mut self,
+        limits: &Limits,
+        now: Instant,
+        kind: FrameType,
+        id: u32,
+        payload: Bytes,
+    ) -> Result<(), Error> {
         if self.receive.has_ended() {
             self.late(limits)?;
             return Err(Error::AfterEnd { kind });
@@ -146,9 +158,9 @@ impl Core {
         };
         let (state, effect) = next(self.state, input);
         let checked = match effect {
-            Effect::Move => self.handle_flow(limits, frame),
-            Effect::Hear => self.handle_failure(&frame),
-            Effect::Drain if self.failure.is_none() => self.handle_end(frame.id),
+            Effect::Move => self.handle_flow(limits, kind, id, payload),
+            Effect::Hear => self.handle_failure(kind, id, &payload),
+            Effect::Drain if self.failure.is_none() => self.handle_end(id),
             Effect::Refuse => Err(Error::NotOpen { kind }),
             Effect::Nothing
             | Effect::Await

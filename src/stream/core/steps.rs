@@ -16,8 +16,13 @@ use crate::time::Instant;
 
 impl Core {
     #[inline]
-    pub(super) fn handle_flow(&mut self, limits: &Limits, frame: Frame<Bytes>) -> Result<(), Error> {
-        let Frame { kind, id, payload } = frame;
+    pub(super) fn handle_flow(
+        &mut self,
+        limits: &Limits,
+        kind: FrameType,
+        id: u32,
+        payload: Bytes,
+    ) -> Result<(), Error> {
         if kind == FrameType::Credit {
             if !self.direction.sends() {
                 return Err(Error::WrongDirection { kind });
@@ -32,7 +37,7 @@ impl Core {
         } else {
             self.idle = 0;
         }
-        self.receive.handle_block(self.sizing, limits, (id, payload, kind == FrameType::Last))?;
+        self.receive.handle_block(self.sizing, limits, id, payload, kind == FrameType::Last)?;
         if self.receive.is_done() {
             self.done.raise();
         }
@@ -40,13 +45,13 @@ impl Core {
     }
 
     /// The peer's ERROR or CANCEL.
-    pub(super) fn handle_failure(&mut self, frame: &Frame<Bytes>) -> Result<(), Error> {
-        let error = if frame.kind == FrameType::Cancel {
-            self.send.check_consumed(frame.id)?;
-            let reason = (!frame.payload.is_empty()).then(|| Reason::decode(&frame.payload));
-            Error::PeerCancelled { consumed: frame.id, reason }
+    pub(super) fn handle_failure(&mut self, kind: FrameType, id: u32, payload: &Bytes) -> Result<(), Error> {
+        let error = if kind == FrameType::Cancel {
+            self.send.check_consumed(id)?;
+            let reason = (!payload.is_empty()).then(|| Reason::decode(payload));
+            Error::PeerCancelled { consumed: id, reason }
         } else {
-            Error::Remote { block: frame.id, reason: Reason::decode(&frame.payload) }
+            Error::Remote { block: id, reason: Reason::decode(payload) }
         };
         self.failure = Some(Box::new(Failure { error, words: Bytes::new() }));
         Ok(())
@@ -254,14 +259,14 @@ impl Core {
             self.watch.start(now);
         } else if matches!(self.outlook, Outlook::EndDue) {
             self.await_end(now);
+        } else if self.send.is_empty() {
+            self.send.reset_pace();
+            self.watch = Stopwatch::ZERO;
         } else if self.send.is_blocked(self.sizing, limits) {
             if self.send.keeps_pace() {
                 self.watch.restart(now);
             }
             self.watch.start(now);
-        } else if self.send.is_empty() {
-            self.send.reset_pace();
-            self.watch = Stopwatch::ZERO;
         } else {
             self.watch.stop(now);
         }
