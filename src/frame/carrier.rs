@@ -283,9 +283,8 @@ impl Decoder {
         let length = decode_length(*front.first_chunk()?, self.limit).ok()?;
         let whole = length.checked_add(LENGTH_LEN).filter(|whole| *whole <= front.len())?;
         self.held = self.held.saturating_sub(whole);
-        let mut message = if whole == front.len() { self.parts.pop_front()? } else { front.split_to(whole) };
-        message.advance(LENGTH_LEN);
-        Some(message)
+        front.advance(LENGTH_LEN);
+        if length == front.len() { self.parts.pop_front() } else { Some(front.split_to(length)) }
     }
 
     /// Takes `length` bytes, which are there: a slice when they lie in one chunk, one copy when they do not.

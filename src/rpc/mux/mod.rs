@@ -223,14 +223,15 @@ impl Mux {
             self.turns.push_control(message);
             return Ok(());
         }
-        self.check_length(message.len(), self.longest())?;
+        let length = message.len();
+        self.check_length(length, self.longest())?;
         let place = self.channels.place(channel).ok_or(SendError::NotOpen { channel })?;
         match self.channels.at(place).map(|(_, found)| found.phase) {
             Some(Phase::Open) => {}
             Some(Phase::Full) => return Err(SendError::Full { limit: self.config.channel_bytes }),
             Some(Phase::Closing) | None => return Err(SendError::NotOpen { channel }),
         }
-        self.turns.push(&mut self.channels, place, Some(message), self.config.channel_bytes);
+        self.turns.push(&mut self.channels, place, Some(message), length, self.config.channel_bytes);
         Ok(())
     }
 
@@ -269,7 +270,8 @@ impl Mux {
             let message = source();
             let Some(length) = message.as_ref().map(Transmit::len) else { break };
             self.check_length(length, longest)?;
-            phase = self.turns.push(&mut self.channels, place, message, self.config.channel_bytes);
+            let limit = self.config.channel_bytes;
+            phase = self.turns.push(&mut self.channels, place, message, length, limit);
             any = true;
         }
         Ok(any)
@@ -337,7 +339,8 @@ impl Mux {
     fn poll_control(&mut self) -> Option<Transmit> {
         let was_full = self.turns.control_held() >= self.config.control_bytes;
         let mut message = self.turns.pop_control()?;
-        frame(CONTROL, &mut message);
+        let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        frame(CONTROL, &mut message, length);
         if was_full && self.turns.control_held() < self.config.control_bytes {
             self.roomy.push_back(CONTROL);
         }

@@ -13,7 +13,6 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::CHANNEL_LEN;
 use crate::Transmit;
 use crate::limits::CHUNK_OVERHEAD;
 use crate::rpc::slab::{NIL, Slab};
@@ -119,10 +118,12 @@ impl Turns {
         channels: &mut Slab<Channel>,
         place: u32,
         message: Option<Transmit>,
+        length: usize,
         limit: usize,
     ) -> Phase {
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
         let Some((id, channel)) = channels.at_mut(place) else { return Phase::Closing };
-        let (index, length) = self.enqueue(id, message);
+        let index = self.enqueue(id, message, length);
         channel.queued = channel.queued.saturating_add(length);
         if channel.queued as usize >= limit {
             channel.phase = Phase::Full;
@@ -139,19 +140,19 @@ impl Turns {
         phase
     }
 
-    /// Puts a message into a node; its index, and the bytes of the message.
+    /// Puts a message into a node; its index.
     #[inline]
-    fn enqueue(&mut self, channel: u32, message: Option<Transmit>) -> (u32, u32) {
+    fn enqueue(&mut self, channel: u32, message: Option<Transmit>, length: u32) -> u32 {
         let index = if (self.free as usize) < self.nodes.len() { self.free } else { self.add_node() };
-        let Some(node) = self.nodes.get_mut(index as usize) else { return (NIL, 0) };
+        let Some(node) = self.nodes.get_mut(index as usize) else { return NIL };
         self.free = core::mem::replace(&mut node.next, NIL);
+        node.length = length;
         // It moves once, and is framed where it then lies.
         node.message = message;
         if let Some(message) = &mut node.message {
-            node.length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-            frame(channel, message);
+            frame(channel, message, length);
         }
-        (index, node.length)
+        index
     }
 
     #[cold]
@@ -220,12 +221,11 @@ impl Turns {
     }
 }
 
-/// Makes a message what goes on the pipe: length, channel, message.
+/// Makes a message of `length` bytes what goes on the pipe: length, channel, message.
 #[inline]
-pub(super) fn frame(channel: u32, message: &mut Transmit) {
-    // The mux holds every message to a length that leaves room for the channel.
-    let length = u32::try_from(message.len().saturating_add(CHANNEL_LEN)).unwrap_or(u32::MAX);
-    let [a, b, c, d] = length.to_be_bytes();
+pub(super) fn frame(channel: u32, message: &mut Transmit, length: u32) {
+    // With the four bytes of the channel, for which the mux leaves room.
+    let [a, b, c, d] = length.saturating_add(4).to_be_bytes();
     let [e, f, g, h] = channel.to_be_bytes();
     message.prefix([a, b, c, d, e, f, g, h]);
 }
