@@ -18,7 +18,7 @@ use common::{Rng, gather, split};
 use portline::frame::{Frame, FrameType, carrier};
 use portline::rpc::mux::{Action, CONTROL, Config, ConfigError, Error, Mux, OpenError, SendError};
 use portline::rpc::{Budget, Role};
-use portline::{Blame, Instant};
+use portline::{Blame, Instant, Transmit};
 
 const NOW: Instant = Instant::ZERO;
 
@@ -234,7 +234,9 @@ fn mux_8_a_source_is_asked_only_while_there_is_room() {
     let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10 + 3 * 64, 100));
     let channel = mux.open().unwrap();
     let mut left = vec!["5", "4", "3", "seven", "one"];
-    let mut from = |mux: &mut Mux, channel| mux.send_from(channel, || left.pop().map(Bytes::from));
+    let mut from = |mux: &mut Mux, channel| {
+        mux.send_from(channel, || left.pop().map(|message| Transmit::new(message.into())))
+    };
     assert_eq!(from(&mut mux, channel), Ok(true), "one, seven and 3 are 9 bytes and 3 × 64; 4 is too much");
     assert_eq!(from(&mut mux, channel), Ok(false));
     assert_eq!(mux.send(channel, bytes(b"x")), Err(SendError::Full { limit: 202 }));
@@ -247,10 +249,10 @@ fn mux_8_a_source_is_asked_only_while_there_is_room() {
     let mut count = 0;
     let empty = mux.send_from(CONTROL, || {
         count += 1;
-        Some(Bytes::new())
+        Some(Transmit::new(Bytes::new()))
     });
     assert_eq!((empty, count), (Ok(true), 2));
-    let mut long = Some(Bytes::from(vec![0; 70_000]));
+    let mut long = Some(Transmit::new(vec![0; 70_000].into()));
     let sent = mux.send_from(channel, || long.take());
     assert!(matches!(sent, Err(SendError::TooLong { length: 70_000, .. })), "{sent:?}");
 }
