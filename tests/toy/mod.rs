@@ -41,6 +41,8 @@ pub fn name(name: &str) -> RefName {
 pub struct Repo {
     pub commits: BTreeMap<ObjectId, Commit>,
     pub refs: BTreeMap<RefName, ObjectId>,
+    /// Those of the refs that stand for another one.
+    pub symbolic: BTreeMap<RefName, RefName>,
 }
 
 impl Repo {
@@ -91,7 +93,10 @@ impl Repo {
     }
 
     pub fn listed(&self) -> Vec<Ref> {
-        self.refs.iter().map(|(name, id)| Ref::new(name.clone(), *id)).collect()
+        let target = |name: &RefName| self.symbolic.get(name).cloned();
+        let one =
+            |(name, id): (&RefName, &ObjectId)| Ref { target: target(name), ..Ref::new(name.clone(), *id) };
+        self.refs.iter().map(one).collect()
     }
 
     fn known(&self, ids: Vec<ObjectId>) -> Vec<ObjectId> {

@@ -4,13 +4,13 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::flow::{Fetching, State, Store, plain};
+use super::flow::{Fetching, State, Store};
 use super::{Error, TwoWaySync};
 use crate::git::{Commit, Deepen, Misuse, ObjectId, Ref, Request, Resume, Service, fetch, push};
 use crate::time::Instant;
 
 impl TwoWaySync {
-    /// The local refs, in any order. Symbolic refs and `HEAD` are left out of the sync.
+    /// The local refs, in any order. `HEAD` is left out of the sync, and so is, on both sides, what is symbolic on one.
     ///
     /// # Errors
     /// [`Misuse`].
@@ -19,7 +19,7 @@ impl TwoWaySync {
         if !matches!(self.state, State::Listing) {
             return Err(Misuse::NotAsked { verb: "refs_listed" });
         }
-        self.local = plain(refs);
+        self.local = self.plain(refs);
         let request = Request { service: Service::UploadPack, ..self.config.request.clone() };
         // The plan looks at the whole history, and at the refs that were advertised.
         let fetch = fetch::client::Config {

@@ -142,7 +142,8 @@ impl TwoWaySync {
 
     /// The peer's refs are known: ask for every object that the plan needs to see (SYNC-40).
     fn advertised(&mut self, advertisement: Advertisement) {
-        self.remote = plain(advertisement.refs);
+        self.remote = self.plain(advertisement.refs);
+        self.local.retain(|(name, _)| !self.symbolic.contains(name));
         let (local, remote) = (self.local.clone(), self.remote.clone());
         let planner = Planner::new(self.config.sync.clone(), local, remote, self.config.base.clone());
         let wants = planner.to_fetch();
@@ -243,6 +244,17 @@ impl TwoWaySync {
         }
     }
 
+    /// The refs that take part: not `HEAD`, and none that is symbolic here or was on the other side. To leave such a
+    /// one out of one list alone would read as its deletion (SYNC-55).
+    pub(super) fn plain(&mut self, refs: Vec<Ref>) -> Vec<(RefName, ObjectId)> {
+        let symbolic = refs.iter().filter(|entry| entry.target.is_some()).map(|entry| entry.name.clone());
+        self.symbolic.extend(symbolic);
+        refs.into_iter()
+            .filter(|entry| !entry.name.is_head() && !self.symbolic.contains(&entry.name))
+            .map(|entry| (entry.name, entry.id))
+            .collect()
+    }
+
     fn finish(&mut self) {
         self.state = State::Ended;
         let outcome = self.outcome();
@@ -269,12 +281,4 @@ impl TwoWaySync {
         let outcome = self.outcome();
         self.actions.push_back(Action::Failed(Failure { error, outcome }));
     }
-}
-
-/// The refs that take part: no `HEAD`, no symbolic refs.
-pub(super) fn plain(refs: Vec<Ref>) -> Vec<(RefName, ObjectId)> {
-    refs.into_iter()
-        .filter(|entry| entry.target.is_none() && !entry.name.is_head())
-        .map(|entry| (entry.name, entry.id))
-        .collect()
 }

@@ -23,7 +23,7 @@ mod flow;
 mod outcome;
 mod work;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -121,6 +121,8 @@ pub struct TwoWaySync {
     now: Instant,
     local: Vec<(RefName, ObjectId)>,
     remote: Vec<(RefName, ObjectId)>,
+    /// Refs that are symbolic on either side, as far as that side has told.
+    symbolic: BTreeSet<RefName>,
     fetched: Option<fetch::client::Outcome>,
     work: Work,
     actions: VecDeque<Action>,
@@ -141,6 +143,7 @@ impl TwoWaySync {
             now,
             local: Vec::new(),
             remote: Vec::new(),
+            symbolic: BTreeSet::new(),
             fetched: None,
             work: Work::default(),
             actions: VecDeque::from([Action::ListRefs]),
