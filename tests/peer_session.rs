@@ -295,6 +295,39 @@ fn peer_9_a_server_that_refuses_the_pack_is_still_heard() {
     assert_eq!(client.poll_action(), Some(client::Action::Ready));
 }
 
+/// PEER-8, PEER-11, PEER-12: a push that fails before its pack is written ends its stream, and the port lives on.
+#[test]
+fn peer_11_a_push_that_fails_early_ends_its_stream_too() {
+    for script in [fail_to_build, refused_before_the_pack] {
+        let (mut client, mut right) = pair();
+        client.begin_push(NOW, push_config()).unwrap();
+        settle(&mut client, &mut right);
+        assert!(matches!(
+            client.poll_action(),
+            Some(client::Action::Push(push::client::Action::Advertised(_)))
+        ));
+        client.push(NOW).unwrap().push(NOW, vec![push::Command::create(name("new"), id(3))]).unwrap();
+        script(&mut client, &mut right);
+        let failed = core::iter::from_fn(|| client.poll_action()).last();
+        assert!(matches!(failed, Some(client::Action::Push(push::client::Action::Failed(_)))), "{failed:?}");
+        settle(&mut client, &mut right);
+        assert_eq!(client.poll_action(), Some(client::Action::Ready));
+        assert_eq!(right.served, 1, "the server has the end, too");
+        assert!(fetch_all(&mut client, &mut right, &mut Repo::default()).pack);
+    }
+}
+
+fn fail_to_build(client: &mut Client, right: &mut Right) {
+    settle(client, right);
+    assert!(matches!(client.poll_action(), Some(client::Action::Push(push::client::Action::BuildPack(_)))));
+    client.push(NOW).unwrap().pack_failed(NOW, Bytes::from_static(b"out of memory")).unwrap();
+}
+
+/// The user gives up while the commands are on their way.
+fn refused_before_the_pack(client: &mut Client, _right: &mut Right) {
+    client.push(NOW).unwrap().abort(NOW);
+}
+
 /// PEER-10, T13: the port's end gives the machine its end and the session its own, each once.
 #[test]
 fn peer_10_the_ports_end_is_told_once_to_each() {

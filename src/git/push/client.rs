@@ -235,7 +235,7 @@ impl Client {
             | State::Read(_)
             | State::Choice(_)
             | State::Signing(..) => !self.core.is_running(),
-            State::Exchange(exchange) => exchange.is_written(),
+            State::Exchange(exchange) => exchange.is_written() || !self.core.is_running(),
             State::Over => true,
         }
     }
