@@ -43,6 +43,38 @@ fn sync_40_every_decision_is_carried_out_and_conflicts_block_nothing() {
     assert_eq!(right.served, 3);
 }
 
+/// SYNC-50: a ref that is gone on both sides is in no base any more, so that one of its name that comes back is created
+/// on the other side and not deleted. A sync that came to no plan knows nothing of that.
+#[test]
+fn sync_50_a_branch_that_comes_back_after_both_sides_deleted_it_is_kept() {
+    let (left, right, mut base) = diverged();
+    base.push((name("gone-on-both"), id(5)));
+    let (mut left, mut right) = (
+        Left::new(left, config(Strategy::Report, base.clone())),
+        Right::new(right, &peer::Config::default()),
+    );
+    run(&mut left, &mut right, Some((0, Killed::Right)));
+    let early = left.end.unwrap().unwrap_err().outcome;
+    assert_eq!(early.refs, []);
+    assert_eq!(early.base.len(), 4, "no plan: the base is the old one");
+
+    let (mut left, mut right) = (
+        Left::new(left.repo, config(Strategy::Report, base)),
+        Right::new(right.repo, &peer::Config::default()),
+    );
+    run(&mut left, &mut right, None);
+    let base = left.end.unwrap().unwrap().base;
+    assert!(base.iter().all(|(known, _)| *known != name("gone-on-both")), "{base:?}");
+
+    left.repo.set("gone-on-both", 5);
+    let (mut left, mut right) = (
+        Left::new(left.repo, config(Strategy::Report, base)),
+        Right::new(right.repo, &peer::Config::default()),
+    );
+    run(&mut left, &mut right, None);
+    assert_eq!((left.repo.at("gone-on-both"), right.repo.at("gone-on-both")), (Some(id(5)), Some(id(5))));
+}
+
 /// SYNC-45, SYNC-46, SYNC-47: what a preference overwrites stays reachable under a backup ref, on its own side.
 #[test]
 fn sync_46_what_a_preference_overwrites_is_backed_up_first() {
