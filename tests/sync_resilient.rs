@@ -20,6 +20,7 @@ use bytes::{Bytes, BytesMut};
 use common::Rng;
 use portline::git::ObjectId;
 use portline::peer::resilient::{Action, Config, Error, Failure, Outcome};
+use portline::peer::sync::RefResult;
 use portline::peer::{self, ResilientSync};
 use portline::recovery::{Cause, Exhausted, GaveUp, Jitter, Phase};
 use portline::sync::Strategy;
@@ -386,6 +387,76 @@ fn peer_16_a_closed_connection_and_silence_are_tried_again_and_each_is_called_by
     let causes: Vec<_> = failure.attempts.iter().map(|attempt| attempt.cause.to_string()).collect();
     assert_eq!(causes, ["the peer has disconnected", "the peer's silence took longer than 30s"]);
     assert_eq!(failure.why, GaveUp::Cancelled);
+}
+
+/// Runs the first attempt over a whole connection up to the first push: local refs are moved by then, the peer's not.
+fn half_way() -> (ResilientSync, Repo) {
+    let (mut repo, right, base) = diverged();
+    let config = Config { sync: config(Strategy::Report, base), ..Config::default() };
+    let mut sync = ResilientSync::new(config, Instant::ZERO).unwrap();
+    let mut right = Right::new(right, &peer::Config::default());
+    let (mut pack, moves, now) = (BytesMut::new(), Moves::default(), Instant::ZERO);
+    loop {
+        while let Some(action) = sync.poll_action() {
+            match action {
+                Action::Connect { .. } => sync.connected(now).unwrap(),
+                Action::Sync(action) => {
+                    toy::answer(sync.session().unwrap(), &mut repo, &mut pack, &moves, now, action);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        while right.act(now) {}
+        while let Some(message) = sync.poll_transmit() {
+            let message = message.into_bytes();
+            if message.windows(16).any(|window| window == b"git-receive-pack") {
+                return (sync, repo);
+            }
+            let _ = right.machine.handle_message(now, message);
+        }
+        while let Some(message) = right.machine.poll_transmit() {
+            sync.handle_message(now, message.into_bytes());
+        }
+    }
+}
+
+/// PEER-15, SYNC-52: an attempt that is cut by its time or by the user tells what it had done, as one whose connection
+/// broke does; also where that was found out, but not told, before.
+#[test]
+fn peer_15_what_an_attempt_had_done_is_known_whatever_ended_it() {
+    let late = Instant::from_millis(400_000);
+    let cuts: [(&str, fn(&mut ResilientSync, Instant)); 4] = [
+        ("cancelled", |sync, late| sync.cancel(late)),
+        ("too long", ResilientSync::handle_timeout),
+        ("closed", ResilientSync::handle_closed),
+        ("closed, and then too long", |sync, late| {
+            sync.handle_closed(late);
+            sync.handle_timeout(late);
+        }),
+    ];
+    for (name, cut) in cuts {
+        let (mut sync, repo) = half_way();
+        cut(&mut sync, late);
+        let mut told = actions(&mut sync);
+        assert_eq!(told.pop_front(), Some(Action::Disconnect), "{name}");
+        assert!(!told.contains(&Action::Disconnect), "{name}: once");
+        sync.cancel(late);
+        told.extend(actions(&mut sync));
+        let Some(Action::Failed(failure)) = told.pop_back() else { panic!("{name}: {told:?}") };
+        let at = |branch: &str| {
+            let one = |(known, id): &(_, ObjectId)| (*known == toy::name(branch)).then_some(*id);
+            failure.done.base.iter().find_map(one)
+        };
+        assert_eq!(
+            (at("right-ahead"), repo.at("right-ahead")),
+            (Some(toy::id(22)), Some(toy::id(22))),
+            "{name}"
+        );
+        assert_eq!(at("left-ahead"), None, "{name}: not pushed yet");
+        let done = |result: &RefResult| matches!(result, RefResult::Done { .. });
+        assert_eq!(failure.done.refs.iter().filter(|entry| done(&entry.result)).count(), 3, "{name}");
+        assert_eq!(failure.attempts.len(), 1, "{name}");
+    }
 }
 
 #[test]

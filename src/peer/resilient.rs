@@ -150,7 +150,7 @@ pub struct Failure {
     pub why: GaveUp,
     /// Every attempt with its reason.
     pub attempts: Vec<Attempt<Error>>,
-    /// What the last attempt that came so far had done; empty where none had made a plan.
+    /// What the last attempt that came so far had done, whatever ended it; empty where none had made a plan.
     pub done: sync::Outcome,
 }
 
@@ -320,8 +320,7 @@ impl ResilientSync {
                 Action::Connect { attempt }
             }
             Recovery::Disconnect => {
-                // One that has ended may have something left to tell its peer.
-                self.session.take_if(|session| !session.has_ended());
+                self.settle();
                 Action::Disconnect
             }
             Recovery::AskRetry => Action::AskRetry,
@@ -360,6 +359,26 @@ impl ResilientSync {
                 Ok(())
             }
         };
+    }
+
+    /// The attempt is over: what its sync has done is known now or never. One that had ended by itself may have
+    /// something left to tell its peer.
+    fn settle(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        if !session.has_ended() {
+            let cut = session.cut();
+            self.session = None;
+            return self.keep(cut);
+        }
+        while let Some(action) = self.session.as_mut().and_then(TwoWaySync::poll_action) {
+            match action {
+                sync::Action::Finished(outcome) | sync::Action::Failed(sync::Failure { outcome, .. }) => {
+                    self.keep(outcome);
+                }
+                // Nothing of that attempt is asked any more.
+                _ => {}
+            }
+        }
     }
 
     /// What was agreed on so far is the base of the next attempt (SYNC-50).

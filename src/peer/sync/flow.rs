@@ -266,9 +266,18 @@ impl TwoWaySync {
         core::mem::take(&mut self.work).into_outcome(base, self.fetched.take())
     }
 
-    /// Fails with the port's error where there is one: it is the cause of the others.
+    /// Ends it here, without a word: it is of no more use. What had been done until then.
+    pub(in crate::peer) fn cut(&mut self) -> Outcome {
+        self.state = State::Ended;
+        self.actions.clear();
+        self.outcome()
+    }
+
+    /// Fails with the port's error where that is the cause of this one: not of what the peer has said, nor of what it
+    /// has said wrong.
     pub(super) fn fail_with(&mut self, error: Error) {
-        let error = self.client.cause().cloned().map_or(error, Error::Port);
+        let cause = self.client.cause().filter(|_| error.is_consequence());
+        let error = cause.cloned().map_or(error, Error::Port);
         self.fail(error);
     }
 
