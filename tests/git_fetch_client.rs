@@ -280,6 +280,7 @@ fn fetch_23_the_end_of_input_names_what_was_expected() {
             seen.error(),
             Error::Session(SessionError::Ended { .. } | SessionError::Pkt(pkt::Error::Truncated { .. }))
         ));
+        assert_eq!(seen.error().blame(), Blame::Transport, "cut at {cut}");
     }
     let raw = advertise("") + &line("NAK");
     let seen = feed(plain(), &clone_of_tip(), raw.as_bytes(), 9);

@@ -94,6 +94,23 @@ fn sync_52_what_the_peers_error_says_reaches_the_failure() {
     assert!(matches!(failure.error, Error::Port(port::Error::Remote { block: 0, .. })));
 }
 
+/// SYNC-52, PEER-9: what the peer has said is the reason, also where it then refused our blocks, or was gone.
+#[test]
+fn sync_52_the_peers_refusal_is_told_however_the_port_goes_on() {
+    for before in [&b"\x01\0\0\0\0\0"[..], b"\x01\0\0\0\0\x01"] {
+        let (mut left, _) = sides(Strategy::Report);
+        while left.act(NOW) {}
+        left.machine.poll_transmit().unwrap();
+        let _ = left.machine.handle_message(NOW, Bytes::from_static(before));
+        let _ = left.machine.handle_message(NOW, Bytes::from_static(b"\0\0\0\0\x000015ERR no repository"));
+        let _ = left.machine.handle_closed(NOW);
+        while left.act(NOW) {}
+        let error = left.end.unwrap().unwrap_err().error;
+        assert!(matches!(error, Error::Fetch(_)) && error.to_string().contains("no repository"), "{error:?}");
+        assert_eq!(error.blame(), portline::Blame::Peer);
+    }
+}
+
 /// PEER-12: a peer that has said all and does not end its stream is waited for as long as for an ACK.
 #[test]
 fn peer_12_a_stream_that_is_never_ended_ends_the_port_after_a_while() {

@@ -176,6 +176,36 @@ fn sync_41_backups_first_then_local_refs_then_the_peers() {
     assert!(moves.iter().all(|(_, names)| names.iter().all(is_backup) || !names.iter().any(is_backup)));
 }
 
+/// SYNC-52: outside a sideband half a pack reads as a whole one; that it cannot be stored is the connection's matter,
+/// and only where there was an end of one.
+#[test]
+fn sync_52_half_a_pack_outside_the_sideband_is_the_connections_matter() {
+    let raw = || {
+        let (mut left, right, base) = diverged();
+        left.refs.retain(|known, _| *known == name("equal"));
+        let mut config = config(Strategy::Report, base);
+        config.fetch.sideband = false;
+        let (left, mut right) = (Left::new(left, config), Right::new(right, &peer::Config::default()));
+        right.newest = portline::git::Version::V0;
+        (left, right)
+    };
+    let (mut left, mut right) = raw();
+    let whole = run(&mut left, &mut right, None);
+    assert!(left.end.unwrap().is_ok());
+    for at in 0..whole.steps {
+        let (mut left, mut right) = raw();
+        run(&mut left, &mut right, Some((at, Killed::Right)));
+        let Some(Err(failure)) = left.end else { continue };
+        assert_eq!(failure.error, Error::Port(port::Error::Closed), "step {at}");
+    }
+    // The peer's own word for it, and no word at all.
+    let (mut left, mut right) = raw();
+    right.breaks_pack = true;
+    run(&mut left, &mut right, None);
+    let error = left.end.unwrap().unwrap_err().error;
+    assert!(matches!(error, Error::Store { .. }), "{error:?}");
+}
+
 /// SYNC-52: a failure on the way tells what had been done, and that the port was the cause.
 #[test]
 fn sync_52_a_failure_tells_what_had_been_done() {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::flow::{Fetching, State, Store};
 use super::{Error, TwoWaySync};
+use crate::error::Blame;
 use crate::git::{Commit, Deepen, Misuse, ObjectId, Ref, Request, Resume, Service, fetch, push};
+use crate::port;
 use crate::time::Instant;
 
 impl TwoWaySync {
@@ -92,10 +94,13 @@ impl TwoWaySync {
     /// [`Misuse`].
     pub fn pack_stored(&mut self, now: Instant, result: Result<(), Bytes>) -> Result<(), Misuse> {
         self.running(now, "pack_stored")?;
-        match &mut self.state {
-            State::Fetching(fetching) if fetching.store == Store::Open => fetching.store = Store::Done,
+        let is_raw = match &mut self.state {
+            State::Fetching(fetching) if fetching.store == Store::Open => {
+                fetching.store = Store::Done;
+                fetching.is_raw
+            }
             _ => return Err(Misuse::NotAsked { verb: "pack_stored" }),
-        }
+        };
         match result {
             Ok(()) => {
                 if let Some(fetch) = self.client.fetch(now).filter(|fetch| !fetch.has_ended()) {
@@ -107,7 +112,11 @@ impl TwoWaySync {
                     }
                 }
             }
-            Err(reason) => self.fail(Error::Store { reason }),
+            // What the driver could not store is half a pack, and the connection is to blame for that.
+            Err(reason) => match self.client.cause().filter(|cause| is_raw && cuts(cause)) {
+                Some(cause) => self.fail(Error::Port(cause.clone())),
+                None => self.fail(Error::Store { reason }),
+            },
         }
         self.advance();
         Ok(())
@@ -168,4 +177,9 @@ impl TwoWaySync {
         self.running(now, verb)?;
         self.client.push(now).ok_or(Misuse::NotAsked { verb })
     }
+}
+
+/// Whether this ended the peer's stream before its time.
+fn cuts(cause: &port::Error) -> bool {
+    matches!(cause, port::Error::Remote { .. }) || cause.blame() == Blame::Transport
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::work::{Batch, Side, Work};
 use super::{Action, Error, Failure, Outcome, TwoWaySync};
-use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, fetch, push};
+use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, Version, fetch, push};
 use crate::peer::client;
 use crate::sync::{Plan, Planner, planner};
 
@@ -26,13 +26,15 @@ pub(super) struct Fetching {
     /// There once the peer's refs are known.
     planner: Option<Box<Planner>>,
     pub(super) store: Store,
+    /// The pack comes outside a sideband: the end of the stream is its end, however that came.
+    pub(super) is_raw: bool,
     /// Both sides have ended the operation.
     over: bool,
 }
 
 impl Fetching {
     pub(super) const fn new() -> Self {
-        Self { planner: None, store: Store::Empty, over: false }
+        Self { planner: None, store: Store::Empty, is_raw: false, over: false }
     }
 }
 
@@ -142,6 +144,9 @@ impl TwoWaySync {
 
     /// The peer's refs are known: ask for every object that the plan needs to see (SYNC-40).
     fn advertised(&mut self, advertisement: Advertisement) {
+        let capabilities = &advertisement.capabilities;
+        let sideband = capabilities.has("side-band-64k") || capabilities.has("side-band");
+        let is_raw = advertisement.version != Version::V2 && !(sideband && self.config.fetch.sideband);
         self.remote = self.plain(advertisement.refs);
         self.local.retain(|(name, _)| !self.symbolic.contains(name));
         let (local, remote) = (self.local.clone(), self.remote.clone());
@@ -150,6 +155,7 @@ impl TwoWaySync {
         let tips = self.local.iter().map(|(_, id)| *id).collect();
         if let State::Fetching(fetching) = &mut self.state {
             fetching.planner = Some(Box::new(planner));
+            fetching.is_raw = is_raw;
         }
         let now = self.now;
         if let Some(fetch) = self.client.fetch(now) {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::error::Blame;
-use crate::git::{Misuse, ObjectId, RefName, fetch, push};
+use crate::git::{Misuse, ObjectId, RefName, SessionError, fetch, push};
 use crate::port;
 use crate::sync::{RefPlan, planner};
 
@@ -53,6 +53,18 @@ impl Error {
             Self::Plan(error) => error.blame(),
             Self::AfterPack | Self::Shallow => Blame::Peer,
             Self::Store { .. } | Self::Misuse(_) => Blame::Caller,
+        }
+    }
+
+    /// Whether this is what becomes of a session whose port has ended: its input ends, its peer falls silent, it is
+    /// given up, or nothing can be begun on it.
+    pub(super) fn is_consequence(&self) -> bool {
+        let given_up = SessionError::Aborted;
+        match self {
+            Self::Misuse(_) => true,
+            Self::Fetch(fetch::client::Error::Session(error)) if *error == given_up => true,
+            Self::Push(push::client::Error::Session(error)) if *error == given_up => true,
+            other => other.blame() == Blame::Transport,
         }
     }
 }
