@@ -63,7 +63,12 @@ fn fetch_20_without_a_sideband_the_pack_is_all_that_follows() {
     // The driver sees the trailer before the connection ends.
     let mut client = Client::new(config, ZERO);
     let mut early = Seen::default();
-    client.handle_bytes(ZERO, server.into()).unwrap();
+    let pack = server.len() - 207;
+    client.handle_bytes(ZERO, Bytes::copy_from_slice(&server[..pack])).unwrap();
+    drain(&mut client, &clone_of_tip(), &mut early);
+    let not_yet = Err(Misuse::NotAsked { verb: "pack_complete" });
+    assert_eq!(client.pack_complete(ZERO), not_yet, "no byte of it is there");
+    client.handle_bytes(ZERO, Bytes::copy_from_slice(&server[pack..])).unwrap();
     drain(&mut client, &clone_of_tip(), &mut early);
     assert!(early.end.is_none());
     client.pack_complete(ZERO).unwrap();

@@ -141,12 +141,12 @@ impl Client {
     /// says the same.
     ///
     /// # Errors
-    /// [`Misuse`]: no pack is coming, or its end is told by the sideband.
+    /// [`Misuse`]: no byte of a pack has come, or its end is told by the sideband.
     pub fn pack_complete(&mut self, now: Instant) -> Result<(), Misuse> {
         const VERB: &str = "pack_complete";
         self.core.running(VERB)?;
         match mem::replace(&mut self.state, State::Ended) {
-            State::Raw(pack) => self.core.finish(Action::Finished(pack.outcome)),
+            State::Raw(pack) if pack.is_begun() => self.core.finish(Action::Finished(pack.outcome)),
             state => {
                 self.state = state;
                 return Err(Misuse::NotAsked { verb: VERB });
