@@ -304,6 +304,16 @@ fn v2c_24_a_peer_with_a_shallow_history_is_refused_and_no_ref_moves() {
         let Some(Err(failure)) = &left.end else { panic!("{:?}", left.end) };
         assert_eq!(failure.error, Error::Shallow);
         assert_eq!((left.repo.refs, right.repo.refs), before);
+
+        // With nothing to fetch from it, it takes what is new here.
+        let (left, mut right, _) = diverged();
+        right.refs.retain(|known, _| *known == name("equal"));
+        let mut left = Left::new(left, config(Strategy::Report, vec![]));
+        let mut right = Right::new(right, &peer::Config::default());
+        (right.newest, right.shallow) = (newest, vec![toy::id(1)]);
+        run(&mut left, &mut right, |message| vec![message]);
+        assert!(left.end.unwrap().unwrap().agrees());
+        assert_eq!(left.repo.refs, right.repo.refs);
     }
 }
 

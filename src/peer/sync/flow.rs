@@ -109,8 +109,9 @@ impl TwoWaySync {
             Fetch::FindHeld(ids) => self.actions.push_back(Action::FindHeld(ids)),
             Fetch::LoadCommits(ids) => self.actions.push_back(Action::LoadCommits(ids)),
             Fetch::Shallow(_) | Fetch::RemoteShallow(_) => self.fail(Error::Shallow),
-            // Answers to what the sync never asks.
-            Fetch::WantedRefs(_) | Fetch::PackUris(_) | Fetch::ObjectInfo(_) | Fetch::Bundles(_) => {}
+            Fetch::WantedRefs(_) | Fetch::PackUris(_) | Fetch::ObjectInfo(_) | Fetch::Bundles(_) => {
+                self.fail(Error::Unasked);
+            }
             Fetch::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Fetch::Resumed { offset } => {
                 self.open_store();

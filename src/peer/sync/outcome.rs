@@ -25,12 +25,16 @@ pub enum Error {
     /// The plan could not be made.
     #[error("the sync could not be planned: {0}")]
     Plan(#[source] planner::Error),
-    /// The peer's history is cut off somewhere: which of two commits is newer cannot be told there.
+    /// The peer's history is cut off somewhere, and something was to be fetched from it: which of two commits is newer
+    /// cannot be told there.
     #[error("the peer's history is shallow")]
     Shallow,
     /// More came where the pack had been complete.
     #[error("the peer sent more than the pack")]
     AfterPack,
+    /// An answer to what a sync never asks; the fetch takes none from a peer.
+    #[error("the peer answers what was not asked")]
+    Unasked,
     /// The driver could not store the pack.
     #[error("the fetched pack could not be stored: {}", .reason.escape_ascii())]
     Store {
@@ -51,7 +55,7 @@ impl Error {
             Self::Fetch(error) => error.blame(),
             Self::Push(error) => error.blame(),
             Self::Plan(error) => error.blame(),
-            Self::AfterPack | Self::Shallow => Blame::Peer,
+            Self::AfterPack | Self::Shallow | Self::Unasked => Blame::Peer,
             Self::Store { .. } | Self::Misuse(_) => Blame::Caller,
         }
     }
