@@ -20,7 +20,7 @@ use bytes::{Bytes, BytesMut};
 use common::Rng;
 use portline::git::ObjectId;
 use portline::peer::resilient::{Action, Config, Error, Failure, Outcome};
-use portline::peer::sync::RefResult;
+use portline::peer::sync::{self, RefResult};
 use portline::peer::{self, ResilientSync};
 use portline::recovery::{Cause, Exhausted, GaveUp, Jitter, Phase};
 use portline::sync::Strategy;
@@ -96,6 +96,8 @@ struct World {
     present: Option<usize>,
     end: Option<Result<Outcome, Box<Failure>>>,
     trace: Vec<String>,
+    /// Bytes of packs that came, or were built.
+    packs: usize,
 }
 
 fn micros(instant: Instant) -> u64 {
@@ -124,6 +126,7 @@ impl World {
             present: None,
             end: None,
             trace: Vec::new(),
+            packs: 0,
         }
     }
 
@@ -189,6 +192,11 @@ impl World {
                 Action::Wait { until } => self.note(("wait", until)),
                 Action::AskRetry => self.left.may_retry(now, true).unwrap(),
                 Action::Sync(action) => {
+                    self.packs += match &action {
+                        sync::Action::Pack(bytes) => bytes.len(),
+                        sync::Action::BuildPack(request) => self.left_repo.pack(request).len(),
+                        _ => 0,
+                    };
                     let Some(machine) = self.left.session() else { continue };
                     toy::answer(machine, &mut self.left_repo, &mut self.pack, &self.moves, now, action);
                 }
@@ -387,6 +395,39 @@ fn peer_16_a_closed_connection_and_silence_are_tried_again_and_each_is_called_by
     let causes: Vec<_> = failure.attempts.iter().map(|attempt| attempt.cause.to_string()).collect();
     assert_eq!(causes, ["the peer has disconnected", "the peer's silence took longer than 30s"]);
     assert_eq!(failure.why, GaveUp::Cancelled);
+}
+
+#[test]
+fn peer_18_packs_are_what_moves() {
+    let world = World::new(3, 0, 0).run();
+    let outcome = world.end.unwrap().unwrap();
+    assert!(world.packs > 100);
+    assert_eq!((outcome.moved, world.left.transfer().bytes()), (world.packs as u64, world.packs as u64));
+}
+
+/// A peer that goes on saying something, but sends no pack: the operation's time is not that of a transfer.
+#[test]
+fn peer_18_messages_without_a_pack_do_not_make_a_transfer() {
+    let mut sync = connected();
+    let mut block = 0_u32;
+    for second in (0..60).step_by(10) {
+        let now = Instant::from_millis(second * 1000);
+        while sync.poll_transmit().is_some() {
+            sync.handle_message(now, Bytes::from_static(b"\x01\0\0\0\0\x01"));
+        }
+        let line = format!("003d{} refs/heads/{block:04}\n", toy::id(u64::from(block)));
+        let message = [&[0][..], &block.to_be_bytes(), line.as_bytes()].concat();
+        sync.handle_message(now, message.into());
+        assert_eq!(actions(&mut sync), []);
+        block += 1;
+    }
+    assert_eq!(sync.transfer().bytes(), 0);
+    let late = Instant::from_millis(60_000);
+    assert_eq!(sync.poll_timeout(), Some(late));
+    sync.handle_timeout(late);
+    assert_eq!(actions(&mut sync).pop_front(), Some(Action::Disconnect));
+    let cause = &sync.attempts()[0].cause;
+    assert!(matches!(cause, Cause::TimedOut { phase: Phase::Operation, .. }), "{cause:?}");
 }
 
 /// Runs the first attempt over a whole connection up to the first push: local refs are moved by then, the peer's not.

@@ -145,7 +145,9 @@ impl TwoWaySync {
     /// # Errors
     /// [`Misuse`].
     pub fn pack_chunk(&mut self, now: Instant, bytes: Bytes) -> Result<(), Misuse> {
-        self.pushing(now, "pack_chunk")?.pack_chunk(now, bytes)
+        self.pushing(now, "pack_chunk")?.pack_chunk(now, bytes.clone())?;
+        self.count(&bytes);
+        Ok(())
     }
 
     /// The pack asked for is complete.

@@ -122,6 +122,7 @@ impl TwoWaySync {
                     return self.fail(Error::AfterPack);
                 }
                 self.open_store();
+                self.count(&bytes);
                 self.actions.push_back(Action::Pack(bytes));
             }
             Fetch::Finished(outcome) => {

@@ -124,6 +124,8 @@ pub struct TwoWaySync {
     /// Refs that are symbolic on either side, as far as that side has told.
     symbolic: BTreeSet<RefName>,
     fetched: Option<fetch::client::Outcome>,
+    /// Bytes of packs, both ways.
+    payload: u64,
     work: Work,
     actions: VecDeque<Action>,
     error: Option<Error>,
@@ -145,6 +147,7 @@ impl TwoWaySync {
             remote: Vec::new(),
             symbolic: BTreeSet::new(),
             fetched: None,
+            payload: 0,
             work: Work::default(),
             actions: VecDeque::from([Action::ListRefs]),
             error: None,
@@ -214,6 +217,15 @@ impl TwoWaySync {
     #[must_use]
     pub fn wants_pack(&mut self) -> bool {
         self.client.push(self.now).is_some_and(|push| push.wants_pack())
+    }
+
+    /// Bytes of packs that have come so far, or were given to be sent.
+    pub(super) const fn payload(&self) -> u64 {
+        self.payload
+    }
+
+    fn count(&mut self, pack: &Bytes) {
+        self.payload = self.payload.saturating_add(u64::try_from(pack.len()).unwrap_or(u64::MAX));
     }
 
     fn at(&mut self, now: Instant) {
