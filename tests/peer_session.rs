@@ -11,7 +11,7 @@
 mod toy;
 
 use bytes::{Bytes, BytesMut};
-use portline::git::{Request, RequestError, Service, Version, fetch, push};
+use portline::git::{Request, RequestError, Service, SessionError, Version, fetch, push};
 use portline::peer::server::RequestFault;
 use portline::peer::{self, Client, Server, client, server};
 use portline::{Instant, port};
@@ -295,6 +295,39 @@ fn peer_9_a_server_that_refuses_the_pack_is_still_heard() {
     assert_eq!(client.poll_action(), Some(client::Action::Ready));
 }
 
+/// PEER-8, PEER-11, PEER-12: a push that fails before its pack is written ends its stream, and the port lives on.
+#[test]
+fn peer_11_a_push_that_fails_early_ends_its_stream_too() {
+    for script in [fail_to_build, refused_before_the_pack] {
+        let (mut client, mut right) = pair();
+        client.begin_push(NOW, push_config()).unwrap();
+        settle(&mut client, &mut right);
+        assert!(matches!(
+            client.poll_action(),
+            Some(client::Action::Push(push::client::Action::Advertised(_)))
+        ));
+        client.push(NOW).unwrap().push(NOW, vec![push::Command::create(name("new"), id(3))]).unwrap();
+        script(&mut client, &mut right);
+        let failed = core::iter::from_fn(|| client.poll_action()).last();
+        assert!(matches!(failed, Some(client::Action::Push(push::client::Action::Failed(_)))), "{failed:?}");
+        settle(&mut client, &mut right);
+        assert_eq!(client.poll_action(), Some(client::Action::Ready));
+        assert_eq!(right.served, 1, "the server has the end, too");
+        assert!(fetch_all(&mut client, &mut right, &mut Repo::default()).pack);
+    }
+}
+
+fn fail_to_build(client: &mut Client, right: &mut Right) {
+    settle(client, right);
+    assert!(matches!(client.poll_action(), Some(client::Action::Push(push::client::Action::BuildPack(_)))));
+    client.push(NOW).unwrap().pack_failed(NOW, Bytes::from_static(b"out of memory")).unwrap();
+}
+
+/// The user gives up while the commands are on their way.
+fn refused_before_the_pack(client: &mut Client, _right: &mut Right) {
+    client.push(NOW).unwrap().abort(NOW);
+}
+
 /// PEER-10, T13: the port's end gives the machine its end and the session its own, each once.
 #[test]
 fn peer_10_the_ports_end_is_told_once_to_each() {
@@ -318,8 +351,42 @@ fn peer_10_the_ports_end_is_told_once_to_each() {
     assert!(client.begin_fetch(NOW, fetch_config()).is_err());
     let mut idle = Server::new(&peer::Config::default(), NOW).unwrap();
     assert!(idle.handle_closed(NOW).is_err());
-    let actions: Vec<_> = core::iter::from_fn(|| idle.poll_action()).collect();
-    assert!(matches!(actions.last(), Some(server::Action::Closed(port::Error::Closed))), "{actions:?}");
+    let end = |server: &mut Server| -> Vec<_> { core::iter::from_fn(|| server.poll_action()).collect() };
+    assert_eq!(end(&mut idle), [server::Action::Closed(port::Error::Closed)]);
+    // Between two operations, and in the middle of a request.
+    let (mut client, mut right) = pair();
+    fetch_all(&mut client, &mut right, &mut Repo::default());
+    let _ = right.machine.handle_closed(NOW);
+    assert_eq!(end(&mut right.machine), [server::Action::Closed(port::Error::Closed)]);
+    let mut partly = Server::new(&peer::Config::default(), NOW).unwrap();
+    assert_eq!(served(&mut partly, b"0028git-up").0, None);
+    assert!(partly.handle_closed(NOW).is_err());
+    assert_eq!(end(&mut partly), [server::Action::Closed(port::Error::Closed)]);
+}
+
+/// PEER-4: a stream without a request is one that nobody can answer.
+#[test]
+fn peer_4_an_empty_stream_is_a_bad_request() {
+    let mut server = Server::new(&peer::Config::default(), NOW).unwrap();
+    server.handle_message(NOW, Bytes::from_static(&[2, 0, 0, 0, 0])).unwrap();
+    assert_eq!(server.poll_action(), Some(server::Action::BadRequest(RequestFault::Ended)));
+}
+
+/// PEER-9: an upload-pack whose blocks are refused is aborted, so that no pack is built for nobody.
+#[test]
+fn peer_9_an_upload_pack_that_nobody_listens_to_is_aborted() {
+    let (mut server, next) = streaming();
+    server.fetch(NOW).unwrap().pack_chunk(NOW, Bytes::from(vec![7; 10_000])).unwrap();
+    assert_eq!(server.poll_transmit().map(|sent| sent.head()[0]), Some(0));
+    let refused = [&[1][..], &next.to_be_bytes(), &[0]].concat();
+    server.handle_message(NOW, refused.into()).unwrap();
+    let aborted = fetch::server::Action::Failed(fetch::server::Error::Session(SessionError::Aborted));
+    assert_eq!(server.poll_action(), Some(server::Action::Fetch(aborted)));
+    assert!(!server.fetch(NOW).unwrap().wants_pack());
+    assert_eq!(server.cause(), Some(&port::Error::Refused { block: next }));
+    // The port lives on.
+    server.handle_message(NOW, Bytes::from_static(&[2, 0, 0, 0, 3])).unwrap();
+    assert_eq!(server.poll_action(), Some(server::Action::Ready));
 }
 
 /// PEER-6: while the driver has not decided, no further block is acknowledged.

@@ -94,6 +94,23 @@ fn sync_52_what_the_peers_error_says_reaches_the_failure() {
     assert!(matches!(failure.error, Error::Port(port::Error::Remote { block: 0, .. })));
 }
 
+/// SYNC-52, PEER-9: what the peer has said is the reason, also where it then refused our blocks, or was gone.
+#[test]
+fn sync_52_the_peers_refusal_is_told_however_the_port_goes_on() {
+    for before in [&b"\x01\0\0\0\0\0"[..], b"\x01\0\0\0\0\x01"] {
+        let (mut left, _) = sides(Strategy::Report);
+        while left.act(NOW) {}
+        left.machine.poll_transmit().unwrap();
+        let _ = left.machine.handle_message(NOW, Bytes::from_static(before));
+        let _ = left.machine.handle_message(NOW, Bytes::from_static(b"\0\0\0\0\x000015ERR no repository"));
+        let _ = left.machine.handle_closed(NOW);
+        while left.act(NOW) {}
+        let error = left.end.unwrap().unwrap_err().error;
+        assert!(matches!(error, Error::Fetch(_)) && error.to_string().contains("no repository"), "{error:?}");
+        assert_eq!(error.blame(), portline::Blame::Peer);
+    }
+}
+
 /// PEER-12: a peer that has said all and does not end its stream is waited for as long as for an ACK.
 #[test]
 fn peer_12_a_stream_that_is_never_ended_ends_the_port_after_a_while() {
@@ -287,5 +304,66 @@ fn v2c_24_a_peer_with_a_shallow_history_is_refused_and_no_ref_moves() {
         let Some(Err(failure)) = &left.end else { panic!("{:?}", left.end) };
         assert_eq!(failure.error, Error::Shallow);
         assert_eq!((left.repo.refs, right.repo.refs), before);
+
+        // With nothing to fetch from it, it takes what is new here.
+        let (left, mut right, _) = diverged();
+        right.refs.retain(|known, _| *known == name("equal"));
+        let mut left = Left::new(left, config(Strategy::Report, vec![]));
+        let mut right = Right::new(right, &peer::Config::default());
+        (right.newest, right.shallow) = (newest, vec![toy::id(1)]);
+        run(&mut left, &mut right, |message| vec![message]);
+        assert!(left.end.unwrap().unwrap().agrees());
+        assert_eq!(left.repo.refs, right.repo.refs);
+    }
+}
+
+/// The advertisement with a `symref` more, as a peer of version 0 may tell it of any ref.
+fn with_symref(message: &Bytes, pair: &str) -> Bytes {
+    let said = message.to_vec();
+    let Some(nul) = said[9..].iter().position(|byte| *byte == 0) else { return message.clone() };
+    let end = 5 + usize::from_str_radix(std::str::from_utf8(&said[5..9]).unwrap(), 16).unwrap();
+    let line = [&said[9..=9 + nul], b"symref=", pair.as_bytes(), b" ", &said[10 + nul..end]].concat();
+    [&said[..5], format!("{:04x}", line.len() + 4).as_bytes(), &line, &said[end..]].concat().into()
+}
+
+/// SYNC-55: a ref that is symbolic on one side alone is no ref that was deleted there, whatever the base knows of it.
+#[test]
+fn sync_55_a_ref_that_is_symbolic_on_one_side_is_deleted_on_neither() {
+    for newest in [Version::V0, Version::V2] {
+        for (here, strategy) in [true, false]
+            .into_iter()
+            .flat_map(|here| [(here, Strategy::Report), (here, Strategy::PreferLocal)])
+        {
+            let (mut left, mut right, mut base) = diverged();
+            for repo in [&mut left, &mut right] {
+                repo.set("alias", 5);
+            }
+            base.push((name("alias"), toy::id(5)));
+            // It follows what it stands for; on the other side a ref stays behind.
+            let one = if here { &mut left } else { &mut right };
+            one.symbolic.insert(name("alias"), name("equal"));
+            one.set("alias", 6);
+            let mut left = Left::new(left, config(strategy, base));
+            let mut right = Right::new(right, &peer::Config::default());
+            right.newest = newest;
+            let mut first = true;
+            run(&mut left, &mut right, |message| {
+                if newest == Version::V0 && !here && message[0] == 0 && std::mem::take(&mut first) {
+                    return vec![with_symref(&message, "refs/heads/alias:refs/heads/equal")];
+                }
+                vec![message]
+            });
+            let case = format!("{newest:?}, symbolic on the left: {here}, {strategy:?}");
+            let outcome = left.end.unwrap().unwrap();
+            assert!(outcome.refs.iter().all(|entry| entry.plan.name != name("alias")), "{case}");
+            let at = (left.repo.at("alias"), right.repo.at("alias"));
+            let (behind, moved) = (Some(toy::id(5)), Some(toy::id(6)));
+            assert_eq!(at, if here { (moved, behind) } else { (behind, moved) }, "{case}");
+            assert_eq!(
+                right.repo.at("left-ahead"),
+                left.repo.at("left-ahead"),
+                "{case}: the others are synced"
+            );
+        }
     }
 }

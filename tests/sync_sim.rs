@@ -43,6 +43,38 @@ fn sync_40_every_decision_is_carried_out_and_conflicts_block_nothing() {
     assert_eq!(right.served, 3);
 }
 
+/// SYNC-50: a ref that is gone on both sides is in no base any more, so that one of its name that comes back is created
+/// on the other side and not deleted. A sync that came to no plan knows nothing of that.
+#[test]
+fn sync_50_a_branch_that_comes_back_after_both_sides_deleted_it_is_kept() {
+    let (left, right, mut base) = diverged();
+    base.push((name("gone-on-both"), id(5)));
+    let (mut left, mut right) = (
+        Left::new(left, config(Strategy::Report, base.clone())),
+        Right::new(right, &peer::Config::default()),
+    );
+    run(&mut left, &mut right, Some((0, Killed::Right)));
+    let early = left.end.unwrap().unwrap_err().outcome;
+    assert_eq!(early.refs, []);
+    assert_eq!(early.base.len(), 4, "no plan: the base is the old one");
+
+    let (mut left, mut right) = (
+        Left::new(left.repo, config(Strategy::Report, base)),
+        Right::new(right.repo, &peer::Config::default()),
+    );
+    run(&mut left, &mut right, None);
+    let base = left.end.unwrap().unwrap().base;
+    assert!(base.iter().all(|(known, _)| *known != name("gone-on-both")), "{base:?}");
+
+    left.repo.set("gone-on-both", 5);
+    let (mut left, mut right) = (
+        Left::new(left.repo, config(Strategy::Report, base)),
+        Right::new(right.repo, &peer::Config::default()),
+    );
+    run(&mut left, &mut right, None);
+    assert_eq!((left.repo.at("gone-on-both"), right.repo.at("gone-on-both")), (Some(id(5)), Some(id(5))));
+}
+
 /// SYNC-45, SYNC-46, SYNC-47: what a preference overwrites stays reachable under a backup ref, on its own side.
 #[test]
 fn sync_46_what_a_preference_overwrites_is_backed_up_first() {
@@ -142,6 +174,36 @@ fn sync_41_backups_first_then_local_refs_then_the_peers() {
     let order: Vec<_> = moves.iter().map(|(side, names)| (*side, names.iter().all(is_backup))).collect();
     assert_eq!(order, [("left", true), ("left", false), ("right", true), ("right", false)]);
     assert!(moves.iter().all(|(_, names)| names.iter().all(is_backup) || !names.iter().any(is_backup)));
+}
+
+/// SYNC-52: outside a sideband half a pack reads as a whole one; that it cannot be stored is the connection's matter,
+/// and only where there was an end of one.
+#[test]
+fn sync_52_half_a_pack_outside_the_sideband_is_the_connections_matter() {
+    let raw = || {
+        let (mut left, right, base) = diverged();
+        left.refs.retain(|known, _| *known == name("equal"));
+        let mut config = config(Strategy::Report, base);
+        config.fetch.sideband = false;
+        let (left, mut right) = (Left::new(left, config), Right::new(right, &peer::Config::default()));
+        right.newest = portline::git::Version::V0;
+        (left, right)
+    };
+    let (mut left, mut right) = raw();
+    let whole = run(&mut left, &mut right, None);
+    assert!(left.end.unwrap().is_ok());
+    for at in 0..whole.steps {
+        let (mut left, mut right) = raw();
+        run(&mut left, &mut right, Some((at, Killed::Right)));
+        let Some(Err(failure)) = left.end else { continue };
+        assert_eq!(failure.error, Error::Port(port::Error::Closed), "step {at}");
+    }
+    // The peer's own word for it, and no word at all.
+    let (mut left, mut right) = raw();
+    right.breaks_pack = true;
+    run(&mut left, &mut right, None);
+    let error = left.end.unwrap().unwrap_err().error;
+    assert!(matches!(error, Error::Store { .. }), "{error:?}");
 }
 
 /// SYNC-52: a failure on the way tells what had been done, and that the port was the cause.

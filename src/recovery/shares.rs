@@ -135,7 +135,13 @@ pub enum Misuse {
 #[derive(Debug)]
 enum State {
     Idle,
-    Busy { units: Vec<usize>, since: Instant, bytes: u64 },
+    Busy {
+        units: Vec<usize>,
+        since: Instant,
+        bytes: u64,
+        /// Whether the driver knows of it: what it tells before is still of the share before.
+        told: bool,
+    },
     Gone,
 }
 
@@ -240,9 +246,12 @@ impl<K: Clone + Ord> Shares<K> {
         self.settle();
     }
 
-    /// So many more bytes have come from this peer; tells the slow from the fast.
+    /// So many more bytes have come from this peer; tells the slow from the fast. Before its [`Action::Fetch`] was
+    /// polled they are of a share that it has no more, and count for nothing.
     pub fn moved(&mut self, peer: PeerId, bytes: u64) {
-        if let Some(Peer { state: State::Busy { bytes: so_far, .. }, .. }) = self.peers.get_mut(peer.0) {
+        if let Some(Peer { state: State::Busy { bytes: so_far, told: true, .. }, .. }) =
+            self.peers.get_mut(peer.0)
+        {
             *so_far = so_far.saturating_add(bytes);
         }
     }
@@ -250,7 +259,8 @@ impl<K: Clone + Ord> Shares<K> {
     /// The peer's share is there, but for what it turned out not to have: that goes to the others.
     ///
     /// # Errors
-    /// [`Misuse`].
+    /// [`Misuse`]; [`Misuse::NotBusy`] also before the share's [`Action::Fetch`] was polled: what has come to its end is
+    /// then one that was taken away.
     pub fn finished(&mut self, now: Instant, peer: PeerId, without: &[K]) -> Result<(), Misuse> {
         let before = self.peers.get(peer.0).map_or(Duration::ZERO, |peer| peer.work.busy);
         let units = self.take_share(now, peer, "finished", false)?;
@@ -309,7 +319,17 @@ impl<K: Clone + Ord> Shares<K> {
 
     /// What happened, or what the driver must do.
     pub fn poll_action(&mut self) -> Option<Action<K>> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front()?;
+        if let Action::Fetch { peer, .. } = &action {
+            let again = self
+                .actions
+                .iter()
+                .any(|next| matches!(next, Action::Fetch { peer: other, .. } if other == peer));
+            if let Some(Peer { state: State::Busy { told, .. }, .. }) = self.peers.get_mut(peer.0) {
+                *told = !again;
+            }
+        }
+        Some(action)
     }
 
     /// When to call [`Self::handle_timeout`]: while somebody is idle and somebody else is not.
@@ -343,7 +363,7 @@ impl<K: Clone + Ord> Shares<K> {
         }
         let one = self.peers.get_mut(peer.0).ok_or(Misuse::NotBusy { verb })?;
         match core::mem::replace(&mut one.state, State::Idle) {
-            State::Busy { units, since, bytes } => {
+            State::Busy { units, since, bytes, told } if told || back => {
                 one.work.bytes = one.work.bytes.saturating_add(bytes);
                 one.work.busy = one.work.busy.saturating_add(now.saturating_duration_since(since));
                 one.work.given_back = one.work.given_back.saturating_add(back.into());
@@ -365,14 +385,15 @@ impl<K: Clone + Ord> Shares<K> {
     /// Gives everyone who is idle something to do, taking it from who is slow where nothing is open.
     fn assign(&mut self, now: Instant) {
         for peer in 0..self.peers.len() {
-            self.give(now, peer);
+            self.give(now, peer, 0);
         }
         for peer in 0..self.peers.len() {
             if let Some(slow) = self.slow_for(now, peer) {
                 if self.give_back(now, PeerId(slow)).is_ok() {
                     self.actions.push_back(Action::Cancel { peer: PeerId(slow) });
-                    self.give(now, peer);
-                    self.give(now, slow);
+                    // Less than a fair part or not: what was taken for it is not handed back for another to take.
+                    self.give(now, peer, 1);
+                    self.give(now, slow, 0);
                 }
             }
         }
@@ -382,8 +403,9 @@ impl<K: Clone + Ord> Shares<K> {
         self.settle();
     }
 
-    fn give(&mut self, now: Instant, peer: usize) {
-        let fair = self.fair(peer);
+    /// Gives it a fair part of what is open, and no less than `at_least`.
+    fn give(&mut self, now: Instant, peer: usize, at_least: usize) {
+        let fair = self.fair(peer).or((at_least > 0).then_some(at_least));
         let Some(one) = self.peers.get(peer).filter(|one| matches!(one.state, State::Idle)) else { return };
         let candidates = one.has.intersection(&self.open).copied();
         let units: Vec<usize> = match fair {
@@ -396,7 +418,7 @@ impl<K: Clone + Ord> Shares<K> {
             self.open.remove(unit);
         }
         let named = units.iter().filter_map(|unit| self.units.get(*unit).cloned()).collect();
-        one.state = State::Busy { units, since: now, bytes: 0 };
+        one.state = State::Busy { units, since: now, bytes: 0, told: false };
         self.actions.push_back(Action::Fetch { peer: PeerId(peer), units: named });
     }
 

@@ -41,6 +41,8 @@ pub fn name(name: &str) -> RefName {
 pub struct Repo {
     pub commits: BTreeMap<ObjectId, Commit>,
     pub refs: BTreeMap<RefName, ObjectId>,
+    /// Those of the refs that stand for another one.
+    pub symbolic: BTreeMap<RefName, RefName>,
 }
 
 impl Repo {
@@ -91,7 +93,10 @@ impl Repo {
     }
 
     pub fn listed(&self) -> Vec<Ref> {
-        self.refs.iter().map(|(name, id)| Ref::new(name.clone(), *id)).collect()
+        let target = |name: &RefName| self.symbolic.get(name).cloned();
+        let one =
+            |(name, id): (&RefName, &ObjectId)| Ref { target: target(name), ..Ref::new(name.clone(), *id) };
+        self.refs.iter().map(one).collect()
     }
 
     fn known(&self, ids: Vec<ObjectId>) -> Vec<ObjectId> {
@@ -258,6 +263,8 @@ pub struct Right {
     pub newest: Version,
     /// Where the history that is served ends.
     pub shallow: Vec<ObjectId>,
+    /// Whether its packs lack their last byte.
+    pub breaks_pack: bool,
     /// The versions that fetches asked for.
     pub asked: Vec<Version>,
     pack: BytesMut,
@@ -276,6 +283,7 @@ impl Right {
             moves: Moves::default(),
             newest: Version::V2,
             shallow: Vec::new(),
+            breaks_pack: false,
             asked: Vec::new(),
             pack: BytesMut::new(),
         }
@@ -327,7 +335,9 @@ impl Right {
                 told(machine.covered(now, covered));
             }
             Action::BuildPack(request) => {
-                for chunk in repo.pack(&request).chunks(41) {
+                let pack = repo.pack(&request);
+                let pack = pack.slice(..pack.len() - usize::from(self.breaks_pack));
+                for chunk in pack.chunks(41) {
                     told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
                 }
                 told(machine.pack_finished(now));
