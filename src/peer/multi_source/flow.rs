@@ -146,7 +146,11 @@ impl MultiSourceFetch {
                 }
                 match task {
                     Task::List => {
+                        let is_deserted = one.is_deserted();
                         self.actions.push_back(Action::Advertised { source, advertisement: seen });
+                        if is_deserted {
+                            self.leave(source);
+                        }
                         self.take_part(source);
                     }
                     Task::Share(units) => self.ask(source, units),
@@ -217,7 +221,7 @@ impl MultiSourceFetch {
         let Some(one) = self.sources.get_mut(source.0) else { return };
         match core::mem::replace(&mut one.state, State::Idle) {
             // Nothing was asked of it. When something is, it is connected to anew.
-            State::Listed(_) => self.actions.push_back(Action::Disconnect { source }),
+            State::Listed(_) => self.leave(source),
             State::Fetching { units, mut without, .. } if self.config.holds == Holds::Anything => {
                 let is_refusal = matches!(error, client::Error::Session(SessionError::Remote { .. }));
                 if is_refusal && one.phase == Phase::Operation {
@@ -236,6 +240,14 @@ impl MultiSourceFetch {
             | State::Idle
             | State::Resting(_)
             | State::Gone => self.broke(source, cause(now, error), true),
+        }
+    }
+
+    /// A session that waited for a share is over.
+    pub(super) fn leave(&mut self, source: SourceId) {
+        if let Some(one) = self.sources.get_mut(source.0) {
+            one.state = State::Idle;
+            self.actions.push_back(Action::Disconnect { source });
         }
     }
 

@@ -124,8 +124,12 @@ impl MultiSourceFetch {
     /// A source's present connection has ended.
     pub fn handle_closed(&mut self, now: Instant, source: SourceId) {
         self.at(now);
-        if let Some(client) = self.sources.get_mut(source.0).and_then(Source::client_mut) {
+        let Some(one) = self.sources.get_mut(source.0) else { return };
+        if let Some(client) = one.client_mut() {
             let _ = client.handle_closed(now);
+        }
+        if one.is_deserted() {
+            self.leave(source);
         }
     }
 

@@ -104,6 +104,21 @@ impl Source {
         }
     }
 
+    /// Whether its server has left while nothing was asked of it.
+    pub(super) fn is_deserted(&self) -> bool {
+        match &self.state {
+            // Nothing that could wait for the driver has come since.
+            State::Listed(client) => !client.wants_input(),
+            State::Connecting(_)
+            | State::Opening(..)
+            | State::Fetching { .. }
+            | State::Storing { .. }
+            | State::Idle
+            | State::Resting(_)
+            | State::Gone => false,
+        }
+    }
+
     /// Whether what comes now comes for a share.
     pub(super) const fn is_at_share(&self) -> bool {
         matches!(self.state, State::Opening(Task::Share(_), _) | State::Fetching { .. })
