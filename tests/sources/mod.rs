@@ -197,9 +197,12 @@ impl World {
                     }
                 }
                 Action::Fetch { source, action } => self.answer(source, action),
-                Action::PackEnd { source } => {
+                Action::PackEnd { source, wants } => {
                     let pack = std::mem::take(&mut self.packs[source.index()]);
-                    let stored = self.put(&pack);
+                    let mut stored = self.put(&pack);
+                    if !wants.iter().all(|want| self.local.commits.contains_key(want)) {
+                        stored = Err(Bytes::from_static(b"what was wanted is not in the pack"));
+                    }
                     self.after(self.store * 1000, source.index(), None, Event::Stored(stored));
                 }
                 Action::Wait { source, until } => self.note(("wait", source, until)),
@@ -337,7 +340,10 @@ impl World {
                 server::Action::LoadCommits(_) => server.commits(now, Vec::new()).unwrap(),
                 server::Action::CheckReachable { .. } => server.reachable(now, true).unwrap(),
                 server::Action::CheckCovered { wants, common } => {
-                    let common = common.into_iter().collect();
+                    // Git takes the parents of what is in common for held, too.
+                    let parents =
+                        common.iter().filter_map(|id| repo.commits.get(id)).flat_map(|one| &one.parents);
+                    let common = parents.chain(&common).copied().collect();
                     let covered = wants.iter().all(|want| !repo.closure([*want]).is_disjoint(&common));
                     server.covered(now, covered).unwrap();
                 }

@@ -28,7 +28,8 @@ pub struct Config {
     /// counts the source's silence alone and not the time that the driver takes.
     pub fetch: fetch::client::Config,
     /// How the wants are divided. By default the first share has 10 seconds for itself ([`SharesConfig::lead`]): what the
-    /// wants have in common mostly comes with it. Its `max_peers` are sources here.
+    /// wants have in common mostly comes with it. Shares are to take 2 seconds ([`SharesConfig::span`]), because each costs
+    /// a connection and a negotiation. Its `max_peers` are sources here.
     pub shares: SharesConfig,
     /// Times and attempts of each source. The attempts and their delays begin anew with each share that a source has
     /// brought; the deadline is that of the whole fetch. There are no heartbeats, and no retry is asked for:
@@ -43,7 +44,11 @@ impl Default for Config {
         let retry = |cause: &Cause<Error>| if is_transient(cause) { Retry::Yes } else { Retry::No };
         Self {
             fetch: fetch::client::Config::default(),
-            shares: SharesConfig { lead: Duration::from_secs(10), ..SharesConfig::default() },
+            shares: SharesConfig {
+                lead: Duration::from_secs(10),
+                span: Duration::from_secs(2),
+                ..SharesConfig::default()
+            },
             recovery: recovery::Config { retry, ..recovery::Config::default() },
             holds: Holds::default(),
         }
@@ -145,11 +150,13 @@ pub enum Action {
         /// What it asks.
         action: fetch::client::Action,
     },
-    /// All of the pack has come. Store it, with everything that was wanted in it. Answer:
+    /// All of the pack has come: store it. Then everything that these reach is to be there. Answer:
     /// [`pack_stored`](super::MultiSourceFetch::pack_stored).
     PackEnd {
         /// Whose pack.
         source: SourceId,
+        /// What was wanted.
+        wants: Vec<ObjectId>,
     },
     /// An attempt has failed and the source's next one begins then; to be shown.
     Wait {

@@ -204,12 +204,13 @@ impl MultiSourceFetch {
                     self.brought(source, units, without);
                     return;
                 }
+                let wants = units.clone();
                 one.state = State::Storing { units, without };
                 if let (Job::Sharing(shares), Some(peer)) = (&mut self.job, one.peer) {
                     // It has that share: what the shares say was heard before.
                     let _ = shares.arrived(now, peer);
                 }
-                self.actions.push_back(Action::PackEnd { source });
+                self.actions.push_back(Action::PackEnd { source, wants });
                 self.actions.push_back(Action::Disconnect { source });
             }
             other => one.state = other,

@@ -21,7 +21,7 @@
 //! | `add_source` | [`Action::Connect`] |
 //! | `connected`, bytes | [`Action::Advertised`], once for each source |
 //! | `want` | sessions go on: [`Action::Fetch`] with their questions, packs and progress; answer to [`session`](MultiSourceFetch::session) |
-//! | the end of a pack | [`Action::PackEnd`]; answer with `pack_stored` |
+//! | the end of a pack | [`Action::PackEnd`] with what was wanted; answer with `pack_stored` |
 //! | the end of a session, a failure, `handle_closed`, `handle_timeout` | [`Action::Disconnect`]; [`Action::Wait`] and [`Action::Connect`] for the next attempt or share |
 //! | everything is there | [`Action::Finished`] |
 //! | no source is left that has the rest, and none will come; the deadline; `cancel` | [`Action::Failed`]: what is missing, and each source's attempts with their reasons |

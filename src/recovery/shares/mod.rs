@@ -348,7 +348,8 @@ impl<K: Clone + Ord> Shares<K> {
         let Some(one) = self.peers.get(peer).filter(|one| matches!(one.state, State::Idle)) else { return };
         let candidates = one.has.intersection(&self.open).copied();
         let units: Vec<usize> = match fair {
-            Some(fair) => candidates.take(one.share.min(fair)).collect(),
+            // Not so little that the start of it costs more than itself.
+            Some(fair) => candidates.take(one.share.min(fair.max(one.share / 4))).collect(),
             // The others are done before this one: it gets only what nobody else has.
             None => candidates.filter(|unit| !self.is_elsewhere(peer, *unit)).take(1).collect(),
         };
