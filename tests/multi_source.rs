@@ -96,8 +96,8 @@ fn shares_2_the_first_share_needs_no_connection_of_its_own() {
     let (repo, tips) = branches(2, 7, 1);
     let world = World::new(config(), vec![Site::new(repo)], tips).run();
     finished(&world);
-    // Shares of 1, 2, 2, 1 and 1: never more than half of what is open.
-    assert_eq!((world.connects, world.heard), (vec![5], vec![1]));
+    // RECOVERY-22: 1, 2, half of 4, and the rest, which is a quarter of what the pace allows.
+    assert_eq!((world.connects, world.heard), (vec![4], vec![1]));
 }
 
 #[test]
@@ -161,14 +161,14 @@ fn shares_4_a_source_whose_pack_cannot_be_stored_is_given_up() {
     assert_eq!(units(&outcome.sources), [0, 5]);
     assert!(outcome.sources[0].gave_up && !outcome.sources[1].gave_up);
     assert!(
-        causes(&outcome.sources[0])[0].contains("the pack cannot be stored: pack has a bad length"),
+        causes(&outcome.sources[0])[0].contains("the pack cannot be stored: "),
         "{outcome:?}"
     );
 }
 
 #[test]
 fn shares_5_a_source_that_failed_comes_back_and_its_share_goes_to_the_others_meanwhile() {
-    let (repo, tips) = branches(1, 40, 1);
+    let (repo, tips) = branches(1, 100, 1);
     let breaks = Site::new(repo.clone()).faults(&[Fault::Cut(20_000), Fault::Refused]);
     let world = heavy(World::new(config(), vec![breaks, Site::new(repo)], tips), 60_000).run();
     let outcome = finished(&world);

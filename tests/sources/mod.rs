@@ -223,6 +223,10 @@ impl World {
         let now = self.at();
         let told = |result: Result<(), Misuse>| assert!(result.is_ok(), "{result:?}");
         let local = &self.local;
+        // The session may have come to its end by the time its last bytes are handed on.
+        if let client::Action::Pack(bytes) = &action {
+            self.packs[source.index()].extend_from_slice(bytes);
+        }
         let Some(session) = self.machine.session(source) else { return };
         match action {
             client::Action::FindHeld(ids) => {
@@ -235,7 +239,6 @@ impl World {
                         .commits(now, ids.iter().filter_map(|id| local.commits.get(id).cloned()).collect()),
                 );
             }
-            client::Action::Pack(bytes) => self.packs[source.index()].extend_from_slice(&bytes),
             _ => {}
         }
     }

@@ -132,7 +132,7 @@ impl MultiSourceFetch {
     }
 
     /// The session with a source, to answer its questions: `held`, `commits`, `resume`, `pack_complete`. `None` while
-    /// there is none.
+    /// there is none, and when it has ended: bytes of its pack may still come as actions then.
     pub fn session(&mut self, source: SourceId) -> Option<&mut Client> {
         self.sources.get_mut(source.0)?.client_mut().filter(|client| !client.has_ended())
     }
