@@ -37,6 +37,7 @@ mod flow;
 mod source;
 mod verbs;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
@@ -58,7 +59,7 @@ enum Job {
     /// Sources are asked what they have.
     Listing,
     /// The wants are divided.
-    Sharing(Shares<ObjectId>),
+    Sharing(Box<Shares<ObjectId>>),
     /// The terminal action has been made.
     Ended,
 }
@@ -200,7 +201,7 @@ impl MultiSourceFetch {
 
     /// Wants that are not there yet; `None` before they were told, and after the end.
     #[must_use]
-    pub const fn left(&self) -> Option<usize> {
+    pub fn left(&self) -> Option<usize> {
         match &self.job {
             Job::Sharing(shares) => Some(shares.left()),
             Job::Listing | Job::Ended => None,

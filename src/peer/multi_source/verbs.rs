@@ -84,7 +84,7 @@ impl MultiSourceFetch {
             SharesMisuse::TooMany { what, limit } => Misuse::TooMany { what, limit },
             SharesMisuse::Ended { verb } | SharesMisuse::NotBusy { verb } => Misuse::NotNow { verb },
         })?;
-        self.job = Job::Sharing(shares);
+        self.job = Job::Sharing(Box::new(shares));
         self.tips = tips;
         for source in 0..self.sources.len() {
             self.take_part(SourceId(source));
