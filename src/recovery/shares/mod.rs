@@ -176,7 +176,11 @@ impl<K: Clone + Ord> Shares<K> {
     /// # Errors
     /// [`Misuse`].
     pub fn arrived(&mut self, now: Instant, peer: PeerId) -> Result<(), Misuse> {
-        let (units, took) = self.take_share(now, peer, "arrived", false)?;
+        const VERB: &str = "arrived";
+        if matches!(self.peers.get(peer.0).map(|peer| &peer.state), Some(State::Arrived { .. })) {
+            return Err(Misuse::NotBusy { verb: VERB });
+        }
+        let (units, took) = self.take_share(now, peer, VERB, false)?;
         if let Some(peer) = self.peers.get_mut(peer.0) {
             peer.state = State::Arrived { units, took };
         }
