@@ -2,7 +2,7 @@
 //! share and does not come back.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
-#![allow(clippy::cast_possible_truncation, missing_docs)]
+#![allow(clippy::panic, clippy::cast_possible_truncation, missing_docs)]
 
 mod support_repo;
 

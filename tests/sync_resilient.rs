@@ -328,7 +328,7 @@ fn judge(seed: u64, world: &World) -> bool {
             assert_eq!(outcome.failed.len(), world.retries as usize, "seed {seed}: {:?}", outcome.sync);
             false
         }
-        Ok(outcome) => {
+        Ok(_) => {
             assert_eq!(visible(&world.left_repo), visible(&world.right_repo), "seed {seed}");
             true
         }
