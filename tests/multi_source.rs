@@ -160,10 +160,7 @@ fn shares_4_a_source_whose_pack_cannot_be_stored_is_given_up() {
     let outcome = finished(&world);
     assert_eq!(units(&outcome.sources), [0, 5]);
     assert!(outcome.sources[0].gave_up && !outcome.sources[1].gave_up);
-    assert!(
-        causes(&outcome.sources[0])[0].contains("the pack cannot be stored: "),
-        "{outcome:?}"
-    );
+    assert!(causes(&outcome.sources[0])[0].contains("the pack cannot be stored: "), "{outcome:?}");
 }
 
 #[test]
