@@ -9,7 +9,7 @@
 //! # The map
 //!
 //! ```text
-//!                  peer            a Git session over a port; the two-way sync of two repositories
+//!                  peer            a Git session over a port; the two-way sync of two repositories; a fetch from several
 //!          ┌────────┴────────┐
 //!      rpc, body            sync   calls and their streams, mux; bodies and forms │ the decision table, the plan
 //!    port, stream           git    object ids, refs, advertisement; fetch and push, client and server

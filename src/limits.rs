@@ -172,3 +172,5 @@ pub const RETRIES: u32 = 10_000;
 pub const SHARE_UNITS: usize = 4_000_000;
 /// Recovery: peers that share one job.
 pub const SHARE_PEERS: usize = 1024;
+/// Recovery: failed attempts at one of several sources of a fetch: each is kept for the report.
+pub const SOURCE_ATTEMPTS: usize = 10_000;

@@ -58,7 +58,8 @@ fn recovery_22_shares_double_and_shrink_again_towards_the_end() {
         shares.finished(at(1), peers[0], &[]).unwrap();
     }
     assert_eq!(sizes[..8], [1, 2, 4, 8, 16, 32, 64, 64]);
-    assert_eq!(sizes[sizes.len() - 7..], [26, 13, 7, 3, 2, 1, 1]);
+    // Half of what is open, but not less than a quarter of 64.
+    assert_eq!(sizes[sizes.len() - 5..], [64, 52, 26, 16, 11]);
     assert_eq!(sizes.iter().sum::<usize>(), 1000);
 
     let (mut shares, peers) = job(1000, 1);
@@ -221,6 +222,67 @@ fn recovery_25_it_ends_once_with_what_is_missing_in_its_order() {
     shares.no_more_peers();
     assert!(matches!(&actions(&mut shares)[..], [Action::Finished(outcome)] if outcome.missing == [5, 4]));
     assert!(shares.has_ended() && shares.poll_timeout().is_none());
+}
+
+#[test]
+fn recovery_25_a_job_that_is_given_up_ends_with_what_is_there() {
+    let (mut shares, peers) = job(5, 2);
+    actions(&mut shares);
+    shares.finished(at(1), peers[1], &[]).unwrap();
+    actions(&mut shares);
+    shares.cancel(at(2));
+    shares.cancel(at(3));
+    let [Action::Finished(outcome)] = &actions(&mut shares)[..] else { panic!() };
+    assert_eq!((&outcome.missing[..], outcome.peers[0].given_back), (&[0, 2, 3, 4][..], 1));
+    assert_eq!(shares.arrived(at(4), peers[0]), Err(Misuse::Ended { verb: "arrived" }));
+}
+
+#[test]
+fn recovery_27_the_first_share_has_its_lead() {
+    let config =
+        Config { lead: Duration::from_secs(3), patience: Duration::from_secs(9), ..Config::default() };
+    let led = || {
+        let mut shares = Shares::new(config, 0..9).unwrap();
+        let peers = [shares.add_peer(at(0), 0..9).unwrap(), shares.add_peer(at(0), 0..9).unwrap()];
+        assert_eq!(actions(&mut shares), [fetch(peers[0], &[0])]);
+        (shares, peers)
+    };
+    // To its end, or for its time, or until it fails, and then another one has it.
+    let (mut shares, [a, b]) = led();
+    shares.finished(at(1000), a, &[]).unwrap();
+    assert_eq!(actions(&mut shares), [fetch(a, &[1]), fetch(b, &[2])]);
+    let (mut shares, [_, b]) = led();
+    assert_eq!(shares.poll_timeout(), Some(at(3000)));
+    shares.handle_timeout(at(2999));
+    assert_eq!(actions(&mut shares), []);
+    shares.handle_timeout(at(3000));
+    assert_eq!(actions(&mut shares), [fetch(b, &[1])]);
+    let (mut shares, [a, b]) = led();
+    shares.failed(at(2000), a).unwrap();
+    assert_eq!(actions(&mut shares), [fetch(b, &[0])]);
+}
+
+#[test]
+fn recovery_28_a_share_that_has_arrived_is_put_away_in_peace() {
+    let (mut shares, peers) = job(2, 2);
+    actions(&mut shares);
+    shares.moved(peers[0], 1);
+    shares.moved(peers[1], 4000);
+    shares.arrived(at(10), peers[0]).unwrap();
+    assert_eq!(shares.arrived(at(10), peers[0]), Err(Misuse::NotBusy { verb: "arrived" }));
+    shares.finished(at(10), peers[1], &[]).unwrap();
+    shares.handle_timeout(at(60_000));
+    assert_eq!((actions(&mut shares), shares.left()), (vec![], 1));
+    shares.finished(at(90_000), peers[0], &[]).unwrap();
+    let [Action::Finished(outcome)] = &actions(&mut shares)[..] else { panic!() };
+    assert_eq!((outcome.peers[0].busy, outcome.missing.len()), (Duration::from_millis(10), 0));
+    // It may turn out to be of no use all the same.
+    let (mut shares, peers) = job(2, 2);
+    actions(&mut shares);
+    shares.arrived(at(10), peers[0]).unwrap();
+    shares.failed(at(20), peers[0]).unwrap();
+    shares.finished(at(30), peers[1], &[]).unwrap();
+    assert_eq!(actions(&mut shares), [fetch(peers[1], &[0])]);
 }
 
 /// T10.

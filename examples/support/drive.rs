@@ -107,6 +107,12 @@ pub enum Work {
 pub struct Mailbox(SyncSender<Event>);
 
 impl Mailbox {
+    /// A mailbox, and where its events come out.
+    pub(super) fn channel() -> (Self, Receiver<Event>) {
+        let (sender, events) = sync_channel(EVENTS);
+        (Self(sender), events)
+    }
+
     /// Posts; waits while the loop is behind. `false`: the loop is gone, and so is the use of going on.
     pub fn post(&self, work: Work) -> bool {
         self.event(Event::Work(work))
@@ -197,8 +203,7 @@ impl Drive {
 
     /// The same for a session that outlives its connection, and so goes by a clock of its own.
     pub fn with_clock(connection: Connection, clock: Clock) -> Self {
-        let (sender, events) = sync_channel(EVENTS);
-        let mailbox = Mailbox(sender);
+        let (mailbox, events) = Mailbox::channel();
         let streams = connection.start(&mailbox);
         Self { streams, events, mailbox, clock, traffic: Traffic::default() }
     }

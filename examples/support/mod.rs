@@ -16,6 +16,7 @@
 //!   shallow, promise     shallow and partial repositories: where history ends, what is left out
 //!   refspec      which refs become which
 //!   remote       where a client finds its server
+//!   several      the loop for a fetch from several servers at once
 //!   process, terminal, error          child processes, safe printing, typed errors
 //! ```
 //!
@@ -54,6 +55,7 @@ pub mod refspec;
 pub mod remote;
 pub mod repository;
 pub mod session;
+pub mod several;
 pub mod shallow;
 pub mod sign;
 pub mod terminal;

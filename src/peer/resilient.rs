@@ -19,7 +19,7 @@
 //! | the end of an attempt | [`Action::Disconnect`], then [`Action::Wait`] and [`Action::Connect`], or the end |
 //!
 //! Limits: those of the sync; attempts are bounded by [`recovery::BackoffConfig`]. Rules: `spec/08-peer.md`, PEER-14 to
-//! PEER-18.
+//! PEER-19.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -75,6 +75,9 @@ pub enum Error {
         /// Its words.
         reason: Bytes,
     },
+    /// Refs were refused, and what an attempt that broke had sent may be why: it came late, and moved them (PEER-19).
+    #[error("refs were refused after a connection had broken; what was sent on it may have moved them")]
+    Overtaken,
     /// The config does not allow a port.
     #[error(transparent)]
     Config(#[from] port::ConfigError),
@@ -86,7 +89,7 @@ impl Error {
     pub const fn blame(&self) -> Blame {
         match self {
             Self::Sync(error) => error.blame(),
-            Self::Connect { .. } => Blame::Transport,
+            Self::Connect { .. } | Self::Overtaken => Blame::Transport,
             Self::Config(_) => Blame::Caller,
         }
     }
@@ -163,6 +166,8 @@ pub struct ResilientSync {
     /// What of its payload the operation knows.
     counted: u64,
     done: sync::Outcome,
+    retry: fn(&Cause<Error>) -> Retry,
+    retries: u32,
     actions: VecDeque<Action>,
     now: Instant,
 }
@@ -181,9 +186,10 @@ impl ResilientSync {
         sync.push.idle_timeout = sync.push.idle_timeout.or(idle);
         recovery.monitor.heartbeat = None;
         let transfer = Transfer::unplanned(0, Direction::Fetch);
+        let (retry, retries) = (recovery.retry, recovery.backoff.retries);
         let operation = Operation::new(recovery, transfer, now)?;
         let (done, actions) = (sync::Outcome::default(), VecDeque::new());
-        Ok(Self { config: sync, operation, session: None, counted: 0, done, actions, now })
+        Ok(Self { config: sync, operation, session: None, counted: 0, done, retry, retries, actions, now })
     }
 
     /// Answers [`Action::Connect`].
@@ -360,6 +366,10 @@ impl ResilientSync {
         let now = self.now;
         // A verb is refused only where the operation has ended at this moment; then its own end is told.
         let _ = match action {
+            sync::Action::Finished(outcome) if self.is_overtaken(&outcome) => {
+                self.keep(outcome);
+                self.operation.failed(now, Error::Overtaken)
+            }
             sync::Action::Finished(outcome) => {
                 self.done = outcome;
                 self.operation.succeeded(now)
@@ -393,6 +403,37 @@ impl ResilientSync {
                 _ => {}
             }
         }
+    }
+
+    /// Whether refs were refused that a push of an attempt before may have moved meanwhile. Each of those that broke can
+    /// have left one push behind, so each allows for one repetition.
+    fn is_overtaken(&self, outcome: &sync::Outcome) -> bool {
+        use sync::{RefFailure, RefResult};
+        let attempts = self.operation.attempts();
+        let is_repetition =
+            |attempt: &&Attempt<Error>| matches!(attempt.cause, Cause::Session { error: Error::Overtaken });
+        let was_connected = |attempt: &&Attempt<Error>| {
+            let never = matches!(
+                attempt.cause,
+                Cause::Connect { .. } | Cause::TimedOut { phase: Phase::Connect, .. }
+            );
+            !never && !is_repetition(attempt)
+        };
+        let is_refused = |entry: &sync::RefOutcome| match &entry.result {
+            RefResult::Failed(
+                RefFailure::Refused { .. } | RefFailure::Moved { .. } | RefFailure::Backup { .. },
+            ) => true,
+            RefResult::Failed(RefFailure::NoDeletes)
+            | RefResult::Unchanged
+            | RefResult::Excluded
+            | RefResult::Conflict
+            | RefResult::Pending
+            | RefResult::Done { .. } => false,
+        };
+        outcome.refs.iter().any(is_refused)
+            && attempts.iter().filter(was_connected).count() > attempts.iter().filter(is_repetition).count()
+            && u32::try_from(attempts.len()).is_ok_and(|made| made < self.retries)
+            && (self.retry)(&Cause::Session { error: Error::Overtaken }) == Retry::Yes
     }
 
     /// What was agreed on so far is the base of the next attempt (SYNC-50).

@@ -1,10 +1,10 @@
 //! One job divided among several peers: each gets a share of what it has; who fails or is slow gives its share back.
 //!
 //! ```text
-//!              share given            finished
-//!   idle ────────────────────► busy ───────────► idle      (nothing left that it has: stays idle)
-//!                               │ │ failed
-//!        idle ◄── slow: Cancel ─┘ └────────────► gone      (its share is open again)
+//!              share given        arrived              finished
+//!   idle ────────────────────► busy ──────► arrived ─────────────► idle   (nothing left that it has: stays idle)
+//!                               │ │ └──────────┼── finished ──────► idle
+//!        idle ◄── slow: Cancel ─┘ └────────────┴── failed ────────► gone   (its share is open again)
 //! ```
 //!
 //! | input | output |
@@ -18,119 +18,16 @@
 //! grow to what a peer does in a short time, so one that is slow or lies about what it has is found out at little cost, and with Git each share's
 //! negotiation knows what the shares before it brought.
 //!
-//! Limits: [`Config::max_units`], [`Config::max_peers`]. Rules: `spec/18-recovery.md`, RECOVERY-21 to RECOVERY-26.
+//! Limits: [`Config::max_units`], [`Config::max_peers`]. Rules: `spec/18-recovery.md`, RECOVERY-21 to RECOVERY-28.
+
+mod face;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::limits;
-use crate::time::Instant;
-
-/// How a job is divided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Units in a peer's first share; 0 counts as 1. Default 1.
-    pub first_share: usize,
-    /// No share is larger. Default 64.
-    pub max_share: usize,
-    /// A peer is slow when another one, that has nothing to do and has what it is at, was more than so many times as
-    /// fast. Default 3; below 1 counts as 1.
-    pub slower: u32,
-    /// No share is taken away sooner than this after it was given. Default 2 seconds.
-    pub patience: Duration,
-    /// What a share is to take: each is as large as the last one's pace says, from half to twice its size. So much of a peer's work is lost when it dies. Default half a second.
-    pub span: Duration,
-    /// Units in all. Default [`limits::SHARE_UNITS`].
-    pub max_units: usize,
-    /// Peers in all, those that are gone included. Default [`limits::SHARE_PEERS`].
-    pub max_peers: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            first_share: 1,
-            max_share: 64,
-            slower: 3,
-            patience: Duration::from_secs(2),
-            span: Duration::from_millis(500),
-            max_units: limits::SHARE_UNITS,
-            max_peers: limits::SHARE_PEERS,
-        }
-    }
-}
-
-/// A peer's number, never given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(usize);
-
-/// What the driver must do, or what happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action<K> {
-    /// Have this peer bring these units. Answer: [`Shares::finished`] or [`Shares::failed`].
-    Fetch {
-        /// The peer.
-        peer: PeerId,
-        /// Its share.
-        units: Vec<K>,
-    },
-    /// This peer's share went to another one: stop it. It may be given another share at once.
-    Cancel {
-        /// The peer.
-        peer: PeerId,
-    },
-    /// It is over. Terminal.
-    Finished(Outcome<K>),
-}
-
-/// What a job came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome<K> {
-    /// What nobody brought, in the order in which it was wanted; nothing when the job is complete.
-    pub missing: Vec<K>,
-    /// What each peer did, in the order in which they came.
-    pub peers: Vec<Work>,
-}
-
-/// What one peer did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
-    /// Units that it brought.
-    pub units: usize,
-    /// Bytes that it moved, those of shares that were taken from it included.
-    pub bytes: u64,
-    /// Time it was busy.
-    pub busy: Duration,
-    /// Shares that it gave back.
-    pub given_back: usize,
-}
-
-/// A verb that cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Misuse {
-    /// The job is over.
-    #[error("`{verb}` after the end of the job")]
-    Ended {
-        /// The verb.
-        verb: &'static str,
-    },
-    /// That peer has no share, or never was.
-    #[error("`{verb}` for a peer that has no share")]
-    NotBusy {
-        /// The verb.
-        verb: &'static str,
-    },
-    /// More units or peers than are kept track of.
-    #[error("more than {limit} {what}")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// The limit.
-        limit: usize,
-    },
-}
+pub use self::face::{Action, Config, Misuse, Outcome, PeerId, Work};
+use crate::time::{Instant, earliest};
 
 #[derive(Debug)]
 enum State {
@@ -141,6 +38,11 @@ enum State {
         bytes: u64,
         /// Whether the driver knows of it: what it tells before is still of the share before.
         told: bool,
+    },
+    /// Everything of its share has come, in so long a time; it is not put away yet.
+    Arrived {
+        units: Vec<usize>,
+        took: Duration,
     },
     Gone,
 }
@@ -165,7 +67,7 @@ impl Peer {
     fn pace(&self, now: Instant) -> (u128, u128) {
         let (bytes, busy) = match &self.state {
             State::Busy { since, bytes, .. } => (*bytes, now.saturating_duration_since(*since)),
-            State::Idle | State::Gone => (0, Duration::ZERO),
+            State::Idle | State::Arrived { .. } | State::Gone => (0, Duration::ZERO),
         };
         let bytes = u128::from(self.work.bytes).saturating_add(bytes.into());
         (bytes, self.work.busy.saturating_add(busy).as_micros())
@@ -183,6 +85,8 @@ pub struct Shares<K> {
     left: usize,
     peers: Vec<Peer>,
     more_peers: bool,
+    /// Until then the first share is the only one.
+    led_until: Option<Instant>,
     review: Option<Instant>,
     actions: VecDeque<Action<K>>,
     ended: bool,
@@ -213,6 +117,7 @@ impl<K: Clone + Ord> Shares<K> {
             left,
             peers: Vec::new(),
             more_peers: true,
+            led_until: None,
             review: None,
             actions: VecDeque::new(),
             ended: false,
@@ -240,6 +145,20 @@ impl<K: Clone + Ord> Shares<K> {
         Ok(id)
     }
 
+    /// A peer is there, and has whatever is wanted.
+    ///
+    /// # Errors
+    /// As [`Self::add_peer`].
+    pub fn add_peer_with_all(&mut self, now: Instant) -> Result<PeerId, Misuse> {
+        self.add_peer(now, self.units.clone())
+    }
+
+    /// Whether this is one of the units.
+    #[must_use]
+    pub fn is_wanted(&self, unit: &K) -> bool {
+        self.index.contains_key(unit)
+    }
+
     /// No further peer will come: when those that are there can do no more, the job ends.
     pub fn no_more_peers(&mut self) {
         self.more_peers = false;
@@ -256,14 +175,30 @@ impl<K: Clone + Ord> Shares<K> {
         }
     }
 
+    /// All of the peer's share has come and is being put away, which takes what it takes: nobody takes the share over
+    /// any more, and the peer's time ends here. Answer it with [`Self::finished`] or [`Self::failed`] as ever.
+    ///
+    /// # Errors
+    /// [`Misuse`].
+    pub fn arrived(&mut self, now: Instant, peer: PeerId) -> Result<(), Misuse> {
+        const VERB: &str = "arrived";
+        if matches!(self.peers.get(peer.0).map(|peer| &peer.state), Some(State::Arrived { .. })) {
+            return Err(Misuse::NotBusy { verb: VERB });
+        }
+        let (units, took) = self.take_share(now, peer, VERB, false)?;
+        if let Some(peer) = self.peers.get_mut(peer.0) {
+            peer.state = State::Arrived { units, took };
+        }
+        Ok(())
+    }
+
     /// The peer's share is there, but for what it turned out not to have: that goes to the others.
     ///
     /// # Errors
     /// [`Misuse`]; [`Misuse::NotBusy`] also before the share's [`Action::Fetch`] was polled: what has come to its end is
     /// then one that was taken away.
     pub fn finished(&mut self, now: Instant, peer: PeerId, without: &[K]) -> Result<(), Misuse> {
-        let before = self.peers.get(peer.0).map_or(Duration::ZERO, |peer| peer.work.busy);
-        let units = self.take_share(now, peer, "finished", false)?;
+        let (units, took) = self.take_share(now, peer, "finished", false)?;
         let without: BTreeSet<usize> =
             without.iter().filter_map(|unit| self.index.get(unit).copied()).collect();
         let mut brought: usize = 0;
@@ -281,7 +216,6 @@ impl<K: Clone + Ord> Shares<K> {
         }
         if let Some(peer) = self.peers.get_mut(peer.0) {
             peer.work.units = peer.work.units.saturating_add(brought);
-            let took = peer.work.busy.saturating_sub(before);
             peer.share = next_share(peer.share, took, &self.config);
         }
         self.assign(now);
@@ -298,7 +232,7 @@ impl<K: Clone + Ord> Shares<K> {
         }
         match self.peers.get(peer.0).map(|peer| &peer.state) {
             None | Some(State::Gone) => return Err(Misuse::NotBusy { verb: "failed" }),
-            Some(State::Busy { .. }) => self.give_back(now, peer)?,
+            Some(State::Busy { .. } | State::Arrived { .. }) => self.give_back(now, peer)?,
             Some(State::Idle) => {}
         }
         if let Some(peer) = self.peers.get_mut(peer.0) {
@@ -307,6 +241,17 @@ impl<K: Clone + Ord> Shares<K> {
         }
         self.assign(now);
         Ok(())
+    }
+
+    /// The job is given up: it ends with what is there. Whoever has a share is to be stopped. After the end it is a no-op.
+    pub fn cancel(&mut self, now: Instant) {
+        for peer in 0..self.peers.len() {
+            // Those without a share have nothing to give back.
+            let _ = self.give_back(now, PeerId(peer));
+        }
+        if !self.ended {
+            self.end();
+        }
     }
 
     /// The time of [`Self::poll_timeout`] has come. Too early is a no-op.
@@ -357,19 +302,24 @@ impl<K: Clone + Ord> Shares<K> {
         peer: PeerId,
         verb: &'static str,
         back: bool,
-    ) -> Result<Vec<usize>, Misuse> {
+    ) -> Result<(Vec<usize>, Duration), Misuse> {
         if self.ended {
             return Err(Misuse::Ended { verb });
         }
         let one = self.peers.get_mut(peer.0).ok_or(Misuse::NotBusy { verb })?;
         match core::mem::replace(&mut one.state, State::Idle) {
             State::Busy { units, since, bytes, told } if told || back => {
+                let took = now.saturating_duration_since(since);
                 one.work.bytes = one.work.bytes.saturating_add(bytes);
-                one.work.busy = one.work.busy.saturating_add(now.saturating_duration_since(since));
+                one.work.busy = one.work.busy.saturating_add(took);
                 one.work.given_back = one.work.given_back.saturating_add(back.into());
-                Ok(units)
+                Ok((units, took))
             }
-            other => {
+            State::Arrived { units, took } => {
+                one.work.given_back = one.work.given_back.saturating_add(back.into());
+                Ok((units, took))
+            }
+            other @ (State::Idle | State::Gone | State::Busy { .. }) => {
                 one.state = other;
                 Err(Misuse::NotBusy { verb })
             }
@@ -377,7 +327,7 @@ impl<K: Clone + Ord> Shares<K> {
     }
 
     fn give_back(&mut self, now: Instant, peer: PeerId) -> Result<(), Misuse> {
-        let units = self.take_share(now, peer, "failed", true)?;
+        let (units, _) = self.take_share(now, peer, "failed", true)?;
         self.open.extend(units);
         Ok(())
     }
@@ -399,17 +349,29 @@ impl<K: Clone + Ord> Shares<K> {
         }
         let is_idle = |peer: &Peer| matches!(peer.state, State::Idle) && !peer.has.is_empty();
         let waits = self.peers.iter().any(is_idle) && self.is_busy();
-        self.review = if waits { now.checked_add(self.config.patience) } else { None };
+        let led = self.led_until.filter(|_| self.is_led(now));
+        self.review = if waits { earliest(now.checked_add(self.config.patience), led) } else { None };
         self.settle();
+    }
+
+    /// Whether somebody goes ahead with the first share of all.
+    fn is_led(&self, now: Instant) -> bool {
+        let is_first = self.left == self.units.len();
+        is_first && self.is_busy() && self.led_until.is_some_and(|until| now < until)
     }
 
     /// Gives it a fair part of what is open, and no less than `at_least`.
     fn give(&mut self, now: Instant, peer: usize, at_least: usize) {
+        if self.is_led(now) {
+            return;
+        }
+        let is_first = !self.is_busy();
         let fair = self.fair(peer).or((at_least > 0).then_some(at_least));
         let Some(one) = self.peers.get(peer).filter(|one| matches!(one.state, State::Idle)) else { return };
         let candidates = one.has.intersection(&self.open).copied();
         let units: Vec<usize> = match fair {
-            Some(fair) => candidates.take(one.share.min(fair)).collect(),
+            // Not so little that the start of it costs more than itself.
+            Some(fair) => candidates.take(one.share.min(fair.max(one.share / 4))).collect(),
             // The others are done before this one: it gets only what nobody else has.
             None => candidates.filter(|unit| !self.is_elsewhere(peer, *unit)).take(1).collect(),
         };
@@ -419,6 +381,9 @@ impl<K: Clone + Ord> Shares<K> {
         }
         let named = units.iter().filter_map(|unit| self.units.get(*unit).cloned()).collect();
         one.state = State::Busy { units, since: now, bytes: 0, told: false };
+        if is_first {
+            self.led_until = now.checked_add(self.config.lead);
+        }
         self.actions.push_back(Action::Fetch { peer: PeerId(peer), units: named });
     }
 
@@ -464,7 +429,7 @@ impl<K: Clone + Ord> Shares<K> {
     }
 
     fn is_busy(&self) -> bool {
-        self.peers.iter().any(|peer| matches!(peer.state, State::Busy { .. }))
+        self.peers.iter().any(|peer| matches!(peer.state, State::Busy { .. } | State::Arrived { .. }))
     }
 
     /// Ends the job when everything is there, or when nobody is at it and nobody will come.
@@ -472,6 +437,10 @@ impl<K: Clone + Ord> Shares<K> {
         if self.ended || (self.left > 0 && (self.more_peers || self.is_busy())) {
             return;
         }
+        self.end();
+    }
+
+    fn end(&mut self) {
         self.ended = true;
         self.review = None;
         let missing = self.open.iter().filter_map(|unit| self.units.get(*unit).cloned()).collect();
