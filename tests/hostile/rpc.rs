@@ -1,15 +1,4 @@
 //! What a hostile or broken peer gets from a link: budgets, caps, and failures that stay where they belong.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    missing_docs
-)]
-
-mod rpc_support;
 
 use bytes::Bytes;
 use portline::frame::{FrameType, encode_header};
@@ -17,7 +6,8 @@ use portline::rpc::control::Message;
 use portline::rpc::{Action, Budget, CallError, Capabilities, Config, Error, Fallback, Link, Misuse, Role};
 use portline::stream::{self, Direction, Shape, Sizing};
 use portline::{Blame, Instant};
-use rpc_support::{CLIENT, NOW, Pair, SERVER, actions, bytes, control, describe, linked, sends};
+
+use crate::rpc_support::{CLIENT, NOW, Pair, SERVER, actions, bytes, control, describe, linked, sends};
 
 fn frame(kind: FrameType, id: u32, payload: &[u8]) -> Bytes {
     [&encode_header(kind, id), payload].concat().into()
@@ -60,9 +50,9 @@ fn sent_on(link: &mut Link, channel: u32) -> Vec<String> {
     std::iter::from_fn(|| link.poll_channel_transmit(channel)).map(|m| describe(&m.into_bytes())).collect()
 }
 
-/// T1, T2, and everything else that a stream refuses: the stream fails, nothing else does.
+/// RPC-19, T1, T2, and everything else that a stream refuses: the stream fails, nothing else does.
 #[test]
-fn rpc_19_a_malformed_frame_ends_its_stream_and_nothing_else() {
+fn t1_a_malformed_frame_ends_its_stream_and_nothing_else() {
     let bad: [&[u8]; 9] = [
         b"\0\0",
         b"\x04\0\0\0\0\xff\xff\xff\xff", // a grant that overflows (T1)
@@ -103,9 +93,9 @@ fn rpc_19_a_malformed_frame_ends_its_stream_and_nothing_else() {
     }
 }
 
-/// T2: data beyond the window.
+/// RPC-19, T2: data beyond the window.
 #[test]
-fn rpc_19_a_first_frame_larger_than_the_window_fails_its_stream() {
+fn t2_a_first_frame_larger_than_the_window_fails_its_stream() {
     let mut link = client(1, |_| {});
     let shape = Shape::bytes(Direction::Send, 10);
     link.handle_message(NOW, open(1, 2, shape)).unwrap();
@@ -115,8 +105,9 @@ fn rpc_19_a_first_frame_larger_than_the_window_fails_its_stream() {
     assert!(actions(&mut link).contains(&Action::StreamFailed { stream: 2, error }));
 }
 
+/// RPC-20.
 #[test]
-fn rpc_20_a_window_that_is_too_large_cancels_the_stream() {
+fn t2_a_window_that_is_too_large_cancels_the_stream() {
     for sizing in [Sizing::Items, Sizing::Bytes, Sizing::Custom] {
         let mut link = client(1, |config| (config.max_items, config.max_bytes) = (100, 100));
         let shape = Shape { direction: Direction::Send, window: 101, sizing };
@@ -134,8 +125,9 @@ fn rpc_20_a_window_that_is_too_large_cancels_the_stream() {
     }
 }
 
+/// RPC-20.
 #[test]
-fn rpc_20_a_stream_too_many_aborts_its_call_and_a_wrong_number_ends_the_link() {
+fn t7_a_stream_too_many_aborts_its_call_and_a_wrong_number_ends_the_link() {
     let mut link = client(2, |config| (config.max_call_streams, config.max_streams) = (2, 3));
     for stream in [2, 4] {
         link.handle_message(NOW, open(1, stream, sends())).unwrap();
@@ -165,9 +157,9 @@ fn rpc_20_a_stream_too_many_aborts_its_call_and_a_wrong_number_ends_the_link() {
 /// Something that a peer does.
 type Act = dyn Fn(&mut Link) -> Result<(), Error>;
 
-/// T5: control frames and channel messages that change nothing.
+/// RPC-22, T5: control frames and channel messages that change nothing.
 #[test]
-fn rpc_22_messages_without_effect_are_counted_and_time_refills() {
+fn t5_messages_without_effect_are_counted_and_time_refills() {
     let useless: [&Act; 6] = [
         &|link| link.handle_message(NOW, ready()),
         &|link| link.handle_message(NOW, bytes("\x12\0\0\0\x63\0")),
@@ -189,9 +181,9 @@ fn rpc_22_messages_without_effect_are_counted_and_time_refills() {
     }
 }
 
-/// T7: calls opened and aborted in a loop, and streams opened and cancelled.
+/// RPC-22, T7: calls opened and aborted in a loop, and streams opened and cancelled.
 #[test]
-fn rpc_22_giving_up_in_a_loop_ends_the_link() {
+fn t7_giving_up_in_a_loop_ends_the_link() {
     let mut link = server(|config| config.resets = Budget::new(5, 10));
     for id in 1..=6_u32 {
         call(&mut link, id);
@@ -209,9 +201,9 @@ fn rpc_22_giving_up_in_a_loop_ends_the_link() {
     }
 }
 
-/// T7: an aborted call keeps its streams' slots until they have ended.
+/// RPC-22, T7: an aborted call keeps its streams' slots until they have ended.
 #[test]
-fn rpc_22_an_aborted_call_keeps_its_slots_until_its_streams_have_ended() {
+fn t7_an_aborted_call_keeps_its_slots_until_its_streams_have_ended() {
     let mut link = server(|config| config.max_streams = 1);
     call(&mut link, 1);
     let stream = link.open_stream(NOW, 1, sends()).unwrap();
@@ -229,9 +221,9 @@ fn rpc_22_an_aborted_call_keeps_its_slots_until_its_streams_have_ended() {
     assert_eq!(sent, ["RESULT 1 \\x01\\\"aborted\\\""]);
 }
 
-/// T8: streams that we fail because of what the peer sends.
+/// RPC-22, T8: streams that we fail because of what the peer sends.
 #[test]
-fn rpc_22_failing_our_streams_in_a_loop_ends_the_link() {
+fn t8_failing_our_streams_in_a_loop_ends_the_link() {
     let mut link = client(1, |config| config.failures = Budget::new(5, 10));
     for round in 1..=6_u32 {
         let stream = 2 * round;
@@ -325,9 +317,9 @@ fn rpc_21_both_ways_blocks_and_grants_may_come_late() {
     }
 }
 
-/// T5: the peer makes us answer and does not read.
+/// RPC-23, T5: the peer makes us answer and does not read.
 #[test]
-fn rpc_23_answers_that_wait_stop_the_input() {
+fn t5_answers_that_wait_stop_the_input_of_a_link() {
     let mut link = server(|config| config.control_bytes = 300);
     let mut id = 0;
     while link.wants_input() {
@@ -344,7 +336,7 @@ fn rpc_23_answers_that_wait_stop_the_input() {
 
 /// RPC-6, T9: the length of a message is checked before it is read.
 #[test]
-fn rpc_6_a_message_above_the_limit_ends_the_link() {
+fn t9_a_message_above_the_limit_ends_the_link() {
     let mut link = client(0, |config| config.max_message = 50);
     assert_eq!(
         link.call(bytes("m"), Bytes::from(vec![0; 50]), Fallback::None),
@@ -361,7 +353,7 @@ fn rpc_6_a_message_above_the_limit_ends_the_link() {
 /// RPC-24, T6: what does not read as a batch, is made of crumbs, or comes where nobody knows batches is refused, and the
 /// link goes on.
 #[test]
-fn rpc_24_a_call_that_is_no_batch_is_refused() {
+fn t6_a_call_that_is_no_batch_is_refused() {
     let crumbs = [0; 4 * 40];
     let cases: [(&[u8], bool); 5] = [
         (b"", true),
@@ -424,9 +416,9 @@ fn rpc_18_misused_verbs_change_nothing() {
     assert_eq!(refused, Err(Misuse::Write(stream::WriteError::ReceiveOnly)));
 }
 
-/// T4: a stall deadline that the link keeps for its streams.
+/// RPC-19, T4: a stall deadline that the link keeps for its streams.
 #[test]
-fn rpc_19_a_peer_that_never_grants_loses_the_stream_and_only_that() {
+fn t4_a_peer_that_never_grants_loses_the_stream_and_only_that() {
     let mut link = server(|_| {});
     call(&mut link, 1);
     let stream = link.open_stream(NOW, 1, Shape { window: 1, ..sends() }).unwrap();
@@ -448,4 +440,73 @@ fn rpc_19_a_peer_that_never_grants_loses_the_stream_and_only_that() {
     let ends = [Action::StreamFailed { stream, error }, Action::CloseChannel { channel: stream, late: 3 }];
     assert_eq!(actions(&mut link), ends);
     assert_eq!((link.poll_timeout(), link.has_ended()), (None, false));
+}
+
+/// T10: calls and their streams are counted, whoever opens them; what is refused costs the peer its budget.
+#[test]
+fn t10_calls_without_end_are_refused_one_by_one() {
+    let mut link = server(|config| config.max_calls = 3);
+    (1..=3).for_each(|id| call(&mut link, id));
+    assert_eq!(actions(&mut link).len(), 3);
+    call(&mut link, 4);
+    let refused: Vec<String> = control(&mut link).iter().map(|message| describe(message)).collect();
+    assert_eq!((refused.len(), actions(&mut link).len(), link.has_ended()), (1, 0, false));
+    assert!(refused[0].starts_with("RESULT 4 \\x01"), "{refused:?}");
+    link.respond(1, Ok(bytes("done"))).unwrap();
+    control(&mut link);
+    call(&mut link, 5);
+    assert_eq!(actions(&mut link).len(), 1, "an answered call gives its place back");
+}
+
+/// RPC-27, T13: whenever the control channel closes, every call and every stream has one end, and so has the link.
+#[test]
+fn t13_a_link_that_closes_after_any_message_ends_every_call_and_stream_once() {
+    for steps in 0..40 {
+        let mut pair = Pair::ready();
+        let calls = [pair.call("one"), pair.call("two")];
+        pair.run();
+        for call in calls {
+            let both = Shape::items(Direction::Both(stream::Role::Responder));
+            let stream = pair.ends[SERVER].open_stream(NOW, call, both).unwrap();
+            pair.ends[SERVER].write(NOW, stream, bytes("x")).unwrap();
+        }
+        pair.ends[SERVER].respond(calls[0], Ok(bytes("early"))).unwrap();
+        for at in 0..steps {
+            pair.step([SERVER, CLIENT][at % 2]);
+        }
+        for end in [CLIENT, SERVER] {
+            let _: Result<(), Error> = pair.ends[end].handle_closed(NOW);
+            let left = actions(&mut pair.ends[end]);
+            pair.seen[end].extend(left);
+            let seen = &pair.seen[end];
+            let count = |what: &dyn Fn(&Action) -> bool| seen.iter().filter(|action| what(action)).count();
+            assert_eq!(
+                count(&|one| matches!(one, Action::Finished | Action::Failed(_))),
+                1,
+                "{steps}: {seen:?}"
+            );
+            for call in calls {
+                let ends = count(&|one| match one {
+                    Action::Returned { call: ended, .. } | Action::Aborted { call: ended } => *ended == call,
+                    _ => false,
+                });
+                let answered = end == SERVER && call == calls[0];
+                assert_eq!(ends, usize::from(!answered), "{steps}: {seen:?}");
+            }
+            for stream in [2, 4] {
+                let of = |one: &Action| match one {
+                    Action::StreamFinished { stream: ended } | Action::StreamFailed { stream: ended, .. } => {
+                        *ended == stream
+                    }
+                    _ => false,
+                };
+                let opened = end == SERVER
+                    || count(
+                        &|one| matches!(one, Action::StreamOpened { stream: opened, .. } if *opened == stream),
+                    ) > 0;
+                assert!(count(&of) <= 1 && (!opened || count(&of) == 1), "{steps}: {stream} {seen:?}");
+            }
+            assert!(pair.ends[end].has_ended() && !pair.ends[end].wants_input());
+        }
+    }
 }

@@ -3,10 +3,9 @@
 //! Written by hand rather than with stateright: it is these few lines, needs nothing to be built before every
 //! `cargo test`, and asks of a world only a digest and its steps. So a world may leave out of its digest what has no
 //! future, which is what makes failing at any moment small enough to be run each time.
-#![allow(dead_code, unreachable_pub)]
 
 use std::collections::HashSet;
-use std::fmt;
+use std::fmt::{self, Debug, Write as _};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// 128 bits of what was hashed: with a million states, two of them meet by chance once in 10^26 runs.
@@ -105,30 +104,97 @@ impl Hasher for Half {
     }
 }
 
+/// A claim about a world, by its name.
+pub type Property<W> = (&'static str, fn(&W) -> bool);
+
 /// What is explored.
 pub trait World: Sized {
     /// A digest of all that its future depends on.
     fn digest(&self) -> u128;
 
-    /// Checks this state and puts what can follow into `next`; whether anything does that nobody has to decide on
-    /// (giving up and closing are such decisions).
+    /// Puts what can follow into `next`; whether anything does that nobody has to decide on (giving up and closing are
+    /// such decisions).
     fn steps(&self, next: &mut Vec<Self>) -> bool;
 
-    /// Nothing more happens by itself.
-    fn rest(&self);
+    /// What holds in every state.
+    fn always() -> Vec<Property<Self>>;
+
+    /// What holds as well where nothing happens by itself any more.
+    fn at_rest() -> Vec<Property<Self>>;
+
+    /// The state in words, for whoever has to find out why a property does not hold.
+    fn shown(&self) -> String;
+}
+
+fn hold<W: World>(world: &W, properties: &[Property<W>]) {
+    for (name, holds) in properties {
+        assert!(holds(world), "not so: {name}\n{}", world.shown());
+    }
 }
 
 /// The number of states, and of those at rest.
 pub fn explore<W: World>(start: W) -> (usize, usize) {
+    let (always, at_rest) = (W::always(), W::at_rest());
     let mut seen = HashSet::with_hasher(BuildHasherDefault::<Half>::default());
     seen.insert(start.digest());
     let (mut open, mut next, mut resting) = (vec![start], Vec::new(), 0);
     while let Some(world) = open.pop() {
+        hold(&world, &always);
+        assert!(seen.len() < 30_000, "more states than anybody waits for");
         if !world.steps(&mut next) {
             resting += 1;
-            world.rest();
+            hold(&world, &at_rest);
         }
         open.extend(next.drain(..).filter(|world| seen.insert(world.digest())));
     }
     (seen.len(), resting)
+}
+
+/// A world whose steps are a list of events, and which is told from others by what it shows.
+pub trait Table: Clone + Debug {
+    type Event: Copy + 'static;
+    const EVENTS: &'static [Self::Event];
+
+    /// The world after an event, `None` where it cannot happen.
+    fn after(&self, event: Self::Event) -> Option<Self>;
+
+    /// Whether the event only could happen: nobody may rely on it.
+    fn is_whim(event: Self::Event) -> bool;
+
+    /// As [`World::always`].
+    fn always() -> Vec<Property<Self>>;
+
+    /// As [`World::at_rest`].
+    fn at_rest() -> Vec<Property<Self>>;
+}
+
+impl<T: Table> World for T {
+    fn digest(&self) -> u128 {
+        let mut digest = Digest::default();
+        write!(digest, "{self:?}").unwrap();
+        digest.value()
+    }
+
+    fn steps(&self, next: &mut Vec<Self>) -> bool {
+        let mut moves = false;
+        for event in T::EVENTS {
+            if let Some(world) = self.after(*event) {
+                moves |= !T::is_whim(*event);
+                next.push(world);
+            }
+        }
+        moves
+    }
+
+    fn always() -> Vec<Property<Self>> {
+        T::always()
+    }
+
+    fn at_rest() -> Vec<Property<Self>> {
+        T::at_rest()
+    }
+
+    fn shown(&self) -> String {
+        format!("{self:#?}")
+    }
 }

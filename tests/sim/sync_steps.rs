@@ -1,14 +1,11 @@
 //! Two repositories in memory over one port: every decision carried out, and the connection cut at every step.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, missing_docs)]
-
-mod toy;
 
 use portline::git::RefName;
 use portline::peer::sync::{Config, Error, RefFailure, RefResult};
 use portline::sync::{Step, Strategy};
 use portline::{peer, port};
-use toy::{Killed, Left, Repo, Right, config, diverged, id, name, run, visible};
+
+use crate::toy::{Killed, Left, Repo, Right, config, diverged, id, name, run, visible};
 
 fn sides(strategy: Strategy) -> (Left, Right) {
     let (left, right, base) = diverged();

@@ -1,20 +1,16 @@
 //! A sync with a peer that is silent, closes at the worst moment, never ends its streams, or says anything at all.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, missing_docs)]
-
-mod common;
-mod toy;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::Rng;
 use portline::git::Version;
 use portline::peer::sync::{Action, Config, Error, RefResult};
 use portline::peer::{self, TwoWaySync};
 use portline::sync::{Step, Strategy};
 use portline::{Instant, port};
-use toy::{Left, Right, config, diverged, name};
+
+use crate::common::Rng;
+use crate::toy::{self, Left, Right, config, diverged, name};
 
 const NOW: Instant = Instant::ZERO;
 
@@ -48,7 +44,7 @@ fn run(left: &mut Left, right: &mut Right, mut between: impl FnMut(Bytes) -> Vec
 
 /// PORT-8, SYNC-52, T11: a peer that never answers is given up after 30 s, not earlier, and told why.
 #[test]
-fn sync_52_a_silent_peer_is_given_up_when_the_ack_timeout_has_passed() {
+fn t4_a_silent_peer_is_given_up_when_the_ack_timeout_has_passed() {
     let mut machine = TwoWaySync::new(Config::default(), NOW).unwrap();
     assert_eq!(machine.poll_timeout(), None);
     assert_eq!(machine.poll_action(), Some(Action::ListRefs));
@@ -96,7 +92,7 @@ fn sync_52_what_the_peers_error_says_reaches_the_failure() {
 
 /// PEER-12: a peer that has said all and does not end its stream is waited for as long as for an ACK.
 #[test]
-fn peer_12_a_stream_that_is_never_ended_ends_the_port_after_a_while() {
+fn t4_a_stream_that_is_never_ended_ends_the_port_after_a_while() {
     let (mut left, mut right) = sides(Strategy::Report);
     run(&mut left, &mut right, |message| if message[0] == 2 { vec![] } else { vec![message] });
     assert!(left.end.is_none() && left.plan.is_none(), "the fetch is over, its stream is not");
@@ -129,7 +125,7 @@ fn sync_53_the_last_report_ends_the_sync() {
 
 /// SYNC-54, T13: the port closes while local refs move; the outcome says that they moved.
 #[test]
-fn sync_54_a_port_that_closes_while_local_refs_move_waits_for_their_result() {
+fn t13_a_port_that_closes_while_local_refs_move_waits_for_their_result() {
     for strategy in [Strategy::Report, Strategy::PreferRemote] {
         let (mut left, mut right) = sides(strategy);
         let mut updates = Vec::new();
@@ -181,7 +177,7 @@ fn sync_54_a_port_that_closes_while_local_refs_move_waits_for_their_result() {
 
 /// SYNC-43, T21: a report for another ref is none for ours.
 #[test]
-fn sync_43_a_report_for_other_refs_makes_no_ref_done() {
+fn t21_a_report_for_other_refs_makes_no_ref_done() {
     let (mut left, mut right) = sides(Strategy::Report);
     run(&mut left, &mut right, |message| {
         let text = String::from_utf8_lossy(&message).into_owned();
@@ -226,7 +222,7 @@ fn spoil(rng: &mut Rng, message: &Bytes) -> Vec<Bytes> {
 
 /// SYNC-51, T13, T21: 1500 peers that say one or more things wrong. One end each, nothing lost, no gap, no loop.
 #[test]
-fn sync_51_a_peer_that_says_anything_cannot_take_anything_away() {
+fn t13_a_peer_that_says_anything_cannot_take_anything_away() {
     let (mut failed, mut finished) = (0, 0);
     for seed in 0..1_500 {
         let mut rng = Rng::new(seed);

@@ -5,26 +5,16 @@
 //! closed at any moment. Each state is checked, and the number of states is exact, so that a change of behaviour does not
 //! pass unseen. Two things happen at once, since nothing depends on when: what comes for a stream that is gone arrives,
 //! and RESULT and ABORT leave.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    missing_docs
-)]
-
-mod explore;
-mod rpc_support;
 
 use std::collections::VecDeque;
 use std::hash::Hash;
 
 use bytes::Bytes;
-use explore::{Digest, explore};
 use portline::rpc::{Action, CallError, Error, Fallback, Link, Role};
 use portline::stream::{Direction, Role as StreamRole, Shape};
-use rpc_support::{CLIENT, NOW, SERVER, bytes, link};
+
+use crate::explore::{self, Digest, Property, explore};
+use crate::rpc_support::{CLIENT, NOW, SERVER, bytes, link};
 
 /// Two sides that start when they like; what arrives at one that has not started is lost.
 #[derive(Clone, Debug, Hash)]
@@ -67,9 +57,19 @@ impl explore::World for Starting {
         worlds.len() > before
     }
 
-    fn rest(&self) {
-        assert_eq!(self.ready, [1, 1], "both are ready, once");
-        assert!(self.sent.iter().all(|sent| (1..=2).contains(sent)), "at most two READYs each");
+    fn always() -> Vec<Property<Self>> {
+        vec![("nobody is ready twice", |world| world.ready.iter().all(|times| *times <= 1))]
+    }
+
+    fn at_rest() -> Vec<Property<Self>> {
+        vec![
+            ("both are ready", |world| world.ready == [1, 1]),
+            ("at most two READYs each", |world| world.sent.iter().all(|sent| (1..=2).contains(sent))),
+        ]
+    }
+
+    fn shown(&self) -> String {
+        format!("{self:#?}")
     }
 }
 
@@ -346,7 +346,6 @@ impl<'a> Calling<'a> {
             }
         }
         self.drain();
-        self.check();
     }
 
     fn drain(&mut self) {
@@ -414,16 +413,6 @@ impl<'a> Calling<'a> {
             | Action::Ready { .. } => {}
         }
     }
-
-    fn check(&self) {
-        for end in &self.ends {
-            assert!(end.calls <= 1 && end.links <= 1, "one terminal action each: {self:?}");
-        }
-        let all = |at: usize| self.ends[at].got == self.setup.items[1 - at];
-        if self.result == Some(true) && self.opened && self.give_ups == 0 && !self.closed {
-            assert!(all(CLIENT) && all(SERVER), "all went well means that all came");
-        }
-    }
 }
 
 impl explore::World for Calling<'_> {
@@ -461,17 +450,41 @@ impl explore::World for Calling<'_> {
         moves
     }
 
-    fn rest(&self) {
-        let [client, server] = &self.ends;
-        assert_eq!(client.calls, 1, "the caller has an end: {self:#?}");
-        assert!(server.calls == 1 || self.responded || !self.called, "the called side too");
-        for end in &self.ends {
-            assert_eq!(end.links, usize::from(self.closed));
-            assert!(end.over || !end.attached, "the stream has an end");
-            assert!(self.closed || end.link.open_streams() == 0, "nothing is left behind");
-        }
-        let went_well = self.result == Some(true) || (self.setup.again && self.lost);
-        assert!(self.closed || self.give_ups > 0 || went_well, "only giving up fails a call");
+    fn always() -> Vec<Property<Self>> {
+        vec![
+            ("one terminal action each", |world| {
+                world.ends.iter().all(|end| end.calls <= 1 && end.links <= 1)
+            }),
+            ("all went well means that all came", |world| {
+                let all = |at: usize| world.ends[at].got == world.setup.items[1 - at];
+                let well = world.result == Some(true) && world.opened && world.give_ups == 0 && !world.closed;
+                !well || (all(CLIENT) && all(SERVER))
+            }),
+        ]
+    }
+
+    fn at_rest() -> Vec<Property<Self>> {
+        vec![
+            ("the caller has an end", |world| world.ends[CLIENT].calls == 1),
+            ("the called side too", |world| {
+                world.ends[SERVER].calls == 1 || world.responded || !world.called
+            }),
+            ("the link ends when it is closed, and not before", |world| {
+                world.ends.iter().all(|end| end.links == usize::from(world.closed))
+            }),
+            ("every stream has an end", |world| world.ends.iter().all(|end| end.over || !end.attached)),
+            ("nothing is left behind", |world| {
+                world.closed || world.ends.iter().all(|end| end.link.open_streams() == 0)
+            }),
+            ("only giving up fails a call", |world| {
+                let went_well = world.result == Some(true) || (world.setup.again && world.lost);
+                world.closed || world.give_ups > 0 || went_well
+            }),
+        ]
+    }
+
+    fn shown(&self) -> String {
+        format!("{self:#?}")
     }
 }
 

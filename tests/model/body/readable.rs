@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use portline::body::readable::{Action, Config, Outcome, Read, Readable, Reader, Side, Tee, TeeAction};
 
-use crate::{World, explore};
+use crate::explore::{Property, Table, explore};
 
 /// What the source of a readable stream does.
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ impl One {
     }
 }
 
-impl World for One {
+impl Table for One {
     type Event = Event;
     const EVENTS: &'static [Event] = EVENTS;
 
@@ -200,15 +200,20 @@ impl World for One {
         is_whim(event)
     }
 
-    fn check(&self) {
-        assert_eq!(self.stream.has_ended(), self.seen.terminal.is_some());
-        if let Some(Action::Closed) = self.seen.terminal {
-            assert_eq!(self.seen.chunks, self.source.count, "closed means read");
-        }
+    fn always() -> Vec<Property<Self>> {
+        vec![
+            ("the stream has ended when it has said so", |world| {
+                world.stream.has_ended() == world.seen.terminal.is_some()
+            }),
+            ("closed means read", |world| {
+                !matches!(world.seen.terminal, Some(Action::Closed))
+                    || world.seen.chunks == world.source.count
+            }),
+        ]
     }
 
-    fn check_end(&self) {
-        assert!(self.seen.terminal.is_some(), "somebody waits for ever: {self:?}");
+    fn at_rest() -> Vec<Property<Self>> {
+        vec![("nobody waits for ever", |world| world.seen.terminal.is_some())]
     }
 }
 
@@ -264,7 +269,7 @@ const fn at(side: Side) -> usize {
     }
 }
 
-impl World for Two {
+impl Table for Two {
     type Event = Event;
     const EVENTS: &'static [Event] = EVENTS;
 
@@ -313,19 +318,28 @@ impl World for Two {
         is_whim(event)
     }
 
-    fn check(&self) {
-        for side in Side::ALL {
-            let (branch, seen) = (self.tee.branch(side), &self.seen[at(side)]);
-            assert!(branch.chunks() <= 1, "nothing piles up");
-            assert_eq!(branch.has_ended(), seen.terminal.is_some());
-            if let Some(Action::Closed) = seen.terminal {
-                assert_eq!(seen.chunks, self.source.count, "closed means read");
-            }
-        }
+    fn always() -> Vec<Property<Self>> {
+        vec![
+            ("nothing piles up on either side", |world| {
+                Side::ALL.iter().all(|side| world.tee.branch(*side).chunks() <= 1)
+            }),
+            ("a side has ended when it has said so", |world| {
+                let agrees = |side: &Side| {
+                    world.tee.branch(*side).has_ended() == world.seen[at(*side)].terminal.is_some()
+                };
+                Side::ALL.iter().all(agrees)
+            }),
+            ("closed means read", |world| {
+                let whole = |seen: &Seen| {
+                    !matches!(seen.terminal, Some(Action::Closed)) || seen.chunks == world.source.count
+                };
+                world.seen.iter().all(whole)
+            }),
+        ]
     }
 
-    fn check_end(&self) {
-        assert!(self.seen.iter().all(|seen| seen.terminal.is_some()), "somebody waits for ever: {self:?}");
+    fn at_rest() -> Vec<Property<Self>> {
+        vec![("nobody waits for ever", |world| world.seen.iter().all(|seen| seen.terminal.is_some()))]
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use portline::body::queue::{Action, Config, Full, PullError, PushError, Pushed, Queue};
 
-use crate::{World, explore};
+use crate::explore::{Property, Table, explore};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
@@ -100,7 +100,7 @@ impl Pair {
     }
 }
 
-impl World for Pair {
+impl Table for Pair {
     type Event = Event;
     const EVENTS: &'static [Event] =
         &[Event::Push, Event::Close, Event::Error, Event::Cancel, Event::Pull, Event::Poll];
@@ -139,28 +139,37 @@ impl World for Pair {
         matches!(event, Event::Error | Event::Cancel)
     }
 
-    fn check(&self) {
-        let queue = &self.queue;
-        assert!(queue.bytes() <= self.config.bytes && queue.chunks() <= self.config.chunks);
-        assert!(queue.memory() <= self.config.memory());
-        match self.terminal {
-            Some(Action::Done) => {
-                assert!(self.closed && self.plan.is_empty() && self.pulled == self.pushed);
-            }
-            Some(Action::Failed(1)) => assert_eq!(self.pulled, self.pushed, "drained first"),
-            Some(Action::Cancelled(2)) => assert!(self.cancelled),
-            None => {}
-            Some(ref other) => panic!("{other:?}"),
-        }
-        if !self.cancelled {
-            assert_eq!(usize::from(self.pushed - self.pulled), queue.bytes(), "nothing is lost");
-        }
+    fn always() -> Vec<Property<Self>> {
+        vec![
+            ("the queue holds no more than it may", |world| {
+                let (queue, config) = (&world.queue, &world.config);
+                queue.bytes() <= config.bytes
+                    && queue.chunks() <= config.chunks
+                    && queue.memory() <= config.memory()
+            }),
+            ("done means closed, pushed and pulled", |world| {
+                world.terminal != Some(Action::Done)
+                    || (world.closed && world.plan.is_empty() && world.pulled == world.pushed)
+            }),
+            ("what was pushed is drained before a failure", |world| {
+                world.terminal != Some(Action::Failed(1)) || world.pulled == world.pushed
+            }),
+            ("the terminal is the producer's or the consumer's own", |world| match world.terminal {
+                None | Some(Action::Done | Action::Failed(1)) => true,
+                Some(Action::Cancelled(2)) => world.cancelled,
+                Some(_) => false,
+            }),
+            ("nothing is lost while nobody cancels", |world| {
+                world.cancelled || usize::from(world.pushed - world.pulled) == world.queue.bytes()
+            }),
+        ]
     }
 
-    fn check_end(&self) {
-        assert!(self.terminal.is_some(), "somebody waits for ever: {self:?}");
+    fn at_rest() -> Vec<Property<Self>> {
+        vec![("nobody waits for ever", |world| world.terminal.is_some())]
     }
 }
+
 /// QUEUE-2, QUEUE-5, QUEUE-6, QUEUE-7, QUEUE-11, QUEUE-12, QUEUE-13, QUEUE-15.
 #[test]
 fn queue_13_every_interleaving_of_producer_and_consumer_ends_once() {

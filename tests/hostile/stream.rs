@@ -1,7 +1,5 @@
 //! Peers that break a stream's rules, stall, or flood it: this stream ends with an error that names what they did, the
 //! peer is told in the same words, and nothing grows past its cap.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, missing_docs)]
 
 use std::iter::from_fn;
 use std::time::Duration;
@@ -63,7 +61,7 @@ fn breaks(mut end: Endpoint, last: Bytes, error: &Error) {
 
 /// STREAM-17, STREAM-3, STREAM-4, STREAM-5, STREAM-24: what a sender of data can do wrong (T2).
 #[test]
-fn stream_17_a_receiver_names_the_fault() {
+fn t2_a_receiver_names_what_the_sender_of_data_does_wrong() {
     let receiver = |frames: &[Bytes]| {
         let mut end = small(Direction::Receive);
         for message in frames {
@@ -93,7 +91,7 @@ fn stream_17_a_receiver_names_the_fault() {
 
 /// STREAM-8, STREAM-17: what a receiver of data can do wrong (T1).
 #[test]
-fn stream_8_a_sender_names_the_fault() {
+fn t1_a_sender_names_what_the_giver_of_credit_does_wrong() {
     let sender = |blocks: usize| {
         let mut end = small(Direction::Send);
         for _ in 0..blocks {
@@ -158,7 +156,7 @@ fn stream_18_nothing_follows_the_end() {
 
 /// STREAM-18, STREAM-23: what was under way when we ended is dropped, up to a number (T5).
 #[test]
-fn stream_23_frames_after_our_end_are_bounded() {
+fn t5_frames_after_our_end_are_bounded() {
     let mut end = small(Direction::Receive);
     end.cancel(NOW, None);
     sent(&mut end);
@@ -171,7 +169,7 @@ fn stream_23_frames_after_our_end_are_bounded() {
 
 /// STREAM-23: empty blocks in a row; one that carries something begins anew (T5).
 #[test]
-fn stream_23_empty_blocks_in_a_row_are_bounded() {
+fn t5_empty_blocks_in_a_row_are_bounded() {
     let mut end = small(Direction::Receive);
     let mut id = 0;
     let mut give = |end: &mut Endpoint, payload: &[u8]| {
@@ -193,7 +191,7 @@ fn stream_23_empty_blocks_in_a_row_are_bounded() {
 
 /// STREAM-24: tiny blocks of a byte stream are joined, and what waits is charged with its overhead (T6).
 #[test]
-fn stream_24_tiny_chunks_are_joined_and_charged() {
+fn t6_tiny_chunks_of_a_stream_are_joined_and_charged() {
     let mut end = endpoint(Shape::bytes(Direction::Receive, 1 << 20), Limits::default());
     for id in 0..100_000_u32 {
         end.handle_message(NOW, frame(0, id, &[id as u8])).unwrap();
@@ -223,7 +221,7 @@ fn stream_24_tiny_chunks_are_joined_and_charged() {
 
 /// STREAM-21.
 #[test]
-fn stream_21_the_channel_has_to_come_in_time() {
+fn t11_the_channel_has_to_come_in_time_and_beyond_the_clock_is_never() {
     let mut end = Endpoint::new(Config::new(Shape::items(Direction::Send)), NOW).unwrap();
     assert_eq!(end.poll_timeout(), None);
     end.open(Instant::from_millis(5));
@@ -254,7 +252,7 @@ const fn secs(seconds: u64) -> Instant {
 
 /// STREAM-22: a peer that never grants (T4).
 #[test]
-fn stream_22_a_peer_that_never_grants_stalls() {
+fn t4_a_peer_that_never_grants_stalls() {
     let mut end = waiting(4);
     assert_eq!(end.poll_timeout(), None, "nothing waits");
     end.write(secs(10), Bytes::from_static(b"x")).unwrap();
@@ -269,7 +267,7 @@ fn stream_22_a_peer_that_never_grants_stalls() {
 
 /// STREAM-22: a peer that grants a unit now and then stalls as well; one that grants half the mark does not (T4).
 #[test]
-fn stream_22_a_peer_that_trickles_stalls() {
+fn t4_a_peer_that_trickles_stalls() {
     let mut end = waiting(20);
     assert_eq!(end.poll_timeout(), Some(secs(60)));
     end.handle_message(secs(40), grant(1, 1)).unwrap();
@@ -298,7 +296,7 @@ fn stream_22_time_with_credit_does_not_count() {
 
 /// STREAM-22: an END that is due and does not come, after LAST and after ERROR.
 #[test]
-fn stream_22_an_end_that_does_not_come_stalls() {
+fn t4_an_end_that_does_not_come_stalls() {
     let mut end = small(Direction::Receive);
     end.handle_message(secs(5), frame(6, 0, b"x")).unwrap();
     assert_eq!(end.poll_timeout(), Some(secs(65)));
@@ -323,5 +321,85 @@ fn stream_15_an_error_without_words_is_an_error() {
         end.handle_message(NOW, frame(2, 0, b"")).unwrap();
         let error = Error::Remote { block: 9, reason: Reason::Raw(Bytes::copy_from_slice(payload)) };
         assert_eq!(actions(&mut end), [Action::Failed(error)]);
+    }
+}
+
+/// STREAM-9, T3: in every window, for every way of consuming, credit that is free comes back in time: who has consumed
+/// everything leaves the sender room for whatever may be sent at all.
+#[test]
+fn t3_credit_and_data_imply_progress() {
+    for window in 1..=40_u32 {
+        for portion in 1..=window {
+            let shape = Shape { window, ..Shape::items(Direction::Send) };
+            let (mut up, mut down) =
+                (endpoint(shape, Limits::default()), endpoint(shape.reversed(), Limits::default()));
+            let (mut written, mut consumed, mut in_hand) = (0, 0, 0);
+            while consumed < 5 * window {
+                while up.can_write() {
+                    up.write(NOW, Bytes::from_static(b"x")).unwrap();
+                    written += 1;
+                }
+                for message in sent(&mut up) {
+                    down.handle_message(NOW, message).unwrap();
+                }
+                in_hand += actions(&mut down).len() as u32;
+                let before = consumed;
+                // Not before a whole portion is there: the sender has to be let so far.
+                while in_hand >= portion || (in_hand > 0 && consumed % portion != 0) {
+                    down.consume(NOW);
+                    (in_hand, consumed) = (in_hand - 1, consumed + 1);
+                    if consumed % portion == 0 {
+                        break;
+                    }
+                }
+                assert!(
+                    consumed > before,
+                    "stranded at {consumed} of {written}: window {window}, {portion} at a time"
+                );
+                for message in sent(&mut down) {
+                    up.handle_message(NOW, message).unwrap();
+                }
+                let (credit, receiver) = (up.core().credit().available(), down.core().window());
+                assert!(receiver.held() + receiver.freed() + credit <= window, "no credit out of nothing");
+            }
+        }
+    }
+}
+
+/// STREAM-19, T13: whenever the channel closes, an end has one terminal action.
+#[test]
+fn t13_a_stream_that_is_closed_after_any_message_has_one_end() {
+    for after in 0..20 {
+        let both = Shape { window: 4, ..Shape::items(Direction::Both(Role::Caller)) };
+        let mut ends = [endpoint(both, Limits::default()), endpoint(both.reversed(), Limits::default())];
+        let (mut left, mut over) = (after, [0, 0]);
+        for end in &mut ends {
+            (0..3).for_each(|_| end.write(NOW, Bytes::from_static(b"x")).unwrap());
+            end.finish(NOW);
+        }
+        for _ in 0..20 {
+            for at in [0, 1] {
+                for message in sent(&mut ends[at]) {
+                    if left > 0 {
+                        left -= 1;
+                        ends[1 - at].handle_message(NOW, message).unwrap();
+                    }
+                }
+                for action in actions(&mut ends[1 - at]) {
+                    match action {
+                        Action::Data(_) => ends[1 - at].consume(NOW),
+                        Action::Finished | Action::Failed(_) => over[1 - at] += 1,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        for at in [0, 1] {
+            ends[at].handle_closed(NOW).ok();
+            ends[at].handle_closed(NOW).ok();
+            let terminal = |action: &Action| matches!(action, Action::Finished | Action::Failed(_));
+            over[at] += actions(&mut ends[at]).iter().filter(|action| terminal(action)).count();
+        }
+        assert_eq!(over, [1, 1], "closed after {after} messages");
     }
 }

@@ -10,7 +10,7 @@ use portline::body::download::{self, Download};
 use portline::body::queue::{self, PushError, Pushed};
 use portline::body::upload::{self, Upload};
 
-use crate::{World, explore};
+use crate::explore::{Property, Table, explore};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
@@ -143,7 +143,7 @@ impl Body {
     }
 }
 
-impl World for Body {
+impl Table for Body {
     type Event = Event;
     const EVENTS: &'static [Event] = EVENTS;
 
@@ -211,26 +211,35 @@ impl World for Body {
         matches!(event, Event::Error | Event::Abort | Event::Cancel | Event::Break)
     }
 
-    fn check(&self) {
-        assert!(self.up.held() <= QUEUE.bytes && self.down.held() <= QUEUE.bytes);
-        match self.ends.0 {
-            None | Some(upload::Action::Failed(1..=4)) => {}
-            Some(upload::Action::Finished) => assert!(self.said && self.pushed == self.count),
-            Some(ref other) => panic!("{other:?}"),
-        }
-        match self.ends.1 {
-            None | Some(download::Action::Failed(2 | 4)) => {}
-            Some(download::Action::Done) => assert_eq!((self.pulled, self.pushed), (self.count, self.count)),
-            Some(download::Action::Failed(1)) => {
-                assert_eq!(self.pulled, self.pushed, "nothing is lost before the terminal");
-            }
-            Some(download::Action::Cancelled(3)) => assert!(self.cancelled),
-            Some(ref other) => panic!("{other:?}"),
-        }
+    fn always() -> Vec<Property<Self>> {
+        vec![
+            ("neither end holds more than its mark", |world| {
+                world.up.held() <= QUEUE.bytes && world.down.held() <= QUEUE.bytes
+            }),
+            (
+                "the producer's end is well only behind all of it, or fails for a reason that there was",
+                |world| match world.ends.0 {
+                    None | Some(upload::Action::Failed(1..=4)) => true,
+                    Some(upload::Action::Finished) => world.said && world.pushed == world.count,
+                    Some(_) => false,
+                },
+            ),
+            ("the consumer is done only with all of it, and loses nothing before a failure", |world| {
+                match world.ends.1 {
+                    None | Some(download::Action::Failed(2 | 4)) => true,
+                    Some(download::Action::Done) => {
+                        (world.pulled, world.pushed) == (world.count, world.count)
+                    }
+                    Some(download::Action::Failed(1)) => world.pulled == world.pushed,
+                    Some(download::Action::Cancelled(3)) => world.cancelled,
+                    Some(_) => false,
+                }
+            }),
+        ]
     }
 
-    fn check_end(&self) {
-        assert!(self.ends.0.is_some() && self.ends.1.is_some(), "somebody waits for ever: {self:?}");
+    fn at_rest() -> Vec<Property<Self>> {
+        vec![("nobody waits for ever", |world| world.ends.0.is_some() && world.ends.1.is_some())]
     }
 }
 
