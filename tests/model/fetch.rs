@@ -308,9 +308,9 @@ fn fetch_23_every_interleaving_of_a_fetch_ends_once_on_each_side() {
         (BEHIND, 390, 7),
         (Fetch { has: Has::Fork, ..BEHIND }, 397, 7),
         (Fetch { has: Has::All, ..BEHIND }, 72, 3),
-        (Fetch { version: Version::V1, ..BEHIND }, 0, 0),
-        (Fetch { mood: Mood::Halves, ..BEHIND }, 0, 0),
-        (Fetch { mood: Mood::Halves, has: Has::Fork, ..BEHIND }, 0, 0),
+        (Fetch { version: Version::V1, ..BEHIND }, 390, 7),
+        (Fetch { mood: Mood::Halves, ..BEHIND }, 1205, 12),
+        (Fetch { mood: Mood::Halves, has: Has::Fork, ..BEHIND }, 1212, 12),
     ]);
 }
 
@@ -328,7 +328,7 @@ fn fetch_23_every_interleaving_without_a_sideband_leaves_a_whole_repository() {
         (Fetch { has: Has::Nothing, ..plain }, 257, 7),
         (plain, 274, 7),
         (Fetch { has: Has::Fork, ..plain }, 281, 7),
-        (Fetch { mood: Mood::Halves, ..plain }, 0, 0),
+        (Fetch { mood: Mood::Halves, ..plain }, 657, 11),
     ]);
 }
 
@@ -341,6 +341,6 @@ fn v2s_2_every_interleaving_of_a_fetch_in_version_2_ends_once_on_each_side() {
         (second, 372, 9),
         (Fetch { has: Has::Fork, ..second }, 379, 9),
         (Fetch { has: Has::All, ..second }, 92, 5),
-        (Fetch { mood: Mood::Halves, ..second }, 0, 0),
+        (Fetch { mood: Mood::Halves, ..second }, 1079, 16),
     ]);
 }

@@ -39,6 +39,8 @@ pub trait Side {
 /// What there is besides delivering and cutting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
+    /// Nothing, and drivers answer at once.
+    Eager,
     /// Nothing.
     Late,
     /// What is sent is cut in half.
@@ -140,7 +142,9 @@ impl<S: Scene> Pair<S> {
 
     /// What is sent is on its way at once, until there is nobody to send it to.
     fn settle(&mut self) {
+        let now = self.now;
         for at in [0, 1] {
+            while self.scene.mood() == Mood::Eager && self.side(at).act(now) {}
             while let Some(message) = self.side(at).transmit() {
                 if !self.cut {
                     self.ways[1 - at].push_back(message.into_bytes());

@@ -332,18 +332,18 @@ const BOTH: Push = Push { what: What::Both, sideband: true, mood: Mood::Late };
 #[test]
 fn push_6_every_interleaving_of_a_push_ends_once_on_each_side() {
     assert_states(&[
-        (Push { what: What::Nothing, ..BOTH }, 0, 0),
-        (Push { what: What::Deletion, ..BOTH }, 0, 0),
-        (BOTH, 0, 0),
-        (Push { what: What::Stale, ..BOTH }, 0, 0),
-        (Push { mood: Mood::Halves, ..BOTH }, 0, 0),
+        (Push { what: What::Nothing, ..BOTH }, 65, 3),
+        (Push { what: What::Deletion, ..BOTH }, 93, 5),
+        (BOTH, 385, 6),
+        (Push { what: What::Stale, ..BOTH }, 385, 6),
+        (Push { mood: Mood::Halves, ..BOTH }, 1062, 10),
     ]);
 }
 
 /// GIT-13, GIT-18: the same with deadlines that pass.
 #[test]
 fn git_13_every_interleaving_of_a_push_with_a_deadline_ends_once_on_each_side() {
-    assert_states(&[(Push { mood: Mood::Times(1), ..BOTH }, 0, 0)]);
+    assert_states(&[(Push { mood: Mood::Times(1), ..BOTH }, 1662, 21)]);
 }
 
 /// PUSH-6, T21: the same without a sideband.
@@ -351,9 +351,9 @@ fn git_13_every_interleaving_of_a_push_with_a_deadline_ends_once_on_each_side() 
 fn push_6_every_interleaving_without_a_sideband_ends_once_on_each_side() {
     let plain = Push { sideband: false, ..BOTH };
     assert_states(&[
-        (Push { what: What::Deletion, ..plain }, 0, 0),
-        (plain, 0, 0),
-        (Push { what: What::Stale, ..plain }, 0, 0),
-        (Push { mood: Mood::Halves, ..plain }, 0, 0),
+        (Push { what: What::Deletion, ..plain }, 93, 5),
+        (plain, 385, 6),
+        (Push { what: What::Stale, ..plain }, 385, 6),
+        (Push { mood: Mood::Halves, ..plain }, 1062, 10),
     ]);
 }

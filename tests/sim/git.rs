@@ -69,6 +69,8 @@ struct FetchClient {
     stored: Option<bool>,
     sideband: bool,
     ends: Vec<bool>,
+    /// Why it failed.
+    why: Option<String>,
 }
 
 impl Peer for FetchClient {
@@ -93,7 +95,10 @@ impl Peer for FetchClient {
                 }
                 self.ends.push(true);
             }
-            Action::Failed(_) => self.ends.push(false),
+            Action::Failed(error) => {
+                self.why = Some(error.to_string());
+                self.ends.push(false);
+            }
             other => panic!("{other:?}"),
         }
         true
@@ -105,6 +110,8 @@ struct FetchServer {
     pieces: Vec<Bytes>,
     packing: bool,
     ends: Vec<bool>,
+    /// Why it failed.
+    why: Option<String>,
 }
 
 impl Peer for FetchServer {
@@ -140,7 +147,10 @@ impl Peer for FetchServer {
                 self.packing = true;
             }
             Action::Finished(_) => self.ends.push(true),
-            Action::Failed(_) => self.ends.push(false),
+            Action::Failed(error) => {
+                self.why = Some(error.to_string());
+                self.ends.push(false);
+            }
             other => panic!("{other:?}"),
         }
         true
@@ -180,10 +190,11 @@ pub fn join_fetch(net: &mut Net) {
         stored: None,
         sideband: sideband || version == Version::V2,
         ends: Vec::new(),
+        why: None,
     };
     let config = serving::Config { version, idle_timeout: IDLE, ..serving::Config::default() };
     let machine = serving::Server::new(config, Instant::ZERO);
-    let right = FetchServer { machine, pieces: Vec::new(), packing: false, ends: Vec::new() };
+    let right = FetchServer { machine, pieces: Vec::new(), packing: false, ends: Vec::new(), why: None };
     net.join("fetch", true, [Box::new(left), Box::new(right)], |left, right, faulty| {
         let (left, right): (&FetchClient, &FetchServer) = (of(left), of(right));
         left.repo.check();
@@ -194,7 +205,7 @@ pub fn join_fetch(net: &mut Net) {
                 "a fetch that went well has it all"
             );
         }
-        assert!(faulty || (left.ends == [true] && right.ends == [true]), "nothing was wrong");
+        assert!(faulty || (left.ends == [true] && right.ends == [true]), "nothing was wrong: {:?} {:?}", left.why, right.why);
     });
 }
 
@@ -207,6 +218,8 @@ struct PushClient {
     success: bool,
     /// The server went through with it.
     ends: Vec<bool>,
+    /// Why it failed.
+    why: Option<String>,
 }
 
 impl Peer for PushClient {
@@ -231,11 +244,12 @@ impl Peer for PushClient {
             Action::Advertised(seen) => {
                 let new = self.repo.at("main").unwrap();
                 let there = seen.refs.iter().find(|one| one.name == name(self.branch));
-                let command = match there {
-                    Some(there) => Command::update(name(self.branch), there.id, new),
-                    None => Command::create(name(self.branch), new),
+                let commands = match there {
+                    Some(there) if there.id == new => vec![],
+                    Some(there) => vec![Command::update(name(self.branch), there.id, new)],
+                    None => vec![Command::create(name(self.branch), new)],
                 };
-                told(self.machine.push(now, vec![command]));
+                told(self.machine.push(now, commands));
             }
             Action::BuildPack(request) => {
                 let pack = self.repo.pack(&request);
@@ -244,10 +258,13 @@ impl Peer for PushClient {
             }
             Action::Progress(_) => {}
             Action::Finished(report) => {
-                self.success = report.is_success();
+                self.success = report.is_success() && !report.refs.is_empty();
                 self.ends.push(true);
             }
-            Action::Failed(_) => self.ends.push(false),
+            Action::Failed(error) => {
+                self.why = Some(error.to_string());
+                self.ends.push(false);
+            }
             other => panic!("{other:?}"),
         }
         true
@@ -260,6 +277,8 @@ struct PushServer {
     receiving: bool,
     updated: Vec<bool>,
     ends: Vec<bool>,
+    /// Why it failed.
+    why: Option<String>,
 }
 
 impl PushServer {
@@ -306,7 +325,10 @@ impl Peer for PushServer {
                 told(self.machine.refs_updated(now, results));
             }
             Action::Finished(_) => self.ends.push(true),
-            Action::Failed(_) => self.ends.push(false),
+            Action::Failed(error) => {
+                self.why = Some(error.to_string());
+                self.ends.push(false);
+            }
             other => panic!("{other:?}"),
         }
         true
@@ -331,6 +353,7 @@ pub fn join_push(net: &mut Net) {
         packing: false,
         success: false,
         ends: Vec::new(),
+        why: None,
     };
     let config = receiving::Config { idle_timeout: IDLE, ..receiving::Config::default() };
     let right = PushServer {
@@ -339,12 +362,13 @@ pub fn join_push(net: &mut Net) {
         receiving: false,
         updated: Vec::new(),
         ends: Vec::new(),
+        why: None,
     };
     net.join("push", true, [Box::new(left), Box::new(right)], |left, right, faulty| {
         let (left, right): (&PushClient, &PushServer) = (of(left), of(right));
         assert!(!left.success || right.updated == [true], "success is what the server did");
         assert!(right.updated.len() <= 1);
-        assert!(faulty || (left.ends == [true] && right.ends == [true]), "nothing was wrong");
+        assert!(faulty || (left.ends == [true] && right.ends == [true]), "nothing was wrong: {:?} {:?}", left.why, right.why);
         assert!(faulty || left.success == (right.updated == [true]), "and the client knows of it");
     });
 }

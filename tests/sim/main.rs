@@ -22,7 +22,8 @@
     clippy::cast_sign_loss,
     clippy::print_stdout,
     clippy::print_stderr,
-    missing_docs
+    missing_docs,
+    unreachable_pub
 )]
 
 #[path = "../common/mod.rs"]

@@ -279,10 +279,13 @@ impl Net {
     }
 
     fn load(&mut self, line: usize, from: usize) -> bool {
-        let mut moved = false;
+        let (mut moved, mut all) = (false, false);
         let mut run = Vec::new();
         while self.lines[line].flying[1 - from] + run.len() < self.lines[line].room {
-            let Some((channel, bytes)) = self.lines[line].ends[from].transmit() else { break };
+            let Some((channel, bytes)) = self.lines[line].ends[from].transmit() else {
+                all = true;
+                break;
+            };
             moved = true;
             if self.lines[line].stream {
                 run.extend_from_slice(&bytes);
@@ -296,7 +299,7 @@ impl Net {
             self.send(line, from, 0, piece);
         }
         let one = &mut self.lines[line];
-        if one.ends[from].hangs_up() && !one.closing[1 - from] {
+        if all && one.ends[from].hangs_up() && !one.closing[1 - from] {
             one.closing[1 - from] = true;
             let delay = one.arrival[1 - from].saturating_sub(self.now);
             self.after(delay, line, 1 - from, Event::Close);
