@@ -12,6 +12,7 @@
 //! | `body` | queue, transfer, readable stream and its tee | what it shows |
 //! | `fetch`, `push` | client and server of each protocol version on three commits; split, cut, timed out anywhere | what it shows |
 //! | `sync` | two repositories of three commits and two refs, cut anywhere | what it shows |
+//! | `plan` | no states: every plan of one ref, against the plainest reading of it | |
 //!
 //! The Git machines cannot be cloned. A world of theirs is the list of the events that led to it, which are gone through
 //! again for each step ([`pair`]); and it is told from others by what its machines show with `Debug`: they derive it, so all
@@ -32,6 +33,7 @@ mod body;
 mod explore;
 mod fetch;
 mod pair;
+mod plan;
 mod port;
 mod push;
 mod rpc;
@@ -39,5 +41,7 @@ mod rpc;
 mod rpc_support;
 mod stream;
 mod sync;
+#[path = "../sync_history/mod.rs"]
+mod sync_history;
 #[path = "../toy/mod.rs"]
 mod toy;

@@ -205,7 +205,12 @@ pub fn join_fetch(net: &mut Net) {
                 "a fetch that went well has it all"
             );
         }
-        assert!(faulty || (left.ends == [true] && right.ends == [true]), "nothing was wrong: {:?} {:?}", left.why, right.why);
+        assert!(
+            faulty || (left.ends == [true] && right.ends == [true]),
+            "nothing was wrong: {:?} {:?}",
+            left.why,
+            right.why
+        );
     });
 }
 
@@ -368,7 +373,12 @@ pub fn join_push(net: &mut Net) {
         let (left, right): (&PushClient, &PushServer) = (of(left), of(right));
         assert!(!left.success || right.updated == [true], "success is what the server did");
         assert!(right.updated.len() <= 1);
-        assert!(faulty || (left.ends == [true] && right.ends == [true]), "nothing was wrong: {:?} {:?}", left.why, right.why);
+        assert!(
+            faulty || (left.ends == [true] && right.ends == [true]),
+            "nothing was wrong: {:?} {:?}",
+            left.why,
+            right.why
+        );
         assert!(faulty || left.success == (right.updated == [true]), "and the client knows of it");
     });
 }
