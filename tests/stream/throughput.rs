@@ -1,14 +1,6 @@
 //! A stream over a simulated link of 1 Gbit/s and 100 ms round trip: the throughput by window, beside stop-and-wait.
 //!
-//! `cargo test --test stream_throughput -- --nocapture` prints the table.
-#![allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::cast_precision_loss
-)]
-#![allow(clippy::cast_possible_truncation, missing_docs)]
+//! `cargo test --test stream throughput -- --nocapture` prints the table.
 
 use std::collections::VecDeque;
 

@@ -1,13 +1,9 @@
 //! pkt-line from any split of the input: the same packets, fragments and errors, without copying payloads.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-#![allow(missing_docs)]
 
 use bytes::{Bytes, BytesMut};
 use portline::pkt::{self, Band, Error, Fragment, Packet, Reader, Sideband};
 
-mod common;
-
-use common::Rng;
+use crate::common::Rng;
 
 /// Reads everything there is, one way or the other, feeding chunks of the given sizes.
 fn read<T>(

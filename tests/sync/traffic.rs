@@ -1,20 +1,15 @@
 //! A sync over a byte stream: messages behind their lengths, split anywhere, the stream cut at any byte; and with the
 //! smallest windows, blocks and queues.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, missing_docs)]
-
-mod common;
-mod toy;
 
 use std::collections::VecDeque;
 
+use crate::common::Rng;
+use crate::toy::{Killed, Left, Right, config, diverged, survive, visible};
 use bytes::{Buf, Bytes};
-use common::Rng;
 use portline::frame::carrier::{Decoder, wrap};
 use portline::peer::sync::Config;
 use portline::sync::Strategy;
 use portline::{Instant, peer, port};
-use toy::{Killed, Left, Right, config, diverged, survive, visible};
 
 const NOW: Instant = Instant::ZERO;
 const STRATEGIES: [Strategy; 3] = [Strategy::Report, Strategy::PreferLocal, Strategy::PreferRemote];

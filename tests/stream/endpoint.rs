@@ -1,6 +1,4 @@
 //! Endpoints of a stream, frame by frame: the sequences of the seed, credit, and every way to end.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-#![allow(clippy::cast_possible_truncation, missing_docs)]
 
 use std::iter::from_fn;
 use std::time::Duration;

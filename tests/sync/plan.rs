@@ -1,23 +1,11 @@
 //! A plan's decisions come from real histories, and each commit is asked for once (SYNC-8 to SYNC-32).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    missing_docs
-)]
-
-mod sync_history;
 
 use portline::Blame;
 use portline::git::{Commit, Misuse, ObjectFormat, ObjectId};
 use portline::sync::planner::{Action, Error, Side};
 use portline::sync::{Ancestry, Config, Decision, Pattern, Planner, RefPlan, Step, Strategy};
 
-use sync_history::{History, Random, Refs, drive, fork, id, name, plan_over, refs, told};
+use crate::sync_history::{History, Random, Refs, drive, fork, id, name, plan_over, refs, told};
 
 #[test]
 fn sync_30_every_row_of_the_table_in_one_plan_sorted_by_name() {

@@ -1,17 +1,7 @@
 //! The frame codec, the reason of an ERROR, and the carrier: exact bytes, exact errors, any split.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    missing_docs
-)]
 
-mod common;
-
+use crate::common::{Rng, split};
 use bytes::{Bytes, BytesMut};
-use common::{Rng, split};
 use portline::frame::carrier::{self, Decoded, Decoder};
 use portline::frame::{Error, Frame, FrameType, HEADER_LEN, Reason, decode, decode_bytes, encode_header};
 use portline::{Transmit, limits};

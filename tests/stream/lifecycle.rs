@@ -1,5 +1,4 @@
 //! The table of a stream's life: its shape, its edges, and the diagram in the spec that is drawn from it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -61,12 +60,12 @@ fn diagram() -> String {
 fn stream_1_the_diagram_in_the_spec_is_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/09-stream.md");
     let text = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once("<!-- drawn by tests/stream_lifecycle.rs -->\n").unwrap();
+    let (before, rest) = text.split_once("<!-- drawn by tests/stream/lifecycle.rs -->\n").unwrap();
     let (drawn, after) = rest.split_once("<!-- end -->").unwrap();
     let expected = diagram();
     if std::env::var_os("PORTLINE_DRAW").is_some() {
         let marked =
-            format!("{before}<!-- drawn by tests/stream_lifecycle.rs -->\n{expected}<!-- end -->{after}");
+            format!("{before}<!-- drawn by tests/stream/lifecycle.rs -->\n{expected}<!-- end -->{after}");
         std::fs::write(&path, marked).unwrap();
     } else {
         assert_eq!(drawn, expected, "run this test with PORTLINE_DRAW=1");

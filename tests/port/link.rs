@@ -1,20 +1,10 @@
 //! Two duplex ports over a seeded link: both directions at once, streams in sequence, any split, any cut.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    missing_docs
-)]
-
-mod common;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::common::{Endpoint, Link, Rng, Weather};
 use bytes::Bytes;
-use common::{Endpoint, Link, Rng, Weather};
 use portline::frame::carrier::{Decoder, wrap};
 use portline::port::duplex::Action;
 use portline::port::{Config, Duplex, Error};

@@ -1,22 +1,11 @@
 //! The example `sync` as a program on real repositories: decisions, strategies, refusals, exit codes, and that every
 //! repository is whole afterwards.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    missing_docs
-)]
-
-mod support_repo;
-mod sync_pair;
 
 use std::path::Path;
 
-use support_repo::{Sandbox, history};
-use sync_pair::{Pair, Said, noise, sync_in};
+use crate::support_repo::{Sandbox, history};
+use crate::sync_pair::{Pair, Said, noise, sync_in};
 
 /// The table's cell for a ref.
 fn row<'a>(said: &'a Said, name: &str) -> Vec<&'a str> {
@@ -92,7 +81,7 @@ fn histories_with_merges_and_nested_tags_meet_and_deletions_travel() {
 fn an_empty_side_is_filled_from_the_other() {
     for full in [0, 1] {
         let pair = Pair::empty();
-        pair.sandbox.feed(sync_pair::SIDES[full], &["fast-import", "--quiet"], &history(30, 7));
+        pair.sandbox.feed(crate::sync_pair::SIDES[full], &["fast-import", "--quiet"], &history(30, 7));
         pair.agrees(&[]);
         assert_eq!(pair.refs(0).len(), 3);
     }
@@ -124,7 +113,7 @@ fn blocks_of_one_byte_and_windows_of_any_size_arrive_whole() {
 #[test]
 fn sha_256_repositories_sync_and_mixed_formats_are_refused() {
     let pair = Pair { sandbox: Sandbox::new() };
-    for side in sync_pair::SIDES {
+    for side in crate::sync_pair::SIDES {
         pair.sandbox.ok("", &["init", "-q", "--bare", "-b", "main", "--object-format=sha256", side]);
     }
     pair.sandbox.feed("left.git", &["fast-import", "--quiet"], &history(12, 1));
@@ -207,8 +196,9 @@ fn a_checked_out_branch_is_refused_on_either_side_and_the_rest_is_done() {
     for behind in [0, 1] {
         let pair = Pair { sandbox: Sandbox::new() };
         let ahead = 1 - behind;
-        pair.sandbox.rich(sync_pair::SIDES[ahead], 1);
-        pair.sandbox.ok("", &["clone", "-q", sync_pair::SIDES[ahead], sync_pair::SIDES[behind]]);
+        pair.sandbox.rich(crate::sync_pair::SIDES[ahead], 1);
+        pair.sandbox
+            .ok("", &["clone", "-q", crate::sync_pair::SIDES[ahead], crate::sync_pair::SIDES[behind]]);
         let id = pair.commit(ahead, "main", "more");
         let said = pair.ends(1, &[]);
         assert_row(&said, "refs/heads/main", "✗  refused: ");

@@ -1,18 +1,8 @@
 //! The control channel: exact bytes of its messages, getting ready in any order, calls and their ends.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    missing_docs
-)]
-
-mod rpc_support;
 
 use std::time::Duration;
 
+use crate::rpc_support::{CLIENT, NOW, Pair, SERVER, actions, bytes, control, describe, link, linked};
 use bytes::Bytes;
 use portline::frame::{self, FrameType, Reason};
 use portline::rpc::control::{self, Message, decode, decode_bytes};
@@ -22,7 +12,6 @@ use portline::rpc::{
 };
 use portline::stream::{Direction, Role as StreamRole, Shape, Sizing};
 use portline::{Blame, Instant};
-use rpc_support::{CLIENT, NOW, Pair, SERVER, actions, bytes, control, describe, link, linked};
 
 const READY: &[u8] = b"\x10\0\0\0\x01batch\nstreaming\n";
 
@@ -302,7 +291,7 @@ fn rpc_27_closing_gives_every_call_and_stream_one_end() {
     let mut pair = Pair::ready();
     let calls = ["a", "b"].map(|method| pair.call(method));
     pair.run();
-    let stream = pair.ends[SERVER].open_stream(NOW, calls[0], rpc_support::sends()).unwrap();
+    let stream = pair.ends[SERVER].open_stream(NOW, calls[0], crate::rpc_support::sends()).unwrap();
     pair.ends[SERVER].write(NOW, stream, bytes("x")).unwrap();
     pair.run();
     pair.seen = [Vec::new(), Vec::new()];

@@ -1,11 +1,4 @@
 //! The receiver and its rules: one block in hand, ends in their place, refusals, caps, sequences.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    missing_docs
-)]
 
 use bytes::Bytes;
 use portline::frame::Reason;

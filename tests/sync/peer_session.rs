@@ -1,21 +1,11 @@
 //! Git sessions over a port: operations in sequence, refusals, ends, backpressure.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    clippy::cast_sign_loss,
-    missing_docs,
-    dead_code
-)]
 
-mod toy;
-
+use crate::toy::{Repo, Right, id, name};
 use bytes::{Bytes, BytesMut};
 use portline::git::{Request, RequestError, Service, Version, fetch, push};
 use portline::peer::server::RequestFault;
 use portline::peer::{self, Client, Server, client, server};
 use portline::{Instant, port};
-use toy::{Repo, Right, id, name};
 
 const NOW: Instant = Instant::ZERO;
 

@@ -1,21 +1,9 @@
 //! The example `sync` broken off on real repositories, at many bytes and by `kill -9`: nothing is lost, every
 //! repository is whole, and the next run finishes.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    missing_docs
-)]
 
-mod common;
-mod support_repo;
-mod sync_pair;
-
-use common::Rng;
-use sync_pair::{Pair, Refs, Said};
+use crate::common::Rng;
+use crate::sync_pair::{Pair, Refs, Said};
 
 /// After a broken run: nothing is lost, both are whole, and the next run comes to the refs of an unbroken one.
 fn recovers(start: &Pair, pair: &Pair, end: &[Refs; 2], what: &str) {

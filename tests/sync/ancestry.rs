@@ -1,21 +1,9 @@
 //! Ancestry is exact over random histories, whatever their times, asked for or indexed (SYNC-22 to SYNC-28).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    missing_docs
-)]
-
-mod sync_history;
 
 use portline::git::Commit;
 use portline::sync::{Ancestry, Config, Graph, Planner};
 
-use sync_history::{History, Random, Refs, drive, fork, id, name, plan_over, told};
+use crate::sync_history::{History, Random, Refs, drive, fork, id, name, plan_over, told};
 
 /// A random history: forks, merges, several roots; its times honest, lying here and there, equal, inverted or wild.
 fn random_history(random: &mut Random) -> History {

@@ -1,19 +1,9 @@
 //! The sender and its rules: window, answers, timeouts, verbs, the next stream.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    clippy::cast_possible_truncation,
-    missing_docs
-)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::gather;
 use bytes::Bytes;
-use common::gather;
 use portline::port::sender::Action;
 use portline::port::{Config, ConfigError, Duplex, Error, Receiver, Sender, WriteError};
 use portline::{Blame, Instant, Transmit};

@@ -1,21 +1,11 @@
 //! The seed's sequence diagrams, frame for frame, and streams of calls in the three shapes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::panic,
-    missing_docs
-)]
 
-mod rpc_support;
-
+use crate::rpc_support::{CLIENT, NOW, Pair, SERVER, bytes, linked, sends};
 use bytes::Bytes;
 use portline::Instant;
 use portline::frame::Reason;
 use portline::rpc::{Action, Answer, CallError, Capabilities, Fallback, Misuse, Role};
 use portline::stream::{self, Direction, Shape, Sizing};
-use rpc_support::{CLIENT, NOW, Pair, SERVER, bytes, linked, sends};
 
 fn items(direction: Direction) -> Shape {
     Shape::items(direction)
@@ -331,7 +321,7 @@ fn rpc_25_a_peer_without_streams_gets_everything_in_one_result() {
     let mut only_batch = Capabilities::default();
     only_batch.insert(b"batch").unwrap();
     let client = linked(Role::Initiator, |config| config.capabilities = only_batch);
-    let mut pair = Pair::of([client, rpc_support::link(Role::Acceptor)]);
+    let mut pair = Pair::of([client, crate::rpc_support::link(Role::Acceptor)]);
     pair.start();
     let plain = pair.call("plain");
     let fallback = Fallback::Batch(vec![bytes("a"), bytes("bc")]);
@@ -537,7 +527,7 @@ fn rpc_18_sizes_by_a_function_and_input_by_channel() {
 fn rpc_25_a_peer_without_batches_cannot_recover_a_stream() {
     let streaming = Capabilities::parse(b"streaming\n").unwrap();
     let server = linked(Role::Acceptor, |config| config.capabilities = streaming);
-    let mut pair = Pair::of([rpc_support::link(Role::Initiator), server]);
+    let mut pair = Pair::of([crate::rpc_support::link(Role::Initiator), server]);
     pair.start();
     let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
     pair.run();

@@ -1,19 +1,8 @@
 //! The example `sync` on real repositories while its connections break at random: it prints each attempt with its
 //! reason and gets there all the same.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    missing_docs
-)]
 
-mod support_repo;
-mod sync_pair;
-
-use sync_pair::Pair;
+use crate::sync_pair::Pair;
 
 fn prepared() -> (Pair, Pair) {
     let pair = Pair::equal(20);
