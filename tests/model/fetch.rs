@@ -310,7 +310,6 @@ fn fetch_23_every_interleaving_of_a_fetch_ends_once_on_each_side() {
         (Fetch { has: Has::All, ..BEHIND }, 72, 3),
         (Fetch { version: Version::V1, ..BEHIND }, 390, 7),
         (Fetch { mood: Mood::Halves, ..BEHIND }, 1205, 12),
-        (Fetch { mood: Mood::Halves, has: Has::Fork, ..BEHIND }, 1212, 12),
     ]);
 }
 

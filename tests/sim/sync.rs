@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use portline::git::ObjectId;
+use portline::git::{ObjectId, RefName};
 use portline::peer::sync::{Config, RefResult};
 use portline::sync::Strategy;
 use portline::{Instant, peer};
@@ -145,7 +145,9 @@ pub fn join(net: &mut Net) {
         match &local.left.end {
             Some(Ok(outcome)) => {
                 // Others move refs meanwhile: what failed was told, ref by ref, and what is done was done.
-                for one in &outcome.refs {
+                // A backup that the other side had already is of nobody's plan.
+                let is_backup = |name: &RefName| name.as_bytes().starts_with(b"refs/portline/");
+                for one in outcome.refs.iter().filter(|one| !is_backup(&one.plan.name)) {
                     let here = repo.refs.get(&one.plan.name).copied();
                     match one.result {
                         RefResult::Done { .. } | RefResult::Unchanged => {}
