@@ -281,7 +281,7 @@ impl Scene for Fetch {
     fn at_rest() -> Vec<Property<Pair<Self>>> {
         vec![
             ("what nothing has disturbed goes well on both sides", |pair| {
-                !pair.calm() || (matches!(pair.left.ends[0], Ok(_)) && matches!(pair.right.ends[0], Ok(_)))
+                !pair.calm() || (pair.left.ends[0].is_ok() && pair.right.ends[0].is_ok())
             }),
             ("what went well has brought everything", |pair| !pair.calm() || pair.left.has_all()),
             ("a commit that the client has does not come again", |pair| {

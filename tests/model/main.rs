@@ -19,6 +19,7 @@
 //! their fields are in it, and their collections are sorted or in an order that matters.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::panic,
