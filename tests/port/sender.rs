@@ -193,6 +193,22 @@ fn port_10_the_producer_fails_the_stream_in_its_own_words() {
     assert_eq!((sender.poll_action(), sender.poll_action()), (Some(Action::Failed(Error::Aborted)), None));
 }
 
+/// PORT-11: a chunk that is larger than `send_bytes` has to fill all the same, or nobody could ever write again.
+#[test]
+fn port_11_a_chunk_that_is_not_full_stops_nobody() {
+    let config = Config { chunk_size: Some(100), send_bytes: 10, ..Config::default() };
+    let mut sender = Sender::new(config, NOW).unwrap();
+    for _ in 0..9 {
+        sender.write(NOW, Bytes::from_static(b"eleven byte")).unwrap();
+        assert!(sender.can_write() && said(&mut sender).is_empty());
+    }
+    sender.write(NOW, Bytes::from_static(b"eleven byte")).unwrap();
+    assert!(!sender.can_write(), "now a block waits");
+    assert_eq!(sender.write(NOW, Bytes::from_static(b"x")), Err(WriteError::Full { limit: 10 }));
+    assert_eq!(said(&mut sender)[0].len(), 105);
+    assert!(sender.can_write(), "it is on its way, and ten bytes are no block");
+}
+
 #[test]
 fn port_11_write_refuses_what_it_cannot_take() {
     let config = Config { send_bytes: 100, max_block: 50, ..Config::default() };
