@@ -99,11 +99,11 @@ impl Repo {
         self.refs.iter().map(one).collect()
     }
 
-    fn known(&self, ids: Vec<ObjectId>) -> Vec<ObjectId> {
+    pub fn known(&self, ids: Vec<ObjectId>) -> Vec<ObjectId> {
         ids.into_iter().filter(|id| self.commits.contains_key(id)).collect()
     }
 
-    fn load(&self, ids: Vec<ObjectId>) -> Vec<Commit> {
+    pub fn load(&self, ids: Vec<ObjectId>) -> Vec<Commit> {
         ids.iter().filter_map(|id| self.commits.get(id).cloned()).collect()
     }
 
@@ -168,7 +168,7 @@ impl Repo {
 }
 
 /// An answer that comes after the connection broke is for nobody; any other misuse is a bug.
-fn told(result: Result<(), Misuse>) {
+pub fn told(result: Result<(), Misuse>) {
     assert!(matches!(result, Ok(()) | Err(Misuse::Ended { .. })), "{result:?}");
 }
 
@@ -201,6 +201,11 @@ impl Left {
         let Some(action) = self.machine.poll_action() else { return false };
         self.answer(now, action);
         true
+    }
+
+    /// What has come of the pack that is being fetched.
+    pub fn held(&self) -> &[u8] {
+        &self.pack
     }
 
     /// Does what the machine asks.
@@ -315,6 +320,11 @@ impl Right {
             _ => {}
         }
         true
+    }
+
+    /// What has come of the pack that is being pushed.
+    pub fn held(&self) -> &[u8] {
+        &self.pack
     }
 
     fn fetch(&mut self, now: Instant, action: fetch::server::Action) {
