@@ -4,7 +4,7 @@
 #   fuzz/run.sh --runs N [TARGET...]        so many executions each, however long that takes
 # TARGET is a target's name, or `codecs`: all that only decode and encode. None: all targets.
 #   SANITIZER=none fuzz/run.sh --runs 20000000 codecs     100 million executions of the codecs and more
-# Needs a nightly toolchain and cargo-fuzz. Starts from the committed seeds in fuzz/seeds; what it finds on the way goes
+# Needs a nightly toolchain, and not cargo-fuzz: it is built here as that would. Starts from the committed seeds in fuzz/seeds; what it finds on the way goes
 # to target/fuzz/corpus, and what fails to fuzz/artifacts. SANITIZER is `address` by default; without one (`none`) the
 # oracles are the same and executions several times as many. Exit 1 when a target failed.
 set -euo pipefail
@@ -26,8 +26,12 @@ for name in "$@"; do
     if [ "$name" = codecs ]; then targets+=("${codecs[@]}"); else targets+=("$name"); fi
 done
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(sed -n 's/^path = "fuzz_targets\/\(.*\)\.rs"$/\1/p' Cargo.toml)
-cargo +nightly fuzz build --sanitizer "${SANITIZER:-address}" >/dev/null
 triple=$(rustc +nightly -vV | sed -n 's/^host: //p')
+flags=(--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module)
+for flag in level=4 inline-8bit-counters pc-table trace-compares; do flags+=("-Cllvm-args=-sanitizer-coverage-$flag"); done
+[ "${SANITIZER:-address}" = none ] || flags+=("-Zsanitizer=${SANITIZER:-address}")
+RUSTFLAGS="${flags[*]}" cargo +nightly build --locked --release --target "$triple" \
+    --quiet "${targets[@]/#/--bin=}"
 failed=0
 all=0
 printf '%-20s %12s %9s %9s  %s\n' target executions coverage features result
