@@ -108,6 +108,7 @@ fuzz_target!(|input: Input| {
         span: Duration::from_micros(input.span.into()),
         max_units: 200,
         max_peers: 8,
+        ..Config::default()
     };
     let units = usize::from(input.units);
     let Ok(mut shares) = Shares::new(config, 0..input.units) else { return assert!(units > 200) };
