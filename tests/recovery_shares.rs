@@ -386,3 +386,17 @@ fn recovery_24_three_unequal_peers_are_quicker_than_one() {
     assert!(together * 100 < alone * 80, "{together} of {alone}");
     assert!(bytes * 100 < total * 108, "{bytes} of {total}");
 }
+
+/// RECOVERY-24: without patience a driver is still not woken at the very instant it was woken.
+#[test]
+fn recovery_24_the_next_look_at_slow_peers_is_never_due_at_once() {
+    let config = Config { patience: Duration::ZERO, ..Config::default() };
+    let mut shares = Shares::new(config, [1, 2]).unwrap();
+    shares.add_peer(at(0), [1]).unwrap();
+    shares.add_peer(at(0), [1]).unwrap();
+    for _ in 0..5 {
+        let due = shares.poll_timeout().unwrap();
+        shares.handle_timeout(due);
+        assert!(shares.poll_timeout().is_none_or(|next| next > due));
+    }
+}

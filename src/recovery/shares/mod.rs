@@ -350,7 +350,9 @@ impl<K: Clone + Ord> Shares<K> {
         let is_idle = |peer: &Peer| matches!(peer.state, State::Idle) && !peer.has.is_empty();
         let waits = self.peers.iter().any(is_idle) && self.is_busy();
         let led = self.led_until.filter(|_| self.is_led(now));
-        self.review = if waits { earliest(now.checked_add(self.config.patience), led) } else { None };
+        // A look that were due again at once would keep a driver busy.
+        let next = self.config.patience.max(Duration::from_millis(1));
+        self.review = if waits { earliest(now.checked_add(next), led) } else { None };
         self.settle();
     }
 
