@@ -249,6 +249,6 @@ pub(super) fn frame(channel: u32, message: &mut Transmit, length: u32) {
 }
 
 /// What a message costs while it waits on a channel.
-const fn cost(length: u32) -> u32 {
-    length.saturating_add(CHUNK_OVERHEAD as u32)
+fn cost(length: u32) -> u32 {
+    length.saturating_add(u32::try_from(CHUNK_OVERHEAD).unwrap_or(u32::MAX))
 }
