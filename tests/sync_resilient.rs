@@ -20,6 +20,7 @@ use bytes::{Bytes, BytesMut};
 use common::Rng;
 use portline::git::ObjectId;
 use portline::peer::resilient::{Action, Config, Error, Failure, Outcome};
+use portline::peer::sync::{self, RefResult};
 use portline::peer::{self, ResilientSync};
 use portline::recovery::{Cause, Exhausted, GaveUp, Jitter, Phase};
 use portline::sync::Strategy;
@@ -107,6 +108,8 @@ struct World {
     /// When that was.
     ended: u64,
     trace: Vec<String>,
+    /// Bytes of packs that came, or were built.
+    packs: usize,
 }
 
 fn micros(instant: Instant) -> u64 {
@@ -137,6 +140,7 @@ impl World {
             end: None,
             ended: 0,
             trace: Vec::new(),
+            packs: 0,
         }
     }
 
@@ -211,6 +215,11 @@ impl World {
                 Action::Wait { until } => self.note(("wait", until)),
                 Action::AskRetry => self.left.may_retry(now, true).unwrap(),
                 Action::Sync(action) => {
+                    self.packs += match &action {
+                        sync::Action::Pack(bytes) => bytes.len(),
+                        sync::Action::BuildPack(request) => self.left_repo.pack(request).len(),
+                        _ => 0,
+                    };
                     let Some(machine) = self.left.session() else { continue };
                     toy::answer(machine, &mut self.left_repo, &mut self.pack, &self.moves, now, action);
                 }
@@ -438,6 +447,108 @@ fn peer_16_a_closed_connection_and_silence_are_tried_again_and_each_is_called_by
 }
 
 #[test]
+fn peer_18_packs_are_what_moves() {
+    let world = World::new(3, 0, 0).run();
+    let outcome = world.end.unwrap().unwrap();
+    assert!(world.packs > 100);
+    assert_eq!((outcome.moved, world.left.transfer().bytes()), (world.packs as u64, world.packs as u64));
+}
+
+/// A peer that goes on saying something, but sends no pack: the operation's time is not that of a transfer.
+#[test]
+fn peer_18_messages_without_a_pack_do_not_make_a_transfer() {
+    let mut sync = connected();
+    for block in 0..6_u32 {
+        let now = Instant::from_millis(u64::from(block) * 10_000);
+        while sync.poll_transmit().is_some() {
+            sync.handle_message(now, Bytes::from_static(b"\x01\0\0\0\0\x01"));
+        }
+        let line = format!("003d{} refs/heads/{block:04}\n", toy::id(u64::from(block)));
+        let message = [&[0][..], &block.to_be_bytes(), line.as_bytes()].concat();
+        sync.handle_message(now, message.into());
+        assert_eq!(actions(&mut sync), []);
+    }
+    assert_eq!(sync.transfer().bytes(), 0);
+    let late = Instant::from_millis(60_000);
+    assert_eq!(sync.poll_timeout(), Some(late));
+    sync.handle_timeout(late);
+    assert_eq!(actions(&mut sync).pop_front(), Some(Action::Disconnect));
+    let cause = &sync.attempts()[0].cause;
+    assert!(matches!(cause, Cause::TimedOut { phase: Phase::Operation, .. }), "{cause:?}");
+}
+
+/// Runs the first attempt over a whole connection up to the first push: local refs are moved by then, the peer's not.
+fn half_way() -> (ResilientSync, Repo) {
+    let (mut repo, right, base) = diverged();
+    let config = Config { sync: config(Strategy::Report, base), ..Config::default() };
+    let mut sync = ResilientSync::new(config, Instant::ZERO).unwrap();
+    let mut right = Right::new(right, &peer::Config::default());
+    let (mut pack, moves, now) = (BytesMut::new(), Moves::default(), Instant::ZERO);
+    loop {
+        while let Some(action) = sync.poll_action() {
+            match action {
+                Action::Connect { .. } => sync.connected(now).unwrap(),
+                Action::Sync(action) => {
+                    toy::answer(sync.session().unwrap(), &mut repo, &mut pack, &moves, now, action);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        while right.act(now) {}
+        while let Some(message) = sync.poll_transmit() {
+            let message = message.into_bytes();
+            if message.windows(16).any(|window| window == b"git-receive-pack") {
+                return (sync, repo);
+            }
+            let _ = right.machine.handle_message(now, message);
+        }
+        while let Some(message) = right.machine.poll_transmit() {
+            sync.handle_message(now, message.into_bytes());
+        }
+    }
+}
+
+/// PEER-15, SYNC-52: an attempt that is cut by its time or by the user tells what it had done, as one whose connection
+/// broke does; also where that was found out, but not told, before.
+#[test]
+fn peer_15_what_an_attempt_had_done_is_known_whatever_ended_it() {
+    let late = Instant::from_millis(400_000);
+    type Cut = fn(&mut ResilientSync, Instant);
+    let cuts: [(&str, Cut); 4] = [
+        ("cancelled", |sync, late| sync.cancel(late)),
+        ("too long", ResilientSync::handle_timeout),
+        ("closed", ResilientSync::handle_closed),
+        ("closed, and then too long", |sync, late| {
+            sync.handle_closed(late);
+            sync.handle_timeout(late);
+        }),
+    ];
+    for (name, cut) in cuts {
+        let (mut sync, repo) = half_way();
+        cut(&mut sync, late);
+        let mut told = actions(&mut sync);
+        assert_eq!(told.pop_front(), Some(Action::Disconnect), "{name}");
+        assert!(!told.contains(&Action::Disconnect), "{name}: once");
+        sync.cancel(late);
+        told.extend(actions(&mut sync));
+        let Some(Action::Failed(failure)) = told.pop_back() else { panic!("{name}: {told:?}") };
+        let at = |branch: &str| {
+            let one = |(known, id): &(_, ObjectId)| (*known == toy::name(branch)).then_some(*id);
+            failure.done.base.iter().find_map(one)
+        };
+        assert_eq!(
+            (at("right-ahead"), repo.at("right-ahead")),
+            (Some(toy::id(22)), Some(toy::id(22))),
+            "{name}"
+        );
+        assert_eq!(at("left-ahead"), None, "{name}: not pushed yet");
+        let done = |result: &RefResult| matches!(result, RefResult::Done { .. });
+        assert_eq!(failure.done.refs.iter().filter(|entry| done(&entry.result)).count(), 3, "{name}");
+        assert_eq!(failure.attempts.len(), 1, "{name}");
+    }
+}
+
+#[test]
 fn peer_16_what_the_peer_says_is_final() {
     let mut sync = connected();
     // The port's ERROR frame, before block 0.
@@ -489,7 +600,7 @@ fn peer_17_an_unanswered_connect_is_dropped_first() {
 
 /// In this run a push of a connection that was given up lands between the plan and the push of the one after it.
 #[test]
-fn peer_18_what_was_sent_on_a_broken_connection_may_land_late() {
+fn peer_19_what_was_sent_on_a_broken_connection_may_land_late() {
     let world = World::new(3419, 70, 6).run();
     assert!(judge(3419, &world));
     let outcome = world.end.as_ref().unwrap().as_ref().unwrap();

@@ -36,6 +36,8 @@ enum State {
         units: Vec<usize>,
         since: Instant,
         bytes: u64,
+        /// Whether the driver knows of it: what it tells before is still of the share before.
+        told: bool,
     },
     /// Everything of its share has come, in so long a time; it is not put away yet.
     Arrived {
@@ -163,9 +165,12 @@ impl<K: Clone + Ord> Shares<K> {
         self.settle();
     }
 
-    /// So many more bytes have come from this peer; tells the slow from the fast.
+    /// So many more bytes have come from this peer; tells the slow from the fast. Before its [`Action::Fetch`] was
+    /// polled they are of a share that it has no more, and count for nothing.
     pub fn moved(&mut self, peer: PeerId, bytes: u64) {
-        if let Some(Peer { state: State::Busy { bytes: so_far, .. }, .. }) = self.peers.get_mut(peer.0) {
+        if let Some(Peer { state: State::Busy { bytes: so_far, told: true, .. }, .. }) =
+            self.peers.get_mut(peer.0)
+        {
             *so_far = so_far.saturating_add(bytes);
         }
     }
@@ -190,7 +195,8 @@ impl<K: Clone + Ord> Shares<K> {
     /// The peer's share is there, but for what it turned out not to have: that goes to the others.
     ///
     /// # Errors
-    /// [`Misuse`].
+    /// [`Misuse`]; [`Misuse::NotBusy`] also before the share's [`Action::Fetch`] was polled: what has come to its end is
+    /// then one that was taken away.
     pub fn finished(&mut self, now: Instant, peer: PeerId, without: &[K]) -> Result<(), Misuse> {
         let (units, took) = self.take_share(now, peer, "finished", false)?;
         let without: BTreeSet<usize> =
@@ -258,7 +264,17 @@ impl<K: Clone + Ord> Shares<K> {
 
     /// What happened, or what the driver must do.
     pub fn poll_action(&mut self) -> Option<Action<K>> {
-        self.actions.pop_front()
+        let action = self.actions.pop_front()?;
+        if let Action::Fetch { peer, .. } = &action {
+            let again = self
+                .actions
+                .iter()
+                .any(|next| matches!(next, Action::Fetch { peer: other, .. } if other == peer));
+            if let Some(Peer { state: State::Busy { told, .. }, .. }) = self.peers.get_mut(peer.0) {
+                *told = !again;
+            }
+        }
+        Some(action)
     }
 
     /// When to call [`Self::handle_timeout`]: while somebody is idle and somebody else is not.
@@ -292,7 +308,7 @@ impl<K: Clone + Ord> Shares<K> {
         }
         let one = self.peers.get_mut(peer.0).ok_or(Misuse::NotBusy { verb })?;
         match core::mem::replace(&mut one.state, State::Idle) {
-            State::Busy { units, since, bytes } => {
+            State::Busy { units, since, bytes, told } if told || back => {
                 let took = now.saturating_duration_since(since);
                 one.work.bytes = one.work.bytes.saturating_add(bytes);
                 one.work.busy = one.work.busy.saturating_add(took);
@@ -303,7 +319,7 @@ impl<K: Clone + Ord> Shares<K> {
                 one.work.given_back = one.work.given_back.saturating_add(back.into());
                 Ok((units, took))
             }
-            other @ (State::Idle | State::Gone) => {
+            other @ (State::Idle | State::Gone | State::Busy { .. }) => {
                 one.state = other;
                 Err(Misuse::NotBusy { verb })
             }
@@ -319,21 +335,24 @@ impl<K: Clone + Ord> Shares<K> {
     /// Gives everyone who is idle something to do, taking it from who is slow where nothing is open.
     fn assign(&mut self, now: Instant) {
         for peer in 0..self.peers.len() {
-            self.give(now, peer);
+            self.give(now, peer, 0);
         }
         for peer in 0..self.peers.len() {
             if let Some(slow) = self.slow_for(now, peer) {
                 if self.give_back(now, PeerId(slow)).is_ok() {
                     self.actions.push_back(Action::Cancel { peer: PeerId(slow) });
-                    self.give(now, peer);
-                    self.give(now, slow);
+                    // Less than a fair part or not: what was taken for it is not handed back for another to take.
+                    self.give(now, peer, 1);
+                    self.give(now, slow, 0);
                 }
             }
         }
         let is_idle = |peer: &Peer| matches!(peer.state, State::Idle) && !peer.has.is_empty();
         let waits = self.peers.iter().any(is_idle) && self.is_busy();
         let led = self.led_until.filter(|_| self.is_led(now));
-        self.review = if waits { earliest(now.checked_add(self.config.patience), led) } else { None };
+        // A look that were due again at once would keep a driver busy.
+        let next = self.config.patience.max(Duration::from_millis(1));
+        self.review = if waits { earliest(now.checked_add(next), led) } else { None };
         self.settle();
     }
 
@@ -343,12 +362,13 @@ impl<K: Clone + Ord> Shares<K> {
         is_first && self.is_busy() && self.led_until.is_some_and(|until| now < until)
     }
 
-    fn give(&mut self, now: Instant, peer: usize) {
+    /// Gives it a fair part of what is open, and no less than `at_least`.
+    fn give(&mut self, now: Instant, peer: usize, at_least: usize) {
         if self.is_led(now) {
             return;
         }
         let is_first = !self.is_busy();
-        let fair = self.fair(peer);
+        let fair = self.fair(peer).or((at_least > 0).then_some(at_least));
         let Some(one) = self.peers.get(peer).filter(|one| matches!(one.state, State::Idle)) else { return };
         let candidates = one.has.intersection(&self.open).copied();
         let units: Vec<usize> = match fair {
@@ -362,7 +382,7 @@ impl<K: Clone + Ord> Shares<K> {
             self.open.remove(unit);
         }
         let named = units.iter().filter_map(|unit| self.units.get(*unit).cloned()).collect();
-        one.state = State::Busy { units, since: now, bytes: 0 };
+        one.state = State::Busy { units, since: now, bytes: 0, told: false };
         if is_first {
             self.led_until = now.checked_add(self.config.lead);
         }
