@@ -29,6 +29,55 @@
 //! The wants of one fetch are ids that can be fetched by themselves, tips of refs mostly: how finely they can be divided
 //! is how finely the work can be.
 //!
+//! ```
+//! use bytes::Bytes;
+//! use portline::Instant;
+//! use portline::git::fetch::client;
+//! use portline::peer::multi_source::{Action, Config, MultiSourceFetch};
+//!
+//! # fn main() -> Result<(), Box<dyn core::error::Error>> {
+//! // Two mirrors: one cannot be reached, the other has one ref. A real driver has sockets and a clock.
+//! const REFS: &[u8] = b"004b59718b6e26b96150c7dd3435f053958592fc24f1 refs/heads/main\0side-band-64k\n0000";
+//! let mut now = Instant::ZERO;
+//! let mut fetch = MultiSourceFetch::new(Config::default(), now)?;
+//! let (gone, mirror) = (fetch.add_source(now, None)?, fetch.add_source(now, None)?);
+//! fetch.no_more_sources();
+//! let outcome = loop {
+//!     match fetch.poll_action() {
+//!         Some(Action::Connect { source }) if source == gone => {
+//!             fetch.connect_failed(now, source, Bytes::from_static(b"refused"))?;
+//!         }
+//!         Some(Action::Connect { source }) => {
+//!             fetch.connected(now, source)?;
+//!             fetch.handle_bytes(now, source, Bytes::from_static(REFS)); // what comes, in any split
+//!         }
+//!         Some(Action::Advertised { advertisement, .. }) => {
+//!             fetch.want(now, advertisement.refs.iter().map(|one| one.id).collect(), Vec::new())?;
+//!         }
+//!         Some(Action::Fetch { source, action }) => match (action, fetch.session(source)) {
+//!             // Here, all of them are there already.
+//!             (client::Action::FindHeld(ids), Some(session)) => session.held(now, ids)?,
+//!             // Into this source's own `git index-pack --stdin --fix-thin`.
+//!             (client::Action::Pack(_), _) => {}
+//!             _ => {} // The others as with one server.
+//!         },
+//!         Some(Action::PackEnd { source, .. }) => fetch.pack_stored(now, source, Ok(()))?,
+//!         Some(Action::Disconnect { .. } | Action::Wait { .. }) => {}
+//!         Some(Action::Finished(outcome)) => break outcome,
+//!         Some(Action::Failed(failure)) => return Err(failure.why.into()),
+//!         // Send what `poll_transmit` has for each source; read where `wants_input`; wait until then.
+//!         None => {
+//!             now = fetch.poll_timeout().ok_or("it stands still")?;
+//!             fetch.handle_timeout(now);
+//!         }
+//!     }
+//! };
+//! assert_eq!(outcome.sources[mirror.index()].work.units, 1);
+//! assert_eq!(outcome.sources[gone.index()].attempts.len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Limits: [`SharesConfig`](crate::recovery::SharesConfig), [`limits::SOURCE_ATTEMPTS`], those of each session. Rules:
 //! `spec/18-recovery.md`, SHARES-1 to SHARES-11.
 
