@@ -398,7 +398,7 @@ fn peer_16_a_closed_connection_and_silence_are_tried_again_and_each_is_called_by
 }
 
 #[test]
-fn peer_18_packs_are_what_moves() {
+fn peer_19_packs_are_what_moves() {
     let world = World::new(3, 0, 0).run();
     let outcome = world.end.unwrap().unwrap();
     assert!(world.packs > 100);
@@ -407,7 +407,7 @@ fn peer_18_packs_are_what_moves() {
 
 /// A peer that goes on saying something, but sends no pack: the operation's time is not that of a transfer.
 #[test]
-fn peer_18_messages_without_a_pack_do_not_make_a_transfer() {
+fn peer_19_messages_without_a_pack_do_not_make_a_transfer() {
     let mut sync = connected();
     for block in 0..6_u32 {
         let now = Instant::from_millis(u64::from(block) * 10_000);

@@ -19,7 +19,7 @@
 //! | the end of an attempt | [`Action::Disconnect`], then [`Action::Wait`] and [`Action::Connect`], or the end |
 //!
 //! Limits: those of the sync; attempts are bounded by [`recovery::BackoffConfig`]. Rules: `spec/08-peer.md`, PEER-14 to
-//! PEER-18.
+//! PEER-19.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -316,7 +316,7 @@ impl ResilientSync {
         self.now = self.now.max(now);
     }
 
-    /// Tells the operation what has moved of packs. Everything else only shows that the peer lives (PEER-18).
+    /// Tells the operation what has moved of packs. Everything else only shows that the peer lives (PEER-19).
     fn count(&mut self) {
         let payload = self.session.as_ref().map_or(0, TwoWaySync::payload);
         let more = payload.saturating_sub(self.counted);
