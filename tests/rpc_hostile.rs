@@ -198,14 +198,22 @@ fn rpc_22_giving_up_in_a_loop_ends_the_link() {
         let ended = link.handle_message(NOW, frame(FrameType::Abort, id, b""));
         assert_eq!(ended, if id <= 5 { Ok(()) } else { Err(Error::TooManyResets { limit: 5 }) });
     }
-    let mut link = server(|config| config.resets = Budget::new(5, 10));
-    call(&mut link, 1);
-    for round in 0..6 {
-        let stream = link.open_stream(NOW, 1, sends()).unwrap();
-        control(&mut link);
-        link.channel_attached(NOW, stream);
-        let ended = link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 0, b""));
-        assert_eq!(ended, if round < 5 { Ok(()) } else { Err(Error::TooManyResets { limit: 5 }) });
+    // RPC-27: the call whose abort was one too many has its end as well.
+    let seen = actions(&mut link);
+    let count = |wanted: fn(&Action) -> bool| seen.iter().filter(|action| wanted(action)).count();
+    assert_eq!(count(|action| matches!(action, Action::Called { .. })), 6);
+    assert_eq!(count(|action| matches!(action, Action::Aborted { .. })), 6);
+    assert_eq!(seen.last(), Some(&Action::Failed(Error::TooManyResets { limit: 5 })));
+    for kind in [FrameType::Cancel, FrameType::Error] {
+        let mut link = server(|config| config.resets = Budget::new(5, 10));
+        call(&mut link, 1);
+        for round in 0..6 {
+            let stream = link.open_stream(NOW, 1, sends()).unwrap();
+            control(&mut link);
+            link.channel_attached(NOW, stream);
+            let ended = link.handle_channel_message(NOW, stream, frame(kind, 0, b""));
+            assert_eq!(ended, if round < 5 { Ok(()) } else { Err(Error::TooManyResets { limit: 5 }) });
+        }
     }
 }
 
@@ -325,6 +333,56 @@ fn rpc_21_both_ways_blocks_and_grants_may_come_late() {
     }
 }
 
+/// How many messages for channels that are not open cost nothing.
+fn free(link: &mut Link) -> u32 {
+    let mut free = 0;
+    while link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b"x")).is_ok() {
+        free += 1;
+    }
+    free
+}
+
+/// RPC-22, T5: what crosses with an ABORT is as much as an honest peer could have sent, and no more.
+#[test]
+fn rpc_21_opens_that_cross_with_an_abort_are_free_up_to_the_streams_of_a_call() {
+    let aborted = || {
+        let mut link = client(1, |config| {
+            (config.max_call_streams, config.ignored) = (3, Budget::new(1, 1000));
+        });
+        link.abort(1).unwrap();
+        link
+    };
+    let mut link = aborted();
+    for stream in [2, 4, 6, 8] {
+        link.handle_message(NOW, open(1, stream, sends())).unwrap();
+    }
+    let fifth = link.handle_message(NOW, open(1, 10, sends()));
+    assert_eq!(fifth, Err(Error::TooManyIgnored { limit: 1 }), "the fourth was counted already");
+    // A block for each unit and their mark, an ERROR or CANCEL, and END: of three streams. One is in the budget.
+    let mut link = aborted();
+    for stream in [2, 4, 6] {
+        link.handle_message(NOW, open(1, stream, sends())).unwrap();
+    }
+    assert_eq!(free(&mut link), 3 * (16 + 3) + 1);
+    // A window that nobody would have accepted gives nothing, and is counted.
+    let mut link = aborted();
+    link.handle_message(NOW, open(1, 2, Shape { window: u32::MAX, ..sends() })).unwrap();
+    assert_eq!(free(&mut link), 0);
+}
+
+/// RPC-20: what the peer sent on a stream before it heard that it was one too many is nobody's fault.
+#[test]
+fn rpc_21_frames_of_a_stream_that_was_one_too_many_are_not_held_against_the_peer() {
+    for (window, late) in [(16, 16 + 3), (1025, 0)] {
+        let mut link = client(1, |config| {
+            (config.max_call_streams, config.ignored) = (0, Budget::new(0, 1000));
+        });
+        link.handle_message(NOW, open(1, 2, Shape { window, ..sends() })).unwrap();
+        assert_eq!(control(&mut link).len(), 1, "the ABORT");
+        assert_eq!(free(&mut link), late);
+    }
+}
+
 /// T5: the peer makes us answer and does not read.
 #[test]
 fn rpc_23_answers_that_wait_stop_the_input() {
@@ -339,6 +397,38 @@ fn rpc_23_answers_that_wait_stop_the_input() {
     assert_eq!(id, 4, "76 bytes an answer");
     assert_eq!(link.call(bytes("m"), bytes(""), Fallback::None), Err(Misuse::Full { limit: 300 }));
     control(&mut link);
+    assert!(link.wants_input());
+}
+
+/// T4: at the cap nothing is read, so a peer that reads nothing either would hold everything for ever.
+#[test]
+fn rpc_23_a_peer_that_takes_nothing_at_the_cap_ends_the_link_in_time() {
+    let full = || {
+        let mut link = server(|config| config.control_bytes = 300);
+        (1..=10).for_each(|id| call(&mut link, id));
+        (1..=10).for_each(|id| link.respond(id, Ok(bytes("answer"))).unwrap());
+        assert!(!link.wants_input());
+        actions(&mut link);
+        link
+    };
+    let mut link = full();
+    let deadline = Instant::from_millis(60_000);
+    assert_eq!(link.poll_timeout(), Some(deadline));
+    link.handle_timeout(Instant::from_micros(59_999_999));
+    assert_eq!(actions(&mut link), []);
+    link.handle_timeout(deadline);
+    assert_eq!(actions(&mut link), [Action::Failed(Error::Stalled)]);
+    assert_eq!((Error::Stalled.blame(), link.poll_timeout()), (Blame::Peer, None));
+    // As long as something leaves in time it may be slow.
+    let mut link = full();
+    for round in 1..=7 {
+        let now = Instant::from_millis(59_000 * round);
+        link.handle_timeout(now);
+        assert!(link.poll_transmit().is_some());
+        let deadline = now.checked_add(std::time::Duration::from_secs(60));
+        // 76 bytes an answer: with three of them there is room again.
+        assert_eq!(link.poll_timeout(), deadline.filter(|_| round < 7));
+    }
     assert!(link.wants_input());
 }
 

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use portline::frame::{self, FrameType, Reason};
 use portline::rpc::control::{self, Message, decode, decode_bytes};
 use portline::rpc::{
-    Action, Answer, CallError, Capabilities, CapabilitiesError, ConfigError, Error, Fallback, Link, Misuse,
-    Role,
+    Action, Answer, Budget, CallError, Capabilities, CapabilitiesError, ConfigError, Error, Fallback, Link,
+    Misuse, Role,
 };
 use portline::stream::{Direction, Role as StreamRole, Shape, Sizing};
 use portline::{Blame, Instant};
@@ -227,6 +227,37 @@ fn rpc_11_calls_made_before_ready_go_out_in_order() {
     assert_eq!(called.len(), 2);
 }
 
+/// RPC-9, RPC-10: what is aborted before the peer is ready waits for its READY, behind our own in answer to it. A peer
+/// that did not hear the first would take an ABORT in front of the second for a fault.
+#[test]
+fn rpc_12_an_abort_waits_for_the_peers_ready_like_a_call() {
+    let mut early = link(Role::Initiator);
+    assert_eq!(control(&mut early), [READY], "and it is lost");
+    let call = early.call(bytes("m"), bytes(""), Fallback::None).unwrap();
+    early.abort(call).unwrap();
+    assert_eq!(early.poll_transmit(), None);
+    let mut late = link(Role::Acceptor);
+    early.handle_message(NOW, control(&mut late).remove(0)).unwrap();
+    let sent = control(&mut early);
+    assert_eq!(sent.iter().map(|message| describe(message)).collect::<Vec<_>>()[1..], ["ABORT 1"]);
+    assert_eq!(sent[0], READY);
+    for message in sent {
+        late.handle_message(NOW, message).unwrap();
+    }
+    assert_eq!(actions(&mut late), [ready_action()]);
+}
+
+/// RPC-23: what waits for the peer's READY does not keep that from being read.
+#[test]
+fn rpc_23_a_full_queue_before_ready_does_not_stop_the_input() {
+    let mut link = linked(Role::Initiator, |config| config.control_bytes = 300);
+    while link.call(bytes("m"), bytes("arguments"), Fallback::None).is_ok() {}
+    assert!(link.wants_input());
+    link.handle_message(NOW, READY.into()).unwrap();
+    assert!(!link.wants_input());
+    assert!(!control(&mut link).is_empty() && link.wants_input());
+}
+
 #[test]
 fn rpc_12_aborting_before_the_call_is_sent_sends_nothing_but_the_abort() {
     let mut pair = Pair::ready();
@@ -257,6 +288,35 @@ fn rpc_13_a_late_result_is_ignored_and_one_of_an_unknown_call_too() {
     pair.run();
     let result = Ok(Answer { value: bytes("fine"), items: Vec::new() });
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call: next, result }]);
+}
+
+/// RPC-13: a peer that never answers an ABORT does not keep the call's slot for ever (T4).
+#[test]
+fn rpc_13_an_aborted_call_that_is_not_answered_in_time_is_forgotten() {
+    let mut client = linked(Role::Initiator, |config| {
+        (config.max_calls, config.ignored) = (1, Budget::new(0, 1000));
+    });
+    client.handle_message(NOW, READY.into()).unwrap();
+    let call = |client: &mut Link| client.call(bytes("m"), bytes(""), Fallback::None);
+    let result = |id: u8| Bytes::copy_from_slice(&[18, 0, 0, 0, id, 0]);
+    assert_eq!(call(&mut client), Ok(1));
+    control(&mut client);
+    client.handle_timeout(Instant::from_millis(1000));
+    client.abort(1).unwrap();
+    let deadline = Instant::from_millis(61_000);
+    assert_eq!(
+        (call(&mut client), client.poll_timeout()),
+        (Err(Misuse::TooManyCalls { limit: 1 }), Some(deadline))
+    );
+    // Answered in time it is nothing to be counted.
+    let mut answered = client.clone();
+    answered.handle_message(deadline, result(1)).unwrap();
+    assert_eq!((answered.poll_timeout(), call(&mut answered)), (None, Ok(2)));
+    client.handle_timeout(Instant::from_micros(60_999_999));
+    assert!(call(&mut client).is_err());
+    client.handle_timeout(deadline);
+    assert_eq!((client.poll_timeout(), call(&mut client)), (None, Ok(2)));
+    assert_eq!(client.handle_message(deadline, result(1)), Err(Error::TooManyIgnored { limit: 0 }));
 }
 
 #[test]
@@ -326,4 +386,31 @@ fn rpc_27_closing_gives_every_call_and_stream_one_end() {
     let mut idle = Pair::ready();
     assert_eq!(idle.ends[CLIENT].handle_closed(NOW), Ok(()));
     assert_eq!(actions(&mut idle.ends[CLIENT]), [Action::Finished]);
+}
+
+/// RPC-27: a call that was aborted has had its end, here and there, whether or not the peer has answered yet.
+#[test]
+fn rpc_27_a_call_that_was_aborted_is_not_pending() {
+    let mut pair = Pair::ready();
+    let call = pair.call("m");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, rpc_support::sends()).unwrap();
+    pair.run();
+    pair.ends[CLIENT].abort(call).unwrap();
+    let abort = pair.ends[CLIENT].poll_transmit().unwrap();
+    pair.ends[SERVER].handle_message(NOW, abort.into_bytes()).unwrap();
+    pair.seen = [Vec::new(), Vec::new()];
+    for end in [CLIENT, SERVER] {
+        assert_eq!(pair.ends[end].handle_closed(NOW), Ok(()));
+        pair.step(end);
+        let failed = Action::StreamFailed { stream, error: portline::stream::Error::Cancelled };
+        let ended = match end {
+            CLIENT => Action::Returned { call, result: Err(CallError::Aborted) },
+            _ => Action::Aborted { call },
+        };
+        let mut seen = pair.seen(end);
+        assert_eq!(seen.pop(), Some(Action::Finished));
+        seen.sort_by_key(|action| matches!(action, Action::StreamFailed { .. }));
+        assert_eq!(seen, [ended, failed]);
+    }
 }

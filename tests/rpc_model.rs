@@ -495,7 +495,7 @@ fn assert_states(cases: &[(Setup, usize, usize)]) {
 #[test]
 fn rpc_27_every_interleaving_of_a_streaming_call_ends_once_on_each_side() {
     let upload = Setup { direction: Direction::Receive, items: [2, 0], ..DOWNLOAD };
-    assert_states(&[(DOWNLOAD, 5873, 301), (upload, 6092, 303)]);
+    assert_states(&[(DOWNLOAD, 5723, 241), (upload, 5924, 243)]);
 }
 
 /// RPC-27: the same both ways.
@@ -503,7 +503,7 @@ fn rpc_27_every_interleaving_of_a_streaming_call_ends_once_on_each_side() {
 fn rpc_27_every_interleaving_of_a_call_with_a_stream_both_ways_ends_once() {
     let direction = Direction::Both(StreamRole::Responder);
     let both = Setup { direction, items: [1, 1], early: false, slow: false, ..DOWNLOAD };
-    assert_states(&[(both, 21481, 536)]);
+    assert_states(&[(both, 21103, 410)]);
 }
 
 /// RPC-25: recovery by a batch, whatever it crosses with; and two things given up that cross.
@@ -511,7 +511,7 @@ fn rpc_27_every_interleaving_of_a_call_with_a_stream_both_ways_ends_once() {
 fn rpc_25_every_interleaving_of_a_call_that_may_be_made_again_ends_once() {
     let short = Setup { items: [0, 1], ..DOWNLOAD };
     assert_states(&[
-        (Setup { again: true, ..short }, 3975, 212),
-        (Setup { give_ups: 2, early: false, slow: false, ..short }, 10813, 756),
+        (Setup { again: true, ..short }, 3815, 178),
+        (Setup { give_ups: 2, early: false, slow: false, ..short }, 9961, 601),
     ]);
 }

@@ -379,6 +379,63 @@ fn rpc_25_a_failed_stream_is_recovered_once() {
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call: again, result: remote("failed again") }]);
 }
 
+/// RPC-25: who cancels or fails its own stream wants no more of it, and least of all everything once more. A window that
+/// this side refuses by itself is a failure like any other.
+#[test]
+fn rpc_25_a_stream_that_the_caller_has_ended_is_not_recovered() {
+    let ends: [fn(&mut Pair, u32); 2] = [
+        |pair, stream| pair.ends[CLIENT].cancel_stream(NOW, stream, None),
+        |pair, stream| pair.ends[CLIENT].fail_stream(NOW, stream, "no"),
+    ];
+    for end in ends {
+        let mut pair = Pair::ready();
+        let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+        pair.run();
+        let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+        pair.run();
+        end(&mut pair, stream);
+        pair.ends[SERVER].respond(call, Err("it was cancelled")).unwrap();
+        pair.run();
+        let returned = Action::Returned { call, result: remote("it was cancelled") };
+        assert_eq!(pair.seen(CLIENT).last(), Some(&returned));
+    }
+    let client = linked(Role::Initiator, |config| config.max_items = 1);
+    let mut pair = Pair::of([client, rpc_support::link(Role::Acceptor)]);
+    pair.start();
+    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+    pair.ends[SERVER].respond(call, Err("no window")).unwrap();
+    pair.run();
+    assert_eq!(pair.seen(CLIENT).last(), Some(&Action::Retried { call, again: call + 1 }));
+}
+
+/// RPC-12, RPC-25: a call that is made again is not sent yet when that is told, and may be aborted like any other.
+#[test]
+fn rpc_12_aborting_a_call_that_is_made_again_before_it_is_sent_sends_nothing_but_the_abort() {
+    let mut pair = Pair::ready();
+    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+    pair.run();
+    for end in [CLIENT, SERVER] {
+        pair.ends[end].channel_closed(NOW, stream);
+    }
+    pair.ends[SERVER].respond(call, Err("the stream broke")).unwrap();
+    while pair.step(SERVER) {}
+    (pair.trace, pair.seen) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let client = &mut pair.ends[CLIENT];
+    let again = loop {
+        if let Some(Action::Retried { again, .. }) = client.poll_action() {
+            break again;
+        }
+    };
+    client.abort(again).unwrap();
+    pair.run();
+    assert_eq!(pair.traced(), ["C ABORT 2"]);
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call: again, result: Err(CallError::Aborted) }]);
+}
+
 #[test]
 fn rpc_26_a_batch_is_bounded() {
     let client = linked(Role::Initiator, |config| config.capabilities = batch_only());
@@ -392,11 +449,57 @@ fn rpc_26_a_batch_is_bounded() {
     for _ in 0..2 {
         pair.ends[SERVER].write(NOW, stream, block.clone()).unwrap();
     }
+    assert!(pair.ends[SERVER].can_write(stream));
     assert_eq!(pair.ends[SERVER].write(NOW, stream, block), Err(Misuse::BatchFull { limit: 200 }));
+    // One that would have fitted is not taken either, nor lost in silence.
+    assert!(!pair.ends[SERVER].can_write(stream));
+    assert_eq!(pair.ends[SERVER].write(NOW, stream, bytes("")), Err(Misuse::BatchFull { limit: 200 }));
     pair.ends[SERVER].finish(NOW, stream);
     pair.ends[SERVER].respond(call, Ok(bytes("done"))).unwrap();
     pair.run();
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("the batch is too large") }]);
+}
+
+/// A client that knows only batches, a server whose messages have at most 100 bytes; the call and its stream.
+fn small_batch() -> (Pair, u32, u32) {
+    let client = linked(Role::Initiator, |config| config.capabilities = batch_only());
+    let server = linked(Role::Acceptor, |config| config.max_message = 100);
+    let mut pair = Pair::of([client, server]);
+    pair.start();
+    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    (pair, call, stream)
+}
+
+/// RPC-6: no RESULT is longer than a message may be.
+#[test]
+fn rpc_26_a_batch_that_grows_after_its_answer_is_an_error() {
+    // Header, kind, the length of the value and of the item, four bytes of value: 18 besides the item.
+    for (length, fits) in [(82, true), (83, false)] {
+        let (mut pair, call, stream) = small_batch();
+        pair.ends[SERVER].respond(call, Ok(bytes("done"))).unwrap();
+        let item = Bytes::from(vec![b'x'; length]);
+        pair.ends[SERVER].write(NOW, stream, item.clone()).unwrap();
+        pair.ends[SERVER].finish(NOW, stream);
+        pair.run();
+        let whole = Ok(Answer { value: bytes("done"), items: vec![item] });
+        let result = if fits { whole } else { remote("the batch is too large") };
+        assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result }]);
+    }
+}
+
+/// RPC-26: an error carries no items and is not charged with them.
+#[test]
+fn rpc_26_an_error_is_not_charged_with_the_batch() {
+    let (mut pair, call, stream) = small_batch();
+    pair.ends[SERVER].write(NOW, stream, Bytes::from(vec![b'x'; 90])).unwrap();
+    let value = pair.ends[SERVER].respond(call, Ok(bytes("")));
+    assert_eq!(value, Err(Misuse::TooLong { length: 104, limit: 100 }));
+    assert_eq!(pair.ends[SERVER].respond(call, Err("no")), Ok(()));
+    pair.ends[SERVER].finish(NOW, stream);
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("no") }]);
 }
 
 fn batch_only() -> Capabilities {
@@ -441,10 +544,21 @@ fn rpc_16_streams_of_an_aborted_call_are_given_up_in_time() {
     let mut pair = Pair::ready();
     let call = pair.call("longStream");
     pair.run();
-    pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
     pair.run();
     pair.ends[CLIENT].abort(call).unwrap();
     let deadline = Instant::from_millis(60_000);
+    assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (1, Some(deadline)));
+    // T4: what the peer goes on sending until just before does not put it off, delivered (to nobody) or not.
+    for (second, id) in [(30, 0), (59, 1)] {
+        let data = [0, 0, 0, 0, id, b'x'];
+        let message = Bytes::copy_from_slice(&data);
+        let client = &mut pair.ends[CLIENT];
+        client.handle_channel_message(Instant::from_millis(second * 1000), stream, message).unwrap();
+        if id == 0 {
+            while pair.step(CLIENT) {}
+        }
+    }
     assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (1, Some(deadline)));
     pair.ends[CLIENT].handle_timeout(deadline);
     while pair.step(CLIENT) {}
@@ -495,6 +609,31 @@ fn rpc_18_a_stream_that_is_gone_is_not_opened() {
     assert_eq!(pair.seen(SERVER), [Action::StreamFailed { stream, error: stream::Error::Closed }]);
     pair.run();
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("no channel") }]);
+}
+
+/// RPC-18: the same when the driver asks for messages before it hears that the stream has failed; and of a channel that
+/// nobody was told of there is nothing to close, nor is anything of the peer's under way on it (RPC-21).
+#[test]
+fn rpc_18_a_stream_that_is_gone_is_not_opened_though_its_failure_was_not_polled() {
+    for polls_first in [true, false] {
+        let mut server =
+            linked(Role::Acceptor, |config| config.ignored = portline::rpc::Budget::new(0, 1000));
+        server.handle_message(NOW, bytes("\x10\0\0\0\x01streaming\n")).unwrap();
+        while server.poll_transmit().is_some() {}
+        server.handle_message(NOW, bytes("\x11\0\0\0\x01\0\x01m")).unwrap();
+        while server.poll_action().is_some() {}
+        let stream = server.open_stream(NOW, 1, sends()).unwrap();
+        let deadline = server.poll_timeout().unwrap();
+        server.handle_timeout(deadline);
+        if polls_first {
+            assert_eq!(server.poll_transmit(), None);
+        }
+        let error = stream::Error::OpenTimeout;
+        assert_eq!(server.poll_action(), Some(Action::StreamFailed { stream, error }));
+        assert_eq!((server.poll_action(), server.poll_transmit()), (None, None));
+        let late = server.handle_channel_message(NOW, stream, bytes("\x02\0\0\0\0"));
+        assert_eq!(late, Err(portline::rpc::Error::TooManyIgnored { limit: 0 }));
+    }
 }
 
 /// STREAM-6, STREAM-11: sizes by the callers' function, in a link; and when to read on, where each channel has a

@@ -157,6 +157,17 @@ fn stream_14_the_end_waits_for_both_directions() {
     assert_eq!(actions(&mut server), [data(b"x"), Action::PeerDone, Action::Finished]);
 }
 
+/// STREAM-5, STREAM-14: only on a one-way stream does END stand for a LAST that did not come.
+#[test]
+fn stream_14_an_end_without_the_responders_last_is_its_fault() {
+    let (mut client, mut server) = pair(Shape::items(both(Role::Caller)));
+    client.finish(NOW);
+    assert_eq!(pass(&mut client, &mut server), ["LAST 0"]);
+    assert_eq!(client.handle_message(NOW, frame(2, 0, b"")), Err(Error::EarlyEnd));
+    assert_eq!(sent(&mut client), ["ERROR 0 \"the end came before both directions were done\"", "END 0"]);
+    assert_eq!(actions(&mut client), [Action::Failed(Error::EarlyEnd)]);
+}
+
 /// STREAM-15: the seed's error sequence.
 #[test]
 fn stream_15_error_then_end() {

@@ -22,6 +22,7 @@ use portline::{Instant, Transmit};
 use super::after::After;
 use super::connection::{Connection, Streams};
 use super::error::Error;
+use super::incoming::Found;
 use super::update::Results;
 
 #[allow(unused_imports, reason = "each example uses its own part")]
@@ -87,6 +88,8 @@ pub enum Work {
     },
     /// A message for the user: a child's progress or complaint, a hook's output.
     Message(Bytes),
+    /// What was kept of the pack that is going to come.
+    PartFound(Box<Found>),
     /// The store has written one piece of the pack to its program.
     PieceTaken,
     /// The program that stores the pack has read all of it and works on.
