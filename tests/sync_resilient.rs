@@ -447,7 +447,7 @@ fn peer_16_a_closed_connection_and_silence_are_tried_again_and_each_is_called_by
 }
 
 #[test]
-fn peer_18_packs_are_what_moves() {
+fn peer_19_packs_are_what_moves() {
     let world = World::new(3, 0, 0).run();
     let outcome = world.end.unwrap().unwrap();
     assert!(world.packs > 100);
@@ -456,7 +456,7 @@ fn peer_18_packs_are_what_moves() {
 
 /// A peer that goes on saying something, but sends no pack: the operation's time is not that of a transfer.
 #[test]
-fn peer_18_messages_without_a_pack_do_not_make_a_transfer() {
+fn peer_19_messages_without_a_pack_do_not_make_a_transfer() {
     let mut sync = connected();
     for block in 0..6_u32 {
         let now = Instant::from_millis(u64::from(block) * 10_000);
@@ -600,7 +600,7 @@ fn peer_17_an_unanswered_connect_is_dropped_first() {
 
 /// In this run a push of a connection that was given up lands between the plan and the push of the one after it.
 #[test]
-fn peer_19_what_was_sent_on_a_broken_connection_may_land_late() {
+fn peer_18_what_was_sent_on_a_broken_connection_may_land_late() {
     let world = World::new(3419, 70, 6).run();
     assert!(judge(3419, &world));
     let outcome = world.end.as_ref().unwrap().as_ref().unwrap();

@@ -75,7 +75,7 @@ pub enum Error {
         /// Its words.
         reason: Bytes,
     },
-    /// Refs were refused, and what an attempt that broke had sent may be why: it came late, and moved them (PEER-19).
+    /// Refs were refused, and what an attempt that broke had sent may be why: it came late, and moved them (PEER-18).
     #[error("refs were refused after a connection had broken; what was sent on it may have moved them")]
     Overtaken,
     /// The config does not allow a port.
@@ -322,7 +322,7 @@ impl ResilientSync {
         self.now = self.now.max(now);
     }
 
-    /// Tells the operation what has moved of packs. Everything else only shows that the peer lives (PEER-18).
+    /// Tells the operation what has moved of packs. Everything else only shows that the peer lives (PEER-19).
     fn count(&mut self) {
         let payload = self.session.as_ref().map_or(0, TwoWaySync::payload);
         let more = payload.saturating_sub(self.counted);
