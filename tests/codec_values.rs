@@ -1,6 +1,12 @@
 //! The values and lines of the protocols at their edges: the last that is taken and the first that is not, every word
 //! that is told, both answers of every question. Written against the mutants of `tests/mutants.sh`.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    missing_docs
+)]
 
 use bytes::{Bytes, BytesMut};
 use portline::git::{

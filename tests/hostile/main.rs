@@ -30,6 +30,7 @@ mod multipart;
 mod port;
 mod recovery;
 mod rpc;
+mod rpc_late;
 #[path = "../rpc_support/mod.rs"]
 mod rpc_support;
 mod stream;

@@ -9,11 +9,11 @@ use portline::{Blame, Instant};
 
 use crate::rpc_support::{CLIENT, NOW, Pair, SERVER, actions, bytes, control, describe, linked, sends};
 
-fn frame(kind: FrameType, id: u32, payload: &[u8]) -> Bytes {
+pub(super) fn frame(kind: FrameType, id: u32, payload: &[u8]) -> Bytes {
     [&encode_header(kind, id), payload].concat().into()
 }
 
-fn open(call: u32, stream: u32, shape: Shape) -> Bytes {
+pub(super) fn open(call: u32, stream: u32, shape: Shape) -> Bytes {
     Message::Open { call, stream, shape }.encode().into_bytes()
 }
 
@@ -22,7 +22,7 @@ fn ready() -> Bytes {
 }
 
 /// A client whose peer is ready, with so many calls sent.
-fn client(calls: u32, change: impl FnOnce(&mut Config)) -> Link {
+pub(super) fn client(calls: u32, change: impl FnOnce(&mut Config)) -> Link {
     let mut link = linked(Role::Initiator, change);
     link.handle_message(NOW, ready()).unwrap();
     for call in 1..=calls {
@@ -33,7 +33,7 @@ fn client(calls: u32, change: impl FnOnce(&mut Config)) -> Link {
     link
 }
 
-fn server(change: impl FnOnce(&mut Config)) -> Link {
+pub(super) fn server(change: impl FnOnce(&mut Config)) -> Link {
     let mut link = linked(Role::Acceptor, change);
     link.handle_message(NOW, ready()).unwrap();
     control(&mut link);
@@ -41,12 +41,12 @@ fn server(change: impl FnOnce(&mut Config)) -> Link {
     link
 }
 
-fn call(link: &mut Link, call: u32) {
+pub(super) fn call(link: &mut Link, call: u32) {
     let call = Message::Call { call, batch: false, method: bytes("m"), arguments: bytes("") };
     link.handle_message(NOW, call.encode().into_bytes()).unwrap();
 }
 
-fn sent_on(link: &mut Link, channel: u32) -> Vec<String> {
+pub(super) fn sent_on(link: &mut Link, channel: u32) -> Vec<String> {
     std::iter::from_fn(|| link.poll_channel_transmit(channel)).map(|m| describe(&m.into_bytes())).collect()
 }
 
@@ -247,131 +247,6 @@ fn t8_failing_our_streams_in_a_loop_ends_the_link() {
         let message = Message::Call { call: id, batch: false, method: bytes("m"), arguments: bytes("") };
         let refused = link.handle_message(NOW, message.encode().into_bytes());
         assert_eq!(refused, if id <= 6 { Ok(()) } else { Err(Error::TooManyFailures { limit: 5 }) });
-    }
-}
-
-/// Frames that were on their way when this side ended a stream are nobody's fault: as many as its window.
-#[test]
-fn rpc_21_what_crosses_with_the_end_of_a_stream_is_not_held_against_the_peer() {
-    let mut link = client(1, |config| config.ignored = Budget::new(1, 1000));
-    link.handle_message(NOW, open(1, 2, sends())).unwrap();
-    link.channel_attached(NOW, 2);
-    link.cancel_stream(NOW, 2, None);
-    assert_eq!(sent_on(&mut link, 2), ["CANCEL 0", "END 0"]);
-    actions(&mut link);
-    for block in 0..16 {
-        link.handle_channel_message(NOW, 2, frame(FrameType::Data, block, b"x")).unwrap();
-    }
-    for kind in [FrameType::Last, FrameType::Error, FrameType::End] {
-        link.handle_channel_message(NOW, 2, frame(kind, 16, b"")).unwrap();
-    }
-    link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b"")).unwrap();
-    let more = link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b""));
-    assert_eq!(more, Err(Error::TooManyIgnored { limit: 1 }));
-}
-
-/// RPC-21: the sender of END cannot know which grants are still on their way; they are nobody's fault either.
-#[test]
-fn rpc_21_grants_for_a_stream_that_went_well_may_come_late() {
-    let mut link = server(|config| config.ignored = Budget::new(0, 1000));
-    call(&mut link, 1);
-    let stream = link.open_stream(NOW, 1, sends()).unwrap();
-    control(&mut link);
-    link.channel_attached(NOW, stream);
-    for _ in 0..16 {
-        link.write(NOW, stream, bytes("x")).unwrap();
-    }
-    link.finish(NOW, stream);
-    assert_eq!(sent_on(&mut link, stream).len(), 17);
-    assert!(actions(&mut link).contains(&Action::StreamFinished { stream }));
-    for consumed in 1..=16 {
-        link.handle_channel_message(NOW, stream, frame(FrameType::Credit, consumed, &[0, 0, 0, 1])).unwrap();
-    }
-    // It may also have cancelled meanwhile.
-    link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 16, b"")).unwrap();
-    link.handle_channel_message(NOW, stream, frame(FrameType::End, 0, b"")).unwrap();
-    let more = link.handle_channel_message(NOW, stream, frame(FrameType::Credit, 16, &[0, 0, 0, 1]));
-    assert_eq!(more, Err(Error::TooManyIgnored { limit: 0 }));
-}
-
-/// RPC-21: both ways, blocks and grants; and nothing once the peer has ended the stream itself.
-#[test]
-fn rpc_21_both_ways_blocks_and_grants_may_come_late() {
-    for ended in [false, true] {
-        let mut link = server(|config| config.ignored = Budget::new(0, 1000));
-        call(&mut link, 1);
-        let both = Shape { window: 4, ..Shape::items(Direction::Both(stream::Role::Responder)) };
-        let stream = link.open_stream(NOW, 1, both).unwrap();
-        control(&mut link);
-        link.channel_attached(NOW, stream);
-        for _ in 0..3 {
-            link.write(NOW, stream, bytes("x")).unwrap();
-        }
-        sent_on(&mut link, stream);
-        if ended {
-            link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 0, b"")).unwrap();
-            link.handle_channel_message(NOW, stream, frame(FrameType::End, 0, b"")).unwrap();
-        } else {
-            link.cancel_stream(NOW, stream, None);
-            assert_eq!(sent_on(&mut link, stream).len(), 2);
-        }
-        actions(&mut link);
-        let mut late = 0;
-        while link.handle_channel_message(NOW, stream, frame(FrameType::Data, late, b"x")).is_ok() {
-            late += 1;
-        }
-        // Four blocks and their mark, three grants, an ERROR and END.
-        assert_eq!(late, if ended { 0 } else { 4 + 1 + 3 + 2 });
-    }
-}
-
-/// How many messages for channels that are not open cost nothing.
-fn free(link: &mut Link) -> u32 {
-    let mut free = 0;
-    while link.handle_channel_message(NOW, 2, frame(FrameType::Data, 0, b"x")).is_ok() {
-        free += 1;
-    }
-    free
-}
-
-/// RPC-22, T5: what crosses with an ABORT is as much as an honest peer could have sent, and no more.
-#[test]
-fn rpc_21_opens_that_cross_with_an_abort_are_free_up_to_the_streams_of_a_call() {
-    let aborted = || {
-        let mut link = client(1, |config| {
-            (config.max_call_streams, config.ignored) = (3, Budget::new(1, 1000));
-        });
-        link.abort(1).unwrap();
-        link
-    };
-    let mut link = aborted();
-    for stream in [2, 4, 6, 8] {
-        link.handle_message(NOW, open(1, stream, sends())).unwrap();
-    }
-    let fifth = link.handle_message(NOW, open(1, 10, sends()));
-    assert_eq!(fifth, Err(Error::TooManyIgnored { limit: 1 }), "the fourth was counted already");
-    // A block for each unit and their mark, an ERROR or CANCEL, and END: of three streams. One is in the budget.
-    let mut link = aborted();
-    for stream in [2, 4, 6] {
-        link.handle_message(NOW, open(1, stream, sends())).unwrap();
-    }
-    assert_eq!(free(&mut link), 3 * (16 + 3) + 1);
-    // A window that nobody would have accepted gives nothing, and is counted.
-    let mut link = aborted();
-    link.handle_message(NOW, open(1, 2, Shape { window: u32::MAX, ..sends() })).unwrap();
-    assert_eq!(free(&mut link), 0);
-}
-
-/// RPC-20: what the peer sent on a stream before it heard that it was one too many is nobody's fault.
-#[test]
-fn rpc_21_frames_of_a_stream_that_was_one_too_many_are_not_held_against_the_peer() {
-    for (window, late) in [(16, 16 + 3), (1025, 0)] {
-        let mut link = client(1, |config| {
-            (config.max_call_streams, config.ignored) = (0, Budget::new(0, 1000));
-        });
-        link.handle_message(NOW, open(1, 2, Shape { window, ..sends() })).unwrap();
-        assert_eq!(control(&mut link).len(), 1, "the ABORT");
-        assert_eq!(free(&mut link), late);
     }
 }
 

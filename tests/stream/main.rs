@@ -13,6 +13,7 @@
 
 mod endpoint;
 mod lifecycle;
+mod rpc_batch;
 mod rpc_link;
 mod rpc_streams;
 #[path = "../rpc_support/mod.rs"]
