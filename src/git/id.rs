@@ -128,11 +128,13 @@ impl ObjectId {
             length => return Err(IdError::Length { length }),
         };
         let mut bytes = [0; 32];
-        for (position, (to, pair)) in bytes.iter_mut().zip(hex.chunks_exact(2)).enumerate() {
+        for (to, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
             let digits = pair.first().zip(pair.get(1));
-            *to = digits
-                .and_then(|(high, low)| hex_byte(*high, *low))
-                .ok_or(IdError::Digit { position: position.saturating_mul(2) })?;
+            let byte = digits.and_then(|(high, low)| hex_byte(*high, *low));
+            *to = byte.ok_or_else(|| {
+                let position = hex.iter().position(|digit| !digit.is_ascii_hexdigit());
+                IdError::Digit { position: position.unwrap_or_default() }
+            })?;
         }
         Ok(Self { bytes, format })
     }
@@ -219,9 +221,11 @@ mod tests {
     #[test]
     fn git_1_anything_else_is_refused() {
         assert_eq!(ObjectId::from_hex(b"abc"), Err(IdError::Length { length: 3 }));
-        let mut hex = [b'a'; 40];
-        hex[13] = b'g';
-        assert_eq!(ObjectId::from_hex(&hex), Err(IdError::Digit { position: 12 }));
+        for position in [0, 12, 13, 39] {
+            let mut hex = [b'a'; 40];
+            hex[position] = b'g';
+            assert_eq!(ObjectId::from_hex(&hex), Err(IdError::Digit { position }));
+        }
         assert_eq!(ObjectId::from_raw(&[0; 21]), Err(IdError::Length { length: 21 }));
     }
 
