@@ -383,7 +383,7 @@ fn rpc_27_a_call_that_was_aborted_is_not_pending() {
     let mut pair = Pair::ready();
     let call = pair.call("m");
     pair.run();
-    let stream = pair.ends[SERVER].open_stream(NOW, call, rpc_support::sends()).unwrap();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, crate::rpc_support::sends()).unwrap();
     pair.run();
     pair.ends[CLIENT].abort(call).unwrap();
     let abort = pair.ends[CLIENT].poll_transmit().unwrap();

@@ -390,7 +390,7 @@ fn rpc_25_a_stream_that_the_caller_has_ended_is_not_recovered() {
         assert_eq!(pair.seen(CLIENT).last(), Some(&returned));
     }
     let client = linked(Role::Initiator, |config| config.max_items = 1);
-    let mut pair = Pair::of([client, rpc_support::link(Role::Acceptor)]);
+    let mut pair = Pair::of([client, crate::rpc_support::link(Role::Acceptor)]);
     pair.start();
     let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
     pair.run();
