@@ -20,13 +20,13 @@ resume|src/git/resume.rs|git_resume
 push|src/git/push/**/*.rs|report git_push_client git_receive_pack git_receive_pack_refusals git_push_pair git_push_signed git_resume
 fetch|src/git/fetch/**/*.rs|git_fetch_client git_fetch_versions git_fetch_stateless git_fetch_v2_client git_upload_pack git_client_history negotiator git_resume
 wire|src/git/wire/*.rs|git_endings git_idle git_push_pair git_fetch_client
-rpc|src/rpc/**/*.rs|rpc_link rpc_hostile rpc_streams mux session session_rules
-port|src/port/*.rs|port_sender port_receiver port_link port_vectors port_model
-stream|src/stream/**/*.rs|stream_endpoint stream_hostile stream_lifecycle stream_model
+rpc|src/rpc/**/*.rs|stream hostile mux session session_rules
+port|src/port/*.rs|port hostile model
+stream|src/stream/**/*.rs|stream hostile model
 body|src/body/**/*.rs|body_queue body_readable body_registry body_tee body_transfer form multipart_parser multipart_writer
 recovery|src/recovery/**/*.rs|recovery recovery_operation recovery_shares
-sync|src/sync/*.rs|sync_plan sync_ancestry sync_hostile
-peer|src/peer/**/*.rs|peer_session sync_resilient sync_bytes sync_break
+sync|src/sync/*.rs|sync hostile
+peer|src/peer/**/*.rs|sync sync_resilient sync_programs
 base|src/{time,transmit,text,random,limits}.rs|frame pkt'
 
 shard=()

@@ -253,8 +253,8 @@ fn sync_51_every_interleaving_of_a_sync_that_is_cut_anywhere_loses_nothing() {
         (Sync { strategy: Strategy::PreferRemote, ..parted }, 153, 6),
         (Sync { left: [2, 0], right: [2, 2], ..gone }, 162, 7),
         (Sync { left: [0, 2], right: [2, 0], ..gone }, 162, 7),
-        (Sync { left: [2, 2], right: [2, 2], mood: Mood::Late, ..PLAIN }, 336, 4),
-        (Sync { left: [2, 2], right: [3, 2], mood: Mood::Late, ..PLAIN }, 1083, 4),
+        (Sync { left: [2, 2], right: [2, 2], mood: Mood::Late, ..PLAIN }, 323, 4),
+        (Sync { left: [2, 2], right: [3, 2], mood: Mood::Late, ..PLAIN }, 1058, 4),
     ] {
         assert_eq!(explore(Pair::new(scene)), (states, ends), "{scene:?}");
     }

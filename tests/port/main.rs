@@ -1,4 +1,4 @@
-//! The port wing's framing and ports, each machine by its rules: messages on pipes, packets, sender, receiver and duplex.
+//! Ports, each machine by its rules: sender, receiver and duplex, both ends under the seeded link, and the vectors.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
@@ -11,9 +11,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod frame;
 mod link;
-mod pkt;
 mod receiver;
 mod sender;
 mod vectors;

@@ -1,7 +1,17 @@
 //! The frame codec, the reason of an ERROR, and the carrier: exact bytes, exact errors, any split.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    missing_docs
+)]
 
-use crate::common::{Rng, split};
+mod common;
+
 use bytes::{Bytes, BytesMut};
+use common::{Rng, split};
 use portline::frame::carrier::{self, Decoded, Decoder};
 use portline::frame::{Error, Frame, FrameType, HEADER_LEN, Reason, decode, decode_bytes, encode_header};
 use portline::{Transmit, limits};

@@ -1,9 +1,13 @@
 //! pkt-line from any split of the input: the same packets, fragments and errors, without copying payloads.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
+#![allow(missing_docs)]
 
 use bytes::{Bytes, BytesMut};
 use portline::pkt::{self, Band, Error, Fragment, Packet, Reader, Sideband};
 
-use crate::common::Rng;
+mod common;
+
+use common::Rng;
 
 /// Reads everything there is, one way or the other, feeding chunks of the given sizes.
 fn read<T>(
