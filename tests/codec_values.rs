@@ -285,3 +285,23 @@ fn rpc_2_tokens_are_counted_measured_and_sorted() {
     none.insert(b"").unwrap();
     assert_eq!(none.iter().count(), 0);
 }
+
+/// T6, FRAME-13: what a flood of small chunks costs is what is told.
+#[test]
+fn frame_13_small_chunks_are_joined_and_others_are_kept_as_they_are() {
+    use portline::frame::carrier::Decoder;
+    let held = |count: usize, size: usize| {
+        let mut decoder = Decoder::new(1 << 20, 1 << 20);
+        for _ in 0..count {
+            decoder.handle_bytes(Bytes::from(vec![0xff; size]));
+        }
+        decoder.buffered() - count * size
+    };
+    let overhead = limits::CHUNK_OVERHEAD;
+    assert_eq!(
+        (held(0, 1), held(1, 1), held(3, 512), held(3, 511)),
+        (0, overhead, 3 * overhead, 2 * overhead)
+    );
+    // A joined chunk is closed at 8 KiB: the first one, 32 of the joined, one in the next.
+    assert_eq!((held(1 + 32, 256), held(1 + 33, 256)), (2 * overhead, 3 * overhead));
+}

@@ -130,17 +130,18 @@ for name in "${ran[@]}"; do
         sed "s/^/$kind /" "$out/$name/mutants.out/$kind.txt"
     done
 done | awk '
-    { split($2, at, ":"); file = at[1]; files[file] = 1; count[file, $1]++; count["all", $1]++ }
+    { split($2, place, ":"); file = place[1]; files[file] = 1; count[file, $1]++; count["all", $1]++ }
     $1 == "missed" { sub(/^missed /, ""); survivors[++many] = $0 }
     function score(of,    good, all) {
         good = count[of, "caught"] + count[of, "timeout"]
         all = good + count[of, "missed"]
-        printf "%-40s %6d of %6d %7.1f %%  %6d did not compile\n", of, good, all, all ? 100 * good / all : 100, count[of, "unviable"]
+        return sprintf("%-40s %6d of %6d %7.1f %%  %6d did not compile", of, good, all, all ? 100 * good / all : 100, count[of, "unviable"])
     }
     END {
-        for (at = 1; at <= many; at++) print "survivor: " survivors[at]
-        for (file in files) if (file != "all") score(file) | "sort"
+        for (n = 1; n <= many; n++) print "survivor: " survivors[n]
+        fflush()
+        for (file in files) print score(file) | "sort"
         close("sort")
-        score("all")
+        print score("all")
         exit many > 0
     }'
