@@ -1,11 +1,17 @@
 //! The values and lines of the protocols at their edges: the last that is taken and the first that is not, every word
 //! that is told, both answers of every question. Written against the mutants of `tests/mutants.sh`.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    missing_docs
+)]
 
 use bytes::{Bytes, BytesMut};
 use portline::git::{
-    AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, ObjectFormat, ObjectId, RefName,
-    RefNameError, Request, RequestError, Service, Version,
+    AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, IdError, ObjectFormat, ObjectId,
+    RefName, RefNameError, Request, RequestError, Service, Version,
 };
 use portline::pkt::Packet;
 use portline::rpc::control::{self, METHOD_LEN, Message};
@@ -31,6 +37,23 @@ fn git_1_formats_have_their_sizes_and_only_zeros_are_null() {
     for byte in 0..=255 {
         let id = ObjectId::from_raw(&[byte; 32]).unwrap();
         assert_eq!(id.to_string(), format!("{byte:02x}").repeat(32));
+    }
+}
+
+/// GIT-1: one digit that is none, and two of them side by side, which are told apart from the same byte twice.
+#[test]
+fn git_1_no_pair_of_bytes_but_of_digits_is_read() {
+    for (high, low) in (0..=255_u8).flat_map(|high| (0..=255_u8).map(move |low| (high, low))) {
+        let mut hex = [b'0'; 40];
+        (hex[6], hex[7]) = (high, low);
+        let good = high.is_ascii_hexdigit() && low.is_ascii_hexdigit();
+        match ObjectId::from_hex(&hex) {
+            Ok(id) => assert!(good && id.to_string().as_bytes().eq_ignore_ascii_case(&hex)),
+            Err(error) => {
+                let position = if high.is_ascii_hexdigit() { 7 } else { 6 };
+                assert_eq!((good, error), (false, IdError::Digit { position }));
+            }
+        }
     }
 }
 

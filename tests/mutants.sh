@@ -12,8 +12,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # group | files | tests besides the unit tests. The first group that has a file counts.
-groups='frame|src/frame/*.rs|frame
-pkt|src/pkt/*.rs|pkt
+groups='frame|src/frame/*.rs|frame codec_values
+pkt|src/pkt/*.rs|pkt codec_values
 values|src/git/{id,refname,capabilities,request,advertisement,hidden,filter,progress,shallow,view}.rs|codec_values
 control|src/rpc/{control,capabilities}.rs|codec_values
 resume|src/git/resume.rs|git_resume
