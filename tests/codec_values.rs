@@ -328,3 +328,14 @@ fn frame_13_small_chunks_are_joined_and_others_are_kept_as_they_are() {
     // A joined chunk is closed at 8 KiB: the first one, 32 of the joined, one in the next.
     assert_eq!((held(1 + 32, 256), held(1 + 33, 256)), (2 * overhead, 3 * overhead));
 }
+
+/// PKT-2: one byte that is no digit, or several, which must not make up for each other.
+#[test]
+fn pkt_2_any_number_of_bad_digits_is_no_length() {
+    use portline::pkt::{Error, decode_header};
+    for bad in 1..16_u8 {
+        let digit = |at: u8| if bad & (1 << at) == 0 { b'0' } else { b'g' };
+        let header = [digit(0), digit(1), digit(2), digit(3)];
+        assert_eq!(decode_header(header), Err(Error::InvalidLength { header }));
+    }
+}
