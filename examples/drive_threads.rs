@@ -67,6 +67,15 @@ fn write_all(socket: &mut TcpStream, mut message: Transmit) -> io::Result<()> {
     Ok(())
 }
 
+/// What a wait has brought, and with it the time.
+fn hand_over(session: &mut Session, clock: Clock, came: Result<io::Result<Bytes>, RecvTimeoutError>) {
+    match came {
+        Ok(Ok(bytes)) if !bytes.is_empty() => session.handle_bytes(clock.now(), bytes),
+        Ok(_) | Err(RecvTimeoutError::Disconnected) => session.handle_closed(clock.now()),
+        Err(RecvTimeoutError::Timeout) => session.handle_timeout(clock.now()),
+    }
+}
+
 /// Moves the file until the session says that it is over.
 fn transfer(task: &Task, clock: Clock, socket: &mut TcpStream, file: File, session: Session) -> Outcome<()> {
     let (mut file, mut session, mut progress) = (file, session, Progress::new(task));
@@ -80,6 +89,8 @@ fn transfer(task: &Task, clock: Clock, socket: &mut TcpStream, file: File, sessi
                 // Not the end yet: what the peer said before it went is still to be read.
                 let _ = socket.shutdown(Shutdown::Both);
             }
+            // That may have taken long, and what leaves next begins to wait now: the session has to hear the time.
+            hand_over(&mut session, clock, inbox.recv_timeout(Duration::ZERO));
             continue;
         }
         let done = match session.poll_action() {
@@ -96,11 +107,7 @@ fn transfer(task: &Task, clock: Clock, socket: &mut TcpStream, file: File, sessi
             Some(Action::Failed(error)) => break Err(cli::failed(task, &error, trouble.as_ref()).into()),
             None => {
                 let left = clock.left(session.poll_timeout()).unwrap_or(Duration::MAX);
-                match inbox.recv_timeout(left) {
-                    Ok(Ok(bytes)) if !bytes.is_empty() => session.handle_bytes(clock.now(), bytes),
-                    Ok(_) | Err(RecvTimeoutError::Disconnected) => session.handle_closed(clock.now()),
-                    Err(RecvTimeoutError::Timeout) => session.handle_timeout(clock.now()),
-                }
+                hand_over(&mut session, clock, inbox.recv_timeout(left));
                 Ok(())
             }
         };

@@ -22,6 +22,9 @@
 //!   are refused, unless with `--update-shallow`.
 //! - `--filter=SPEC` makes a partial clone: what is left out is promised by the remote `--remote=NAME` (`origin`), which
 //!   is written into DIR's configuration, so that Git fetches it when it is needed. Later fetches leave out the same.
+//! - `--also=URL`, as often as there are servers, takes the same from several at once: the refs are those of the first
+//!   that answers, the wants are divided, and a server that fails, stalls or is slow gives its share to the others. What
+//!   each did is printed in front of the refs.
 //! - `--protocol=0|1|2` is the version asked for, 2 as with Git; `--server-option=OPTION` goes with version 2.
 //! - **push**: SRC is any revision, DST a full name or a branch; SRC alone is pushed under its own name, an
 //!   empty SRC deletes, `*` in both stands for all our refs that fit. `--signed` signs with the key that

@@ -9,7 +9,7 @@
 //! # The map
 //!
 //! ```text
-//!                  peer            a Git session over a port; the two-way sync of two repositories
+//!                  peer            a Git session over a port; the two-way sync of two repositories; a fetch from several
 //!          ┌────────┴────────┐
 //!      rpc, body            sync   calls and their streams, mux; bodies and forms │ the decision table, the plan
 //!    port, stream           git    object ids, refs, advertisement; fetch and push, client and server
@@ -29,7 +29,7 @@
 //! | `new(config, now)` | once |
 //! | `handle_message(now, bytes)` or `handle_bytes(now, bytes)` | the transport delivered a message, or some bytes in any split |
 //! | `handle_closed(now)` | the transport ended |
-//! | `handle_timeout(now)` | the time that `poll_timeout` named has come; too early does nothing |
+//! | `handle_timeout(now)` | after every wait that brought no input, whatever ended it; before the time that `poll_timeout` named it only tells the time |
 //! | the machine's own verbs | the application has something to say, or the answer to an action |
 //! | `poll_transmit()` | until `None`, while the transport has room: what to write |
 //! | `poll_action()` | until `None`: what happened, or what the driver has to do now |
@@ -42,9 +42,12 @@
 //!     while let Some(action)      = machine.poll_action() { do it, answer with a verb }
 //!     if machine.has_ended()      { break }
 //!     wait for: readable, if machine.wants_input() · writable, if something waits · machine.poll_timeout()
-//!     hand over what came         with handle_bytes / handle_closed / handle_timeout, and the time
+//!     hand over what came         with handle_bytes / handle_closed, or else handle_timeout, and the time
 //! }
 //! ```
+//!
+//! The time is told by inputs and verbs and never by polls: what begins with a message that `poll_transmit` gives begins
+//! at the last time told. So after a wait it is told before anything is polled, and a write that may block is a wait.
 //!
 //! Not draining `poll_transmit` *is* the backpressure: a machine whose output waits stops asking for input. Exactly
 //! one action of every run is terminal (`Finished` or `Failed`). An error ends its machine, stays, and says through

@@ -55,6 +55,8 @@ pub const SHALLOW: usize = 1_000_000;
 pub const DEEPEN_NOT: usize = 1024;
 /// Git: `want-ref` lines of one fetch.
 pub const WANT_REFS: usize = 65536;
+/// Git: bytes of the names in the `want-ref` lines of one fetch, all together.
+pub const WANT_REF_BYTES: usize = 4 << 20;
 /// Git: `ref-prefix` lines of one `ls-refs`, and their bytes. Of so many Git uses none and lists everything.
 pub const REF_PREFIXES: usize = 65536;
 /// Git: bytes of the prefixes of one `ls-refs`, all together; past that they count as too many.
@@ -170,3 +172,5 @@ pub const RETRIES: u32 = 10_000;
 pub const SHARE_UNITS: usize = 4_000_000;
 /// Recovery: peers that share one job.
 pub const SHARE_PEERS: usize = 1024;
+/// Recovery: failed attempts at one of several sources of a fetch: each is kept for the report.
+pub const SOURCE_ATTEMPTS: usize = 10_000;

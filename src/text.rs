@@ -33,7 +33,7 @@ impl fmt::Display for Printable<'_> {
 }
 
 /// Whether a character does more than stand there.
-fn acts(character: char) -> bool {
+pub(crate) fn acts(character: char) -> bool {
     let turns = matches!(character,
         '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     turns || (character.is_control() && !matches!(character, '\n' | '\t'))

@@ -7,15 +7,17 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The longest inline header: the carrier's length (4), the frame header (5), a sideband packet's (5), and a little room.
-const INLINE: usize = 18;
+const INLINE: usize = END as usize;
+/// The end of the header.
+const END: u8 = 18;
 
 /// One unit to hand to the transport: a whole message on a message transport, some bytes on a byte transport.
 #[derive(Clone, Debug)]
 pub struct Transmit {
+    /// Filled from its end, so that what comes in front of a header moves nothing.
     header: [u8; INLINE],
-    /// The part of `header` that is still to be written: `start..end`.
+    /// Where the part of `header` begins that is still to be written.
     start: u8,
-    end: u8,
     payload: Bytes,
 }
 
@@ -24,7 +26,7 @@ impl Transmit {
     #[inline]
     #[must_use]
     pub const fn new(payload: Bytes) -> Self {
-        Self { header: [0; INLINE], start: 0, end: 0, payload }
+        Self { header: [0; INLINE], start: END, payload }
     }
 
     /// A transmit of at most 18 header bytes in front of `payload`. Header bytes past that are refused by the
@@ -35,10 +37,10 @@ impl Transmit {
         const { assert!(N <= INLINE) };
         let mut this = Self::new(payload);
         // One store of N bytes, where a loop would be N.
-        if let Some(start) = this.header.first_chunk_mut::<N>() {
-            *start = header;
+        if let Some(end) = this.header.last_chunk_mut::<N>() {
+            *end = header;
         }
-        this.end = Self::small(N);
+        this.start = END.saturating_sub(Self::small(N));
         this
     }
 
@@ -46,28 +48,34 @@ impl Transmit {
     /// payload is not copied; a header that has no room for the prefix joins the payload by one copy.
     #[inline]
     #[must_use]
-    pub fn prefixed<const N: usize>(self, prefix: [u8; N]) -> Self {
-        if N.saturating_add(self.head().len()) > INLINE {
-            return Self::with_header(prefix, self.into_bytes());
-        }
-        let mut header = [0; INLINE];
-        if let Some((first, rest)) = header.split_first_chunk_mut::<N>() {
-            *first = prefix;
-            // All of the room at once, what lies behind the header included: its length is known to the compiler.
-            match self.start {
-                0 => rest.iter_mut().zip(self.header).for_each(|(to, from)| *to = from),
-                _ => rest.iter_mut().zip(self.head()).for_each(|(to, from)| *to = *from),
+    pub fn prefixed<const N: usize>(mut self, prefix: [u8; N]) -> Self {
+        self.prefix(prefix);
+        self
+    }
+
+    /// As [`Self::prefixed`], in place.
+    #[inline]
+    pub(crate) fn prefix<const N: usize>(&mut self, prefix: [u8; N]) {
+        match self.header.get_mut(..usize::from(self.start)).and_then(<[u8]>::last_chunk_mut::<N>) {
+            Some(room) => {
+                *room = prefix;
+                self.start = self.start.saturating_sub(Self::small(N));
             }
+            None => self.join(prefix),
         }
-        let end = Self::small(N.saturating_add(self.head().len()));
-        Self { header, start: 0, end, payload: self.payload }
+    }
+
+    #[cold]
+    fn join<const N: usize>(&mut self, prefix: [u8; N]) {
+        let behind = core::mem::replace(self, Self::new(Bytes::new()));
+        *self = Self::with_header(prefix, behind.into_bytes());
     }
 
     /// The header bytes not yet written.
     #[inline]
     #[must_use]
     pub fn head(&self) -> &[u8] {
-        self.header.get(usize::from(self.start)..usize::from(self.end)).unwrap_or(&[])
+        self.header.get(usize::from(self.start)..).unwrap_or(&[])
     }
 
     /// The payload not yet written.
@@ -81,7 +89,7 @@ impl Transmit {
     #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.head().len().saturating_add(self.payload.len())
+        usize::from(END.saturating_sub(self.start)).saturating_add(self.payload.len())
     }
 
     /// Whether nothing is left to write.

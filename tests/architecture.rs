@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Beside the wings: it knows of time only.
     ("recovery", &["time", "limits", "error", "random"]),
     // The port wing.
-    ("frame", &["time", "limits", "error", "transmit"]),
+    ("frame", &["time", "limits", "error", "transmit", "text"]),
     ("port", &["time", "limits", "error", "transmit", "random", "frame"]),
     ("stream", &["time", "limits", "error", "transmit", "random", "frame"]),
     ("rpc", &["time", "limits", "error", "transmit", "frame", "stream"]),

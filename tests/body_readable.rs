@@ -341,6 +341,10 @@ fn readable_19_a_source_that_pushes_on_is_refused_and_so_are_endless_reads() {
     waiting(stream.read(reader));
     waiting(stream.read(reader));
     assert_eq!(stream.read(reader), Err(ReadError::TooMany { limit: 2 }));
-    // What a read waits for is never too much.
+    // What a read waits for is never too much; but then it still counts as a read until it is polled, and what comes
+    // behind it is queued.
     stream.enqueue(Bytes::from(vec![7; 100])).unwrap();
+    stream.enqueue(Bytes::from(vec![7; 100])).unwrap();
+    assert_eq!(stream.read(reader), Err(ReadError::TooMany { limit: 2 }));
+    assert_eq!(stream.enqueue(Bytes::from(vec![7; 11])), Err(full));
 }

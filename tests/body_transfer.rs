@@ -169,6 +169,26 @@ fn transfer_9_more_than_the_bound_is_refused() {
     assert_eq!((download.held(), download.wants_data(0)), (100, false));
 }
 
+/// TRANSFER-9, TRANSFER-10: on a credit stream, whose window does not count any more once it has failed.
+#[test]
+fn transfer_9_what_a_stream_has_brought_is_counted_until_it_is_pulled_also_after_its_end() {
+    let mut download = over::stream::Download::new(over::stream::Config::default(), NOW).unwrap();
+    download.open(NOW);
+    download.attach(NOW);
+    for id in 0..3 {
+        let block = [&[0, 0, 0, 0, id][..], &[7; 1000]].concat();
+        download.handle_message(NOW, block.into()).unwrap();
+    }
+    assert_eq!((download.poll_action(), download.held()), (None, 3000));
+    download.handle_closed(NOW).ok();
+    for left in [2000, 1000, 0] {
+        download.pull(NOW).unwrap();
+        assert_eq!(download.poll_action(), Some(download::Action::Chunk(chunk(1000))));
+        assert_eq!(download.held(), left);
+    }
+    assert!(matches!(download.poll_action(), Some(download::Action::Failed(_))));
+}
+
 #[test]
 fn transfer_10_the_end_comes_after_everything() {
     for (end, terminal) in

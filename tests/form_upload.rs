@@ -181,9 +181,34 @@ fn what_cannot_be_taken_is_refused_with_a_way_out_and_leaves_nothing() {
         assert!(answer.contains(words), "{request:?}: {answer}");
     }
     assert_eq!(server.stored(), [], "an upload is stored whole or not at all");
+    // What is asked for without its body comes without it, and says how long that would be.
+    for (path, status) in [("/", "200"), ("/nothing", "404")] {
+        let [get, head] =
+            ["GET", "HEAD"].map(|method| server.raw(format!("{method} {path} HTTP/1.1\r\n\r\n")));
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")) && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(get.len() > head.len() && get.starts_with(&head), "{get}");
+    }
     // And it still works.
     server.write("small", b"x");
     assert!(server.curl(&["-F", "f=@small"]).ends_with("200"));
+}
+
+/// The places are taken in the order in which the connections come, so nobody has to wait for that.
+#[test]
+fn more_connections_than_there_are_places_are_told_to_come_back() {
+    let server = Server::start(&[]);
+    let connect = || TcpStream::connect(&server.address).unwrap();
+    let idle: Vec<TcpStream> = (0..64).map(|_| connect()).collect();
+    // Those that stay when they were told do not keep the next from being told.
+    let told: Vec<TcpStream> = (0..8)
+        .map(|_| {
+            let (mut stream, mut answer) = (connect(), String::new());
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Try again later"), "{answer}");
+            stream
+        })
+        .collect();
+    drop((idle, told));
 }
 
 #[test]

@@ -11,23 +11,11 @@
 
 mod support_repo;
 
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
-use std::process::{Output, Stdio};
-use std::thread;
-
-use support_repo::{Sandbox, example, pkt, program, run, text};
-
-/// Our client with these arguments, standing in the sandbox.
-fn client(sandbox: &Sandbox, arguments: &[&str]) -> Output {
-    let mut command = program(example("git_client"));
-    command.args(arguments).current_dir(sandbox.path(""));
-    run(command, b"")
-}
+use support_repo::{Sandbox, pkt, text};
 
 /// A run that must end with `code`; what it prints.
 fn ends(sandbox: &Sandbox, code: i32, arguments: &[&str]) -> String {
-    let output = client(sandbox, arguments);
+    let output = sandbox.client(arguments);
     let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     text(&output.stdout)
@@ -38,38 +26,20 @@ fn number(stats: &str, name: &str) -> usize {
     found.unwrap().parse().unwrap()
 }
 
-/// The real `git daemon`, started for each connection as inetd would. Its address; it serves as long as the test runs.
-fn real_daemon(sandbox: &Sandbox) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let base = format!("--base-path={}", sandbox.path("").display());
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = OwnedFd::from(stream.unwrap());
-            let mut command = program("git");
-            command.args(["daemon", "--inetd", "--export-all", "--enable=receive-pack", &base]);
-            command.stdin(Stdio::from(stream.try_clone().unwrap())).stdout(Stdio::from(stream));
-            let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-            thread::spawn(move || child.wait());
-        }
-    });
-    format!("git://{address}")
-}
-
 #[test]
 fn ls_remote_shows_what_git_shows() {
     let sandbox = Sandbox::new();
     sandbox.rich("origin.git", 20);
     sandbox.init("empty.git", true);
     let expected = sandbox.ok("", &["ls-remote", "origin.git"]);
-    let url = real_daemon(&sandbox);
+    let url = sandbox.real_daemon();
     assert_eq!(ends(&sandbox, 0, &["ls-remote", &format!("{url}/origin.git")]).trim_end(), expected);
     assert_eq!(
         ends(&sandbox, 0, &["ls-remote", "--", "git", "upload-pack", "origin.git"]).trim_end(),
         expected
     );
     assert_eq!(ends(&sandbox, 0, &["ls-remote", "--", "git", "upload-pack", "empty.git"]), "");
-    let output = client(&sandbox, &["ls-remote", &format!("{url}/nothing.git")]);
+    let output = sandbox.client(&["ls-remote", &format!("{url}/nothing.git")]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("access denied or repository not exported: /nothing.git"));
 }
@@ -78,7 +48,7 @@ fn ls_remote_shows_what_git_shows() {
 fn a_mirror_has_every_ref_and_object_and_is_then_up_to_date() {
     let sandbox = Sandbox::new();
     sandbox.rich("origin.git", 2000);
-    let (git, daemon) = (real_daemon(&sandbox), sandbox.daemon(&[]));
+    let (git, daemon) = (sandbox.real_daemon(), sandbox.daemon(&[]));
     for (n, url) in [format!("{git}/origin.git"), daemon.url("origin.git")].iter().enumerate() {
         let copy = format!("copy{n}.git");
         sandbox.init(&copy, true);
@@ -167,7 +137,7 @@ fn a_cut_or_lying_server_moves_no_ref() {
     answers.push(pkt("ERR sorry"));
     for (n, answer) in answers.iter().enumerate() {
         std::fs::write(sandbox.path("answer"), answer).unwrap();
-        let output = client(&sandbox, &["fetch", "copy.git", "--mirror", "--", "cat", "answer"]);
+        let output = sandbox.client(&["fetch", "copy.git", "--mirror", "--", "cat", "answer"]);
         assert_eq!(output.status.code(), Some(2), "answer {n}: {}", text(&output.stderr));
         assert!(text(&output.stderr).contains("fatal: "), "{}", text(&output.stderr));
         assert_eq!(sandbox.refs("copy.git"), "");
@@ -181,28 +151,24 @@ fn a_cut_or_lying_server_moves_no_ref() {
 /// T18: what the server says cannot act on the terminal.
 #[test]
 fn progress_and_errors_are_shown_without_their_escapes() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     sandbox.commit("work.git", "main", "new");
     sandbox.hook("origin.git", "pre-receive", "printf 'a\\033]0;title\\007b\\n' >&2");
-    let output = client(&sandbox, &["push", "work.git", "main", "--", "git", "receive-pack", "origin.git"]);
+    let output = sandbox.client(&["push", "work.git", "main", "--", "git", "receive-pack", "origin.git"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stderr);
     assert!(said.contains("remote: a\\u{1b}]0;title\\u{7}b"), "{said}");
-    let output = client(&sandbox, &["ls-remote", "--", "printf", "000dERR \\033[2J"]);
+    let output = sandbox.client(&["ls-remote", "--", "printf", "000dERR \\033[2J"]);
     assert!(!output.stderr.contains(&0x1b) && output.status.code() == Some(2), "{}", text(&output.stderr));
     sandbox.init("copy.git", true);
     let arguments = ["fetch", "copy.git", "--mirror", "--progress", "--", "git", "upload-pack", "origin.git"];
-    assert!(text(&client(&sandbox, &arguments).stderr).contains("remote: Counting objects: "));
+    assert!(text(&sandbox.client(&arguments).stderr).contains("remote: Counting objects: "));
 }
 
 #[test]
 fn pushes_create_update_and_delete() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 2);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
-    let (git, ours) = (real_daemon(&sandbox), sandbox.daemon(&["--enable-push"]));
+    let sandbox = Sandbox::pair(2);
+    let (git, ours) = (sandbox.real_daemon(), sandbox.daemon(&["--enable-push"]));
     for (n, url) in [format!("{git}/origin.git"), ours.url("origin.git")].iter().enumerate() {
         sandbox.commit("work.git", "main", &format!("new {n}"));
         let many = format!("refs/heads/many/0000{n}");
@@ -219,9 +185,7 @@ fn pushes_create_update_and_delete() {
 
 #[test]
 fn a_push_is_refused_here_or_there_and_atomic_is_all_or_nothing() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     sandbox.ok("work.git", &["branch", "-f", "main", "main~2"]);
     let push = |code, arguments: &[&str]| {
         let all = [&["push", "work.git"], arguments, &["--", "git", "receive-pack", "origin.git"]].concat();
@@ -246,16 +210,14 @@ fn a_push_is_refused_here_or_there_and_atomic_is_all_or_nothing() {
 
 #[test]
 fn push_options_reach_the_hook_and_a_server_that_takes_none_is_an_error() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     sandbox.hook("origin.git", "pre-receive", "echo \"$GIT_PUSH_OPTION_COUNT $GIT_PUSH_OPTION_0\"");
     let arguments = ["push", "work.git", "main:new", "-o", "a;b", "--", "git", "receive-pack", "origin.git"];
-    let output = client(&sandbox, &arguments);
+    let output = sandbox.client(&arguments);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("push-options"), "{}", text(&output.stderr));
     sandbox.set("origin.git", "receive.advertisePushOptions", "true");
-    let output = client(&sandbox, &arguments);
+    let output = sandbox.client(&arguments);
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stderr).contains("remote: 1 a;b"), "{}", text(&output.stderr));
 }
@@ -263,9 +225,7 @@ fn push_options_reach_the_hook_and_a_server_that_takes_none_is_an_error() {
 /// The server stops reading, and answers, in the middle of the pack.
 #[test]
 fn a_server_that_refuses_the_pack_early_is_heard() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     let mut state = 7_u32;
     let noise: String = (0..2_000_000)
         .map(|_| {
@@ -278,7 +238,7 @@ fn a_server_that_refuses_the_pack_early_is_heard() {
     let daemon = sandbox.daemon(&["--enable-push"]);
     let url = daemon.url("origin.git");
     for server in [&["main", "--", "git", "receive-pack", "origin.git"][..], &[&url, "main"]] {
-        let output = client(&sandbox, &[&["push", "work.git"], server].concat());
+        let output = sandbox.client(&[&["push", "work.git"], server].concat());
         let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("remote: fatal: pack exceeds maximum allowed size"), "{said}");
@@ -290,9 +250,7 @@ fn a_server_that_refuses_the_pack_early_is_heard() {
 /// T21: a report that comes before the pack was sent is no success.
 #[test]
 fn a_server_that_confirms_what_it_cannot_have_is_not_believed() {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 0);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+    let sandbox = Sandbox::pair(0);
     let report = [pkt("unpack ok\n"), pkt("ok refs/heads/new\n"), b"0000".to_vec()].concat();
     let lie = |report: &[u8]| {
         let id = sandbox.id("origin.git", "island");
@@ -300,10 +258,8 @@ fn a_server_that_confirms_what_it_cannot_have_is_not_believed() {
         std::fs::write(sandbox.path("answer"), [&shown, &b"0000"[..], report].concat()).unwrap();
         // It answers at once and then listens, or not even that.
         for server in ["cat answer; cat >/dev/null", "cat answer"] {
-            let output = client(
-                &sandbox,
-                &["push", "work.git", "main~1:new", "--timeout=1", "--", "sh", "-c", server],
-            );
+            let output =
+                sandbox.client(&["push", "work.git", "main~1:new", "--timeout=1", "--", "sh", "-c", server]);
             assert_ne!(output.status.code(), Some(0), "{}", text(&output.stdout));
         }
     };
@@ -345,7 +301,7 @@ fn the_command_line_is_checked() {
         &["push", "repo.git", "unknown", "--", "true"],
         &["push", "repo.git", "--oops", "x", "--", "true"],
     ] {
-        let output = client(&sandbox, arguments);
+        let output = sandbox.client(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output.stderr).starts_with("fatal: "), "{}", text(&output.stderr));
     }
@@ -357,11 +313,11 @@ fn the_command_line_is_checked() {
         (&["push", "repo.git", "--delete"], "--delete needs a value"),
         (&["ls-remote", "--timeout=soon"], "--timeout takes whole seconds, not 'soon'"),
     ] {
-        let said = text(&client(&sandbox, arguments).stderr);
+        let said = text(&sandbox.client(arguments).stderr);
         assert!(said.starts_with(&format!("fatal: {words}\nusage: git_client")), "{said}");
     }
     for help in [&["--help"][..], &["-h"], &["push", "--help"]] {
-        let output = client(&sandbox, help);
+        let output = sandbox.client(help);
         assert_eq!(output.status.code(), Some(0), "{help:?}");
         assert!(output.stdout.starts_with(b"usage: git_client ls-remote"), "{}", text(&output.stdout));
         assert!(output.stderr.is_empty());

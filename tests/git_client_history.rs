@@ -12,39 +12,15 @@
 mod support_repo;
 
 use std::fs;
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
-use std::process::Stdio;
-use std::thread;
 
-use support_repo::{Sandbox, example, program, run, text};
+use support_repo::{Sandbox, text};
 
 /// A run of our client that must end with `code`; what it prints.
 fn ends(sandbox: &Sandbox, code: i32, arguments: &[&str]) -> String {
-    let mut command = program(example("git_client"));
-    command.args(arguments).current_dir(sandbox.path(""));
-    let output = run(command, b"");
+    let output = sandbox.client(arguments);
     let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     said
-}
-
-/// The real `git daemon`, started for each connection as inetd would.
-fn real_daemon(sandbox: &Sandbox) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let base = format!("--base-path={}", sandbox.path("").display());
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let stream = OwnedFd::from(stream.unwrap());
-            let mut command = program("git");
-            command.args(["daemon", "--inetd", "--export-all", &base]);
-            command.stdin(Stdio::from(stream.try_clone().unwrap())).stdout(Stdio::from(stream));
-            let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-            thread::spawn(move || child.wait());
-        }
-    });
-    format!("git://{address}")
 }
 
 /// A bare repository with 30 commits in a line, a minute apart, that lets itself be filtered.
@@ -60,7 +36,7 @@ fn origin(sandbox: &Sandbox, name: &str, format: &str) {
 
 /// Where a client goes: the version, and what stands for the URL of the repository.
 fn ways(sandbox: &Sandbox, name: &str, ours: &str) -> Vec<(&'static str, Vec<String>)> {
-    let daemon = format!("{}/{name}", real_daemon(sandbox));
+    let daemon = format!("{}/{name}", sandbox.real_daemon());
     let pipe: Vec<String> = ["--", "git", "upload-pack", name].map(str::to_owned).into();
     vec![("--protocol=0", pipe), ("--protocol=2", vec![daemon]), ("--protocol=2", vec![ours.to_owned()])]
 }

@@ -63,7 +63,12 @@ fn fetch_20_without_a_sideband_the_pack_is_all_that_follows() {
     // The driver sees the trailer before the connection ends.
     let mut client = Client::new(config, ZERO);
     let mut early = Seen::default();
-    client.handle_bytes(ZERO, server.into()).unwrap();
+    let pack = server.len() - 207;
+    client.handle_bytes(ZERO, Bytes::copy_from_slice(&server[..pack])).unwrap();
+    drain(&mut client, &clone_of_tip(), &mut early);
+    let not_yet = Err(Misuse::NotAsked { verb: "pack_complete" });
+    assert_eq!(client.pack_complete(ZERO), not_yet, "no byte of it is there");
+    client.handle_bytes(ZERO, Bytes::copy_from_slice(&server[pack..])).unwrap();
     drain(&mut client, &clone_of_tip(), &mut early);
     assert!(early.end.is_none());
     client.pack_complete(ZERO).unwrap();
@@ -280,6 +285,7 @@ fn fetch_23_the_end_of_input_names_what_was_expected() {
             seen.error(),
             Error::Session(SessionError::Ended { .. } | SessionError::Pkt(pkt::Error::Truncated { .. }))
         ));
+        assert_eq!(seen.error().blame(), Blame::Transport, "cut at {cut}");
     }
     let raw = advertise("") + &line("NAK");
     let seen = feed(plain(), &clone_of_tip(), raw.as_bytes(), 9);

@@ -282,3 +282,75 @@ fn v2c_7_wishes_that_come_late() {
     client.want(ZERO, vec![tip], vec![]).unwrap();
     assert!(matches!(client.poll_action(), Some(Action::Failed(Error::Unsendable { .. }))));
 }
+
+/// V2C-22, T17: what is changed too late does nothing, and what is changed in time is checked, whatever it is for.
+#[test]
+fn v2c_22_nothing_unchecked_goes_out_where_the_config_changes() {
+    let listed = || {
+        let caps = [
+            "version 2",
+            "agent=s",
+            "ls-refs",
+            "fetch=shallow",
+            "server-option",
+            "object-info",
+            "bundle-uri",
+        ];
+        let server = caps.map(line).concat() + "0000" + &line(&format!("{TIP} refs/heads/main")) + "0000";
+        let mut client = Client::new(Config { agent: Some("a".into()), ..plain() }, Instant::ZERO);
+        client.handle_bytes(ZERO, server.into()).unwrap();
+        assert!(matches!(client.poll_action(), Some(Action::Advertised(_))));
+        while client.poll_transmit().is_some() {}
+        client
+    };
+    let tip: ObjectId = TIP.parse().unwrap();
+    let sent = |client: &mut Client| -> String {
+        let all = core::iter::from_fn(|| client.poll_transmit());
+        all.map(|one| String::from_utf8_lossy(&one.into_bytes()).into_owned()).collect()
+    };
+    let mut late = listed();
+    late.want(ZERO, vec![tip], vec![]).unwrap();
+    late.poll_action().unwrap();
+    let config = late.config_mut();
+    (config.agent, config.server_options) = (Some("a\nb".into()), vec!["c\nd".into()]);
+    config.deepen = Deepen { to: Depth::Full, not: vec!["e\nf".into()] };
+    late.held(ZERO, vec![]).unwrap();
+    let said =
+        line("command=fetch") + &line("agent=a") + "0001" + &line(&format!("want {TIP}")) + "0009done\n0000";
+    assert_eq!(sent(&mut late), said);
+
+    type Ask = fn(&mut Client) -> Result<(), portline::git::Misuse>;
+    let asks: [Ask; 3] = [
+        |client| client.want(ZERO, vec![TIP.parse().unwrap()], vec![]),
+        |client| client.object_info(ZERO, &[]),
+        |client| client.bundle_uri(ZERO),
+    ];
+    for ask in asks {
+        let changes: [fn(&mut Config); 2] = [
+            |config| config.agent = Some("a\nb".into()),
+            |config| config.server_options = vec!["c\nd".into()],
+        ];
+        for change in changes {
+            let mut client = listed();
+            change(client.config_mut());
+            ask(&mut client).unwrap();
+            let Some(Action::Failed(error)) = client.poll_action() else { panic!() };
+            assert_eq!((error.blame(), sent(&mut client).as_str()), (Blame::Caller, ""), "{error}");
+        }
+    }
+}
+
+/// V2C-10: a tag that peels to an object is no ref that points to it: the server would refuse.
+#[test]
+fn v2c_10_what_a_tag_peels_to_is_not_shown() {
+    for (offered, is_taken) in [("", false), (" allow-tip-sha1-in-want", true)] {
+        let server = line(&format!("{TIP} refs/tags/v1\0ofs-delta{offered}"))
+            + &line(&format!("{} refs/tags/v1^{{}}", id(2)))
+            + "0000";
+        let mut client = Client::new(plain(), ZERO);
+        client.handle_bytes(ZERO, server.into()).unwrap();
+        client.poll_action().unwrap();
+        assert_eq!(client.want(ZERO, vec![id(2)], vec![]).is_ok(), is_taken);
+        assert_eq!(client.want(ZERO, vec![TIP.parse().unwrap()], vec![]).is_ok(), !is_taken);
+    }
+}

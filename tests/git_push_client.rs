@@ -405,6 +405,20 @@ fn push_16_success_waits_for_the_packs_end_and_is_not_believed_before_it() {
     assert_eq!(end(&mut client), Action::Failed(Error::EarlyReport));
 }
 
+#[test]
+fn push_16_a_pack_of_no_byte_is_misuse_and_the_end_is_the_end_of_the_output() {
+    let (mut client, _) = pushed(config(), PLAIN, &[create("refs/heads/a")]);
+    let nothing = Misuse::Argument { verb: "pack_finished", reason: "no byte of a pack was given" };
+    assert_eq!(client.pack_finished(NOW), Err(nothing));
+    assert!(!client.has_sent_all() && client.wants_pack());
+    client.pack_failed(NOW, "no".into()).unwrap();
+    assert!(client.has_sent_all(), "nothing more will come");
+    let (mut client, _) = pushed(config(), PLAIN, &[delete("refs/heads/a")]);
+    assert!(client.has_sent_all());
+    feed(&mut client, pkt("ERR no"));
+    assert!(client.has_ended() && client.has_sent_all());
+}
+
 /// T21: nor while commands are still to be written.
 #[test]
 fn push_16_success_is_not_believed_while_commands_are_unsent() {

@@ -167,6 +167,62 @@ git cat-file blob $GIT_PUSH_CERT | sed -e 's/^nonce .*/nonce/' -e 's/^pushee .*/
     assert!(seen.iter().all(|told| *told == seen[0]), "{seen:#?}");
 }
 
+/// A program in place of `ssh-keygen`: it signs and finds good wherever the file that `-f` names is there.
+const SSH_SIGNER: &str = r#"#!/bin/sh
+while [ $# -gt 0 ]; do
+    case "$1" in
+    -Y) verb=$2; shift ;;
+    -f) named=$2; shift ;;
+    -[nsI]) shift ;;
+    -*) ;;
+    *) file=$1 ;;
+    esac
+    shift
+done
+[ -f "$named" ] || { echo "no file $named" >&2; exit 1; }
+case "$verb" in
+sign) printf '%s\n' '-----BEGIN SSH SIGNATURE-----' 'U1NI' '-----END SSH SIGNATURE-----' >"$file.sig" ;;
+find-principals) echo me@here ;;
+verify) cat >/dev/null; echo 'Good "git" signature for me@here with ED25519 key SHA256:abc' ;;
+esac
+"#;
+
+/// `user.signingKey` and `gpg.ssh.allowedSignersFile` are files as Git reads them: `~` is the home.
+#[test]
+fn the_files_of_the_signing_settings_may_stand_below_the_home() {
+    let sandbox = pair("sha1");
+    fs::write(sandbox.path("signer"), SSH_SIGNER).unwrap();
+    for (name, settings) in [
+        ("work.git", [("gpg.format", "ssh"), ("user.signingKey", "~/id_key")]),
+        ("origin.git", [("gpg.ssh.allowedSignersFile", "~/allowed"), ("receive.certNonceSeed", "seed")]),
+    ] {
+        settings.iter().for_each(|(key, value)| sandbox.set(name, key, value));
+        sandbox.set(name, "gpg.ssh.program", sandbox.path("signer").to_str().unwrap());
+    }
+    sandbox.hook("origin.git", "pre-receive", "env | grep -E '^GIT_PUSH_CERT_(STATUS|SIGNER)=' | sort >told");
+    let push = |ours: bool, spec: &str| {
+        let mut command = program(example("git_client"));
+        command.env("HOME", sandbox.path("")).args(["push", "--signed"]).arg(sandbox.path("work.git"));
+        command.args([spec, "--"]);
+        let server = if ours { example("git_server") } else { "git".into() };
+        run(
+            {
+                command.arg(server).arg("receive-pack").arg(sandbox.path("origin.git"));
+                command
+            },
+            b"",
+        )
+    };
+    assert!(!push(true, "main").status.success(), "there is no such key");
+    fs::write(sandbox.path("id_key"), "").unwrap();
+    fs::write(sandbox.path("allowed"), "").unwrap();
+    for (ours, spec) in [(true, "main"), (false, "side")] {
+        well(&push(ours, spec));
+        let told = fs::read_to_string(sandbox.path("origin.git/told")).unwrap();
+        assert_eq!(told, "GIT_PUSH_CERT_SIGNER=me@here\nGIT_PUSH_CERT_STATUS=G\n", "{ours}");
+    }
+}
+
 #[test]
 fn a_shallow_clone_pushes_and_a_shallow_server_takes_it() {
     for (client, push) in CLIENTS {

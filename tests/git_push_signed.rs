@@ -19,6 +19,7 @@ use portline::git::push::report::Updated;
 use portline::git::push::server::{Action, Config, Error, Outcome, Server};
 use portline::git::push::{Command, NonceStatus};
 use portline::git::{HiddenRefs, Misuse, Ref, RefView, Serving, SessionError};
+use portline::pkt::MAX_DATA;
 use portline::{Blame, Instant, Transmit, limits};
 use push_support::server::{NOW, Script};
 use push_support::{EMPTY_PACK, ID, NULL, OTHER, demultiplex, id, name, pkt, pkts, splits};
@@ -323,6 +324,30 @@ fn push_25_a_push_that_cannot_be_signed_sends_no_command() {
     let mut bad = signing(true);
     bad.signing.as_mut().unwrap().pushee = Some("git://x\nnonce y".into());
     assert_eq!(failed(bad, &format!("{base} push-cert=x")), client::Error::Signer);
+    // What does not fit its line of the certificate, though it might be a push option.
+    let text = |length: usize| Bytes::from("a".repeat(length));
+    let limit = limits::CAPABILITY_VALUE;
+    let mut long = signing(true);
+    long.signing.as_mut().unwrap().pusher = text(limit + 1);
+    let error = client::Error::TooLong { what: "pusher", limit };
+    assert_eq!(failed(long.clone(), &format!("{base} push-cert=x")), error);
+    assert_eq!(error.blame(), Blame::Caller);
+    let signer = long.signing.as_mut().unwrap();
+    (signer.pusher, signer.pushee) = (text(limit), Some(text(limit + 1)));
+    let error = client::Error::TooLong { what: "pushee", limit };
+    assert_eq!(failed(long.clone(), &format!("{base} push-cert=x")), error);
+    long.signing.as_mut().unwrap().pushee = Some(text(limit));
+    let limit = MAX_DATA - "push-option \n".len();
+    long.push_options = vec![text(limit + 1)];
+    let error = client::Error::TooLong { what: "push option that is signed", limit };
+    assert_eq!(failed(long.clone(), &format!("{base} push-cert=x")), error);
+    long.push_options = vec![text(limit)];
+    let mut client = advertised(long, &format!("{base} push-cert=x"));
+    client.poll_action();
+    client.push(NOW, delete()).unwrap();
+    assert!(matches!(client.poll_action(), Some(client::Action::Sign(_))));
+    client.signed(NOW, SIGNATURE.concat().as_bytes()).unwrap();
+    assert!(sent(&mut client).ends_with(b"a\n0000") && !client.has_ended());
     // If asked: it is not, and the commands go as they are.
     let mut client = advertised(signing(false), base);
     client.poll_action();

@@ -265,6 +265,33 @@ fn push_15_a_long_report_is_split_over_sideband_packets() {
     assert_eq!(seen.answer().len(), data.len() + 5 * data.len().div_ceil(portline_pkt::MAX_BAND_DATA) + 4);
 }
 
+/// What a hook says while a long report is written is not lost.
+#[test]
+fn push_15_progress_has_its_place_between_the_packets_of_the_report() {
+    let mut server = Server::new(Config::default(), NOW);
+    server.poll_action();
+    server.refs_listed(NOW, vec![], vec![]).unwrap();
+    while server.poll_transmit().is_some() {}
+    let line = |at: usize, caps: &str| pkt(format!("{ID} {NULL} refs/heads/{at:05}{caps}"));
+    let mut input = line(0, "\0report-status side-band-64k");
+    (1..20_000).for_each(|at| input.extend(line(at, "")));
+    input.extend(b"0000");
+    for piece in input.chunks(1 << 16) {
+        server.handle_bytes(NOW, Bytes::copy_from_slice(piece)).unwrap();
+    }
+    assert!(matches!(server.poll_action(), Some(Action::UpdateRefs(_))));
+    server.refs_updated(NOW, vec![Ok(()); 20_000]).unwrap();
+    assert!(!server.has_ended(), "more than there is room for");
+    server.progress(NOW, "hook\n".into()).unwrap();
+    let mut wire = Vec::new();
+    while let Some(transmit) = server.poll_transmit() {
+        wire.extend_from_slice(&transmit.into_bytes());
+    }
+    let (data, progress, rest) = demultiplex(&wire);
+    assert_eq!((&progress[..], rest.len()), (&b"hook\n"[..], 0));
+    assert!(data.starts_with(b"000eunpack ok\n") && data.ends_with(b"ok refs/heads/19999\n0000"));
+}
+
 #[test]
 fn push_15_a_client_that_asks_for_no_report_gets_none() {
     let push = |caps: &str| {

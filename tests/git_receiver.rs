@@ -19,14 +19,6 @@ use support_repo::{Sandbox, count, example, pkt, program, run, server, text};
 
 const VERSIONS: [&str; 3] = ["protocol.version=0", "protocol.version=1", "protocol.version=2"];
 
-/// A bare origin with history and a clone of it to push from.
-fn pair() -> Sandbox {
-    let sandbox = Sandbox::new();
-    sandbox.rich("origin.git", 3);
-    sandbox.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
-    sandbox
-}
-
 /// Pushes with the real git to our server program.
 fn push(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     let command = format!("--receive-pack={}", server("receive-pack"));
@@ -59,7 +51,7 @@ fn receive(sandbox: &Sandbox, input: &[u8]) -> Output {
 #[test]
 fn create_update_force_and_delete_in_every_version() {
     for version in VERSIONS {
-        let sandbox = pair();
+        let sandbox = Sandbox::pair(3);
         let command = format!("--receive-pack={}", server("receive-pack"));
         let url = sandbox.path("origin.git");
         let url = url.to_str().unwrap();
@@ -81,7 +73,7 @@ fn create_update_force_and_delete_in_every_version() {
 
 #[test]
 fn a_push_over_git_protocol_and_into_an_empty_repository() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.init("empty.git", true);
     let daemon = sandbox.daemon(&["--enable-push"]);
     sandbox.ok("work.git", &["push", "-q", "--mirror", &daemon.url("empty.git")]);
@@ -97,7 +89,7 @@ fn a_push_over_git_protocol_and_into_an_empty_repository() {
 #[test]
 fn small_packs_are_unpacked_and_large_ones_kept() {
     for (limit, packs) in [("1000", 0), ("1", 1)] {
-        let sandbox = pair();
+        let sandbox = Sandbox::pair(3);
         sandbox.set("origin.git", "receive.unpackLimit", limit);
         sandbox.ok("origin.git", &["repack", "-adq"]);
         let before = fs::read_dir(sandbox.path("origin.git/objects/pack")).unwrap().count();
@@ -114,7 +106,7 @@ fn small_packs_are_unpacked_and_large_ones_kept() {
 
 #[test]
 fn thousands_of_refs_in_one_push() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     let id = sandbox.id("work.git", "main");
     let more: String = (0..1500).map(|n| format!("create refs/heads/lots/{n:05} {id}\n")).collect();
     sandbox.feed("work.git", &["update-ref", "--stdin"], more.as_bytes());
@@ -125,7 +117,7 @@ fn thousands_of_refs_in_one_push() {
 
 #[test]
 fn policy_refuses_with_gits_own_words() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     for key in ["receive.denyNonFastForwards", "receive.denyDeletes"] {
         sandbox.set("origin.git", key, "true");
     }
@@ -175,7 +167,7 @@ fn a_checked_out_branch_is_refused_or_follows() {
 
 #[test]
 fn hooks_see_what_git_shows_them_and_their_output_reaches_the_client() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.set("origin.git", "receive.advertisePushOptions", "true");
     let log = sandbox.path("log");
     let log = log.display();
@@ -216,7 +208,7 @@ echo said on stdout; echo said on stderr >&2"
 
 #[test]
 fn hooks_refuse_all_or_one() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.hook("origin.git", "update", "case $1 in */bad) echo no >&2; exit 1;; esac");
     sandbox.commit("work.git", "main", "new");
     let (table, said) = refused(&sandbox, &["main:refs/heads/good", "main:refs/heads/bad"]);
@@ -243,7 +235,7 @@ fn hooks_refuse_all_or_one() {
 
 #[test]
 fn hooks_are_looked_for_where_the_settings_say() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.set("origin.git", "core.hooksPath", sandbox.path("elsewhere").to_str().unwrap());
     sandbox.hook("origin.git", "pre-receive", "exit 1");
     assert!(sandbox.path("elsewhere/pre-receive").exists());
@@ -254,7 +246,7 @@ fn hooks_are_looked_for_where_the_settings_say() {
 /// T22: the hook moves the ref while the push is under way.
 #[test]
 fn a_ref_that_has_moved_meanwhile_is_not_overwritten() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.hook(
         "origin.git",
         "pre-receive",
@@ -280,7 +272,7 @@ fn a_ref_that_has_moved_meanwhile_is_not_overwritten() {
 
 #[test]
 fn hidden_refs_are_neither_shown_nor_touched() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.set("origin.git", "receive.hideRefs", "refs/heads/side");
     let shown = receive(&sandbox, b"0000");
     assert!(shown.status.success());
@@ -292,7 +284,7 @@ fn hidden_refs_are_neither_shown_nor_touched() {
 
 #[test]
 fn alternates_show_what_they_have() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.ok("", &["clone", "-q", "--bare", "--shared", "origin.git", "fork.git"]);
     sandbox.ok("fork.git", &["update-ref", "-d", "refs/heads/island"]);
     let mut command = program(example("git_server"));
@@ -311,7 +303,7 @@ fn raw_push(new: &str, pack: &[u8]) -> Vec<u8> {
 #[test]
 fn a_corrupt_or_cut_pack_changes_nothing() {
     for limit in ["1", "1000"] {
-        let sandbox = pair();
+        let sandbox = Sandbox::pair(3);
         sandbox.set("origin.git", "receive.unpackLimit", limit);
         let new = sandbox.commit("work.git", "raw", "content of the new file");
         let list = format!("{new}\n--not\n{new}^@\n");
@@ -348,7 +340,7 @@ fn a_corrupt_or_cut_pack_changes_nothing() {
 
 #[test]
 fn a_pack_that_leaves_objects_out_is_not_accepted() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     let new = sandbox.commit("work.git", "raw", "the file that will be missing");
     // The commit alone, without its tree and file.
     let pack = sandbox.feed("work.git", &["pack-objects", "--stdout", "-q"], format!("{new}\n").as_bytes());
@@ -361,7 +353,7 @@ fn a_pack_that_leaves_objects_out_is_not_accepted() {
 
 #[test]
 fn settings_limit_and_check_what_is_received() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.set("origin.git", "receive.maxInputSize", "200");
     sandbox.commit("work.git", "main", &"0123456789abcdefghij".repeat(500));
     let (table, said) = refused(&sandbox, &["main"]);
@@ -385,7 +377,7 @@ fn settings_limit_and_check_what_is_received() {
 
 #[test]
 fn a_ref_that_is_gone_is_deleted_with_a_warning_only_if_its_object_is_gone_too() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     let delete = |id: &str| {
         let line = format!("{id} {} refs/heads/nothing\0report-status side-band-64k", "0".repeat(40));
         receive(&sandbox, &[&pkt(line), &b"0000"[..]].concat()).stdout
@@ -399,7 +391,7 @@ fn a_ref_that_is_gone_is_deleted_with_a_warning_only_if_its_object_is_gone_too()
 
 #[test]
 fn a_real_client_waits_for_a_hook_that_takes_longer_than_a_keep_alive() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.set("origin.git", "receive.keepAlive", "1");
     // Waits on a file that does not grow.
     sandbox.hook("origin.git", "pre-receive", "timeout 1.5 tail -f /dev/null; exit 0");
@@ -422,7 +414,7 @@ fn packet(from: &mut impl Read) -> Option<Vec<u8>> {
 /// timeout: the time that a hook takes is not the client's silence.
 #[test]
 fn a_client_hears_that_the_server_lives_while_a_hook_takes_longer_than_the_timeout() {
-    let sandbox = pair();
+    let sandbox = Sandbox::pair(3);
     sandbox.set("origin.git", "receive.keepAlive", "1");
     let gate = sandbox.path("gate");
     assert!(program("mkfifo").arg(&gate).status().unwrap().success());

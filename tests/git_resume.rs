@@ -392,6 +392,23 @@ fn resume_6_a_push_goes_on_from_what_the_server_holds() {
 }
 
 /// T14, RESUME-7.
+/// A server that waits for the head of the pack's stream is never left to wait for it.
+#[test]
+fn resume_6_a_pack_is_not_finished_before_it_is_told_where_it_begins() {
+    let mut client = push::client::Client::new(push::client::Config::default(), NOW);
+    let shown = line(&format!("{} refs/heads/main\0report-status portline-resume", id()));
+    client.handle_bytes(NOW, [&shown[..], b"0000"].concat().into()).unwrap();
+    assert!(matches!(client.poll_action(), Some(push::client::Action::Advertised(_))));
+    let (name, old) = (RefName::new("refs/heads/new").unwrap(), ObjectId::null(id().format()));
+    client.push(NOW, vec![Command { name, old, new: id() }]).unwrap();
+    client.handle_bytes(NOW, line("resume 5 00\n")).unwrap();
+    assert!(matches!(client.poll_action(), Some(push::client::Action::BuildPack(_))));
+    assert!(matches!(client.pack_finished(NOW), Err(Misuse::Argument { .. })));
+    client.pack_resumes(NOW).unwrap();
+    client.pack_finished(NOW).unwrap();
+    assert!(client.has_sent_all(), "the server holds all of it");
+}
+
 #[test]
 fn resume_7_a_client_that_goes_on_from_elsewhere_is_refused() {
     for (head, fine) in

@@ -20,11 +20,11 @@ use support_repo::{Daemon, Sandbox, count, example, pkt, program, run, server, t
 
 const VERSIONS: [&str; 3] = ["protocol.version=0", "protocol.version=1", "protocol.version=2"];
 
-/// Clones with the real git from our server program.
+/// Clones with the real git from our server program. A plain path would be copied past any server.
 fn clone(sandbox: &Sandbox, version: &str, from: &str, to: &str, options: &[&str]) {
-    let (url, command) = (sandbox.path(from), server("upload-pack"));
+    let (url, command) = (format!("file://{}", sandbox.path(from).display()), server("upload-pack"));
     let fixed = ["-c", version, "clone", "-q", "--upload-pack", &command];
-    sandbox.ok("", &[&fixed, options, &[url.to_str().unwrap(), to]].concat());
+    sandbox.ok("", &[&fixed, options, &[&url, to]].concat());
 }
 
 #[test]

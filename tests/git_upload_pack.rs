@@ -25,6 +25,8 @@ mod stateless;
 mod support;
 #[path = "git_upload_pack/version2.rs"]
 mod version2;
+#[path = "git_upload_pack/version2_answers.rs"]
+mod version2_answers;
 #[path = "git_upload_pack/version2_hostile.rs"]
 mod version2_hostile;
 

@@ -8,7 +8,7 @@ mod multipart_support;
 use bytes::Bytes;
 use common::Rng;
 use multipart_support::{NOW, Whole, config, disposed, drain, error, one, parse, parse_pieces, parse_with};
-use portline::body::content_disposition::{self, ParameterError};
+use portline::body::content_disposition::{self, ContentDisposition, ParameterError};
 use portline::body::multipart::parser::{Action, Config, Error, Place};
 use portline::body::multipart::{Boundary, BoundaryError, Parser};
 
@@ -40,6 +40,11 @@ fn multipart_2_a_malformed_content_type_is_a_typed_error() {
         ("/form-data", Error::Type),
         ("multipart/", Error::Type),
         ("multipart/form-data boundary=abc", ParameterError::Separator { at: 20 }.into()),
+        (" multipart/form-data boundary=abc\t ", ParameterError::Separator { at: 21 }.into()),
+        ("multipart/form-data; =abc ", ParameterError::Name { at: 21 }.into()),
+        ("multipart/form-data; boundary ", ParameterError::Value { at: 29 }.into()),
+        ("multipart/form-data; boundary= ", ParameterError::Value { at: 30 }.into()),
+        ("multipart/form-data; boundary=\"abc ", ParameterError::Unterminated { at: 30 }.into()),
         ("multipart/form-data; =abc", ParameterError::Name { at: 21 }.into()),
         ("multipart/form-data; boundary", ParameterError::Value { at: 29 }.into()),
         ("multipart/form-data; boundary=", ParameterError::Value { at: 30 }.into()),
@@ -206,6 +211,9 @@ fn multipart_11_a_header_is_a_token_a_colon_and_a_value_maybe_folded() {
     assert_eq!(found, [("X-Empty", ""), ("Content-Disposition", disposition), ("X-Two", "a\tb")]);
     assert_eq!(part.header("x-TWO").as_deref(), Some(&b"a\tb"[..]));
     assert_eq!(part.header("x"), None);
+    // Folded in front of the value and behind it, the blanks are around it.
+    let folded = one(&format!("{A}; filename=f\r\nContent-Type:\r\n text/plain\r\n\t"), "x");
+    assert_eq!(parse(folded).0, [Whole::file("a", "f", "text/plain", "x")]);
     for bad in ["X", "X : y", ": y", " X: y", "X: a\rb", "X: a\nb", "X: a\0b", "X\u{e4}: y", "X: \r\r\n y"] {
         assert_eq!(error(one(&format!("{bad}\r\n{A}"), "x")), Error::Header { at: 0 }, "{bad:?}");
     }
@@ -285,6 +293,9 @@ fn multipart_15_16_quotes_in_names_are_read_as_browsers_and_as_others_escape_the
     assert_eq!(disposed("form-data; name=a; filename=\"dir\\\" ").0, [file]);
     let bad = content_disposition::Error::Parameter(ParameterError::Unterminated { at: 16 });
     assert_eq!(disposed("form-data; name=\"a\\\"; x=y").1, Some(Err(Error::Disposition(bad))));
+    // Where, in the header as it was given.
+    let bad = content_disposition::Error::Parameter(ParameterError::Name { at: 12 });
+    assert_eq!(ContentDisposition::parse(b" form-data; =a\t ").unwrap_err(), bad);
     // Escapes are those of quoted strings.
     assert_eq!(disposed("form-data; name=a%22\\").0, [Whole::field("a%22\\", "x")]);
 }
@@ -326,7 +337,7 @@ fn multipart_18_a_part_with_a_file_name_is_a_file_with_a_type() {
 
 #[test]
 fn multipart_19_data_in_a_transfer_encoding_is_refused() {
-    for identity in ["7bit", "8BIT", "binary"] {
+    for identity in ["7bit", "8BIT", "binary", "\r\n 8bit", "binary\r\n "] {
         let body = one(&format!("{A}\r\nContent-Transfer-Encoding: {identity}"), "x");
         assert_eq!(parse(body).0, [Whole::field("a", "x")]);
     }
@@ -456,8 +467,18 @@ fn multipart_23_input_waits_until_it_is_asked_for_and_too_much_of_it_is_the_call
     let mut read = (Vec::new(), None);
     drain(&mut parser, &mut read);
     assert_eq!(read, (vec![Whole::field("a", "x".repeat(5000))], Some(Ok(()))));
-    parser.handle_bytes(NOW, body).unwrap();
+    parser.handle_bytes(NOW, body.clone()).unwrap();
     assert_eq!((parser.poll_action(), parser.wants_input()), (None, false));
+
+    // Of one piece that is too long for the body, what fits is read, however little may wait.
+    let mut parser = Parser::new(limited(|c| (c.input_bytes, c.max_body) = (10, 4000)), NOW);
+    parser.handle_bytes(NOW, body).unwrap();
+    assert!(!parser.wants_input());
+    let mut read = (Vec::new(), None);
+    drain(&mut parser, &mut read);
+    let data = 4000 - (one(A, "").len() - "\r\n--XX--\r\n".len());
+    let cut = Whole { complete: false, ..Whole::field("a", "x".repeat(data)) };
+    assert_eq!(read, (vec![cut], Some(Err(Error::BodyTooLong { limit: 4000 }))));
 }
 
 /// T19: the delimiter's search agrees with the plainest search there is.

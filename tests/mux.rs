@@ -18,7 +18,7 @@ use common::{Rng, gather, split};
 use portline::frame::{Frame, FrameType, carrier};
 use portline::rpc::mux::{Action, CONTROL, Config, ConfigError, Error, Mux, OpenError, SendError};
 use portline::rpc::{Budget, Role};
-use portline::{Blame, Instant};
+use portline::{Blame, Instant, Transmit};
 
 const NOW: Instant = Instant::ZERO;
 
@@ -192,7 +192,7 @@ fn mux_6_a_thousand_saturated_channels_wait_for_one_quantum_of_each_other_and_co
 
 #[test]
 fn mux_6_turns_go_round_and_no_message_is_longer_than_one() {
-    let mut mux = small(Role::Initiator, |c| (c.quantum, c.channel_bytes) = (10, 100));
+    let mut mux = small(Role::Initiator, |c| (c.quantum, c.channel_bytes) = (10, 1000));
     let [a, b, c] = [(); 3].map(|()| mux.open().unwrap());
     for length in [4, 4, 4, 10, 3] {
         mux.send(a, bytes(&b"0123456789"[..length])).unwrap();
@@ -208,10 +208,10 @@ fn mux_6_turns_go_round_and_no_message_is_longer_than_one() {
 
 #[test]
 fn mux_8_a_channel_that_is_full_refuses_and_the_others_go_on() {
-    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10, 100));
+    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10 + 64, 100));
     let (slow, other) = (mux.open().unwrap(), mux.open().unwrap());
     mux.send(slow, bytes(b"0123456789")).unwrap();
-    assert_eq!(mux.send(slow, bytes(b"x")), Err(SendError::Full { limit: 10 }));
+    assert_eq!(mux.send(slow, bytes(b"x")), Err(SendError::Full { limit: 74 }));
     assert!(!mux.can_send(slow) && mux.can_send(other));
     mux.send(other, bytes(b"y")).unwrap();
     assert_eq!(next(&mut mux), Some((slow, 10)));
@@ -231,13 +231,15 @@ fn mux_8_a_channel_that_is_full_refuses_and_the_others_go_on() {
 /// MUX-8: a machine is asked for its next message only while there is room for it.
 #[test]
 fn mux_8_a_source_is_asked_only_while_there_is_room() {
-    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10, 100));
+    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10 + 3 * 64, 100));
     let channel = mux.open().unwrap();
     let mut left = vec!["5", "4", "3", "seven", "one"];
-    let mut from = |mux: &mut Mux, channel| mux.send_from(channel, || left.pop().map(Bytes::from));
-    assert_eq!(from(&mut mux, channel), Ok(true), "one, seven and 3 are 9 bytes; 4 is the tenth");
+    let mut from = |mux: &mut Mux, channel| {
+        mux.send_from(channel, || left.pop().map(|message| Transmit::new(message.into())))
+    };
+    assert_eq!(from(&mut mux, channel), Ok(true), "one, seven and 3 are 9 bytes and 3 × 64; 4 is too much");
     assert_eq!(from(&mut mux, channel), Ok(false));
-    assert_eq!(mux.send(channel, bytes(b"x")), Err(SendError::Full { limit: 10 }));
+    assert_eq!(mux.send(channel, bytes(b"x")), Err(SendError::Full { limit: 202 }));
     let sent: Vec<_> = std::iter::from_fn(|| next(&mut mux)).collect();
     assert_eq!(sent, [(channel, 3), (channel, 5), (channel, 1), (channel, 1)]);
     assert_eq!(actions(&mut mux), [Action::Writable { channel }]);
@@ -247,12 +249,27 @@ fn mux_8_a_source_is_asked_only_while_there_is_room() {
     let mut count = 0;
     let empty = mux.send_from(CONTROL, || {
         count += 1;
-        Some(Bytes::new())
+        Some(Transmit::new(Bytes::new()))
     });
     assert_eq!((empty, count), (Ok(true), 2));
-    let mut long = Some(Bytes::from(vec![0; 70_000]));
+    let mut long = Some(Transmit::new(vec![0; 70_000].into()));
     let sent = mux.send_from(channel, || long.take());
     assert!(matches!(sent, Err(SendError::TooLong { length: 70_000, .. })), "{sent:?}");
+}
+
+/// MUX-6, MUX-8, T4, T6: messages of nothing cost what any message does, in the queue and in a turn.
+#[test]
+fn mux_8_empty_messages_are_not_free() {
+    let mut mux = small(Role::Initiator, |c| (c.quantum, c.channel_bytes) = (10, 64 * 20));
+    let [a, b] = [(); 2].map(|()| mux.open().unwrap());
+    for channel in [a, b] {
+        for _ in 0..20 {
+            mux.send(channel, bytes(b"")).unwrap();
+        }
+        assert_eq!(mux.send(channel, bytes(b"")), Err(SendError::Full { limit: 64 * 20 }));
+    }
+    let order: Vec<u32> = std::iter::from_fn(|| next(&mut mux)).map(|(channel, _)| channel).collect();
+    assert_eq!(order, [[a; 10], [b; 10], [a; 10], [b; 10]].concat());
 }
 
 #[test]
@@ -330,6 +347,19 @@ fn mux_11_closing_at_any_byte_gives_every_channel_and_the_mux_one_end() {
             other => panic!("{other:?} is no end"),
         }
     }
+}
+
+/// MUX-11: a channel that the driver has closed has its end already, though what waits keeps it.
+#[test]
+fn mux_11_a_channel_that_was_closed_before_is_not_closed_again() {
+    let mut mux = mux(Role::Initiator);
+    let [first, second, third] = [(); 3].map(|()| mux.open().unwrap());
+    for channel in [first, third] {
+        mux.send(channel, bytes(b"waits")).unwrap();
+        mux.close(channel);
+    }
+    mux.handle_closed(NOW).unwrap();
+    assert_eq!(actions(&mut mux), [Action::Closed { channel: second }, Action::Finished]);
 }
 
 #[test]

@@ -278,6 +278,14 @@ fn fetch_18_limits_of_haves_rounds_and_vain_haves_end_it() {
     // After an acknowledgement 256 haves in vain are enough: 32 + 3 × 64 + 32.
     assert_eq!(sizes(start(9999, 99), true), [16, 32, 64, 64, 64, 32, 0]);
     assert_eq!(sizes(start(9999, 99), false).iter().sum::<usize>(), 3000);
+    // The same one acknowledged in every answer, as version 2 does it, is no news.
+    let (mut again, mut sizes, mut known) = (start(9999, 99), Vec::new(), None);
+    while let Some(Next::Round { haves, .. }) = again.poll() {
+        sizes.push(haves.len());
+        known = known.or(haves.first().copied());
+        assert!(again.acknowledge(&known.unwrap()));
+    }
+    assert_eq!(sizes, [16, 32, 64, 64, 64, 32, 0]);
 }
 
 #[test]

@@ -74,7 +74,8 @@ fn recovery_3_jitter_is_exact_for_a_seed_and_stays_in_its_half() {
 fn recovery_4_no_attempt_begins_after_the_deadline_and_what_shrinks_is_refused() {
     let config = BackoffConfig { jitter: Jitter::None, deadline: Some(ms(2999)), ..BackoffConfig::default() };
     assert_eq!(delays(config), (vec![1_000_000], Exhausted::Deadline { after: ms(2999) }));
-    assert_eq!(delays(BackoffConfig { deadline: Some(ms(3000)), ..config }).0.len(), 2);
+    assert_eq!(delays(BackoffConfig { deadline: Some(ms(3000)), ..config }).0.len(), 1);
+    assert_eq!(delays(BackoffConfig { deadline: Some(ms(3001)), ..config }).0.len(), 2);
     let bad = BackoffConfig { factor_percent: 99, ..config };
     assert_eq!(Backoff::new(bad, at(0)), Err(ConfigError::Factor { percent: 99 }));
     let bad = BackoffConfig { first_delay: ms(30_001), ..config };
@@ -270,10 +271,14 @@ fn recovery_9_percent_rate_and_time_left_come_from_the_given_clock() {
     transfer.moved(at(2000), 500);
     assert_eq!((transfer.percent(), transfer.rate(at(2000))), (50, Some(1000)));
     assert_eq!(transfer.remaining(at(2000)), Some(ms(999)));
-    transfer.pause();
-    assert_eq!((transfer.elapsed(at(9000)), transfer.rate(at(9000))), (ms(2000), None));
+    // It stood still for half a second before it was given up. A time before the last byte's is none.
+    let mut early = transfer.clone();
+    early.pause(at(500));
+    assert_eq!(early.elapsed(at(9000)), ms(2000));
+    transfer.pause(at(2500));
+    assert_eq!((transfer.elapsed(at(9000)), transfer.rate(at(9000))), (ms(2500), None));
     transfer.begin(at(9000));
-    assert_eq!(transfer.elapsed(at(9500)), ms(2500));
+    assert_eq!(transfer.elapsed(at(9500)), ms(3000));
     transfer.moved(at(9500), 5000);
     assert_eq!((transfer.percent(), transfer.remaining(at(9600))), (100, Some(ms(0))));
     transfer.rewind(100);

@@ -98,7 +98,7 @@ fn mux_14_a_link_and_a_mux_that_do_not_go_together_are_refused() {
     let small = |field, value, least| ConfigError::TooSmall { field, value, least };
     assert_eq!(refused(|c| c.mux.quantum = 65_540), small("quantum", 65_540, 65_541));
     assert_eq!(refused(|c| c.link.max_message = 2 << 20), small("max_message", (1 << 20) + 5, 2 << 20));
-    assert_eq!(refused(|c| c.mux.max_channels = 4095), small("max_channels", 4095, 4096));
+    assert_eq!(refused(|c| c.mux.max_channels = 8191), small("max_channels", 8191, 8192));
     let frames = |c: &mut Config| (c.link.max_message, c.mux.max_message) = (100, 1000);
     assert_eq!(refused(frames), small("max_message", 1000, 65_541));
     assert_eq!(
@@ -148,6 +148,32 @@ fn mux_15_streams_that_cross_with_the_abort_of_their_call_leave_no_channel() {
         assert_eq!(ends[CLIENT].open_streams() + ends[SERVER].open_streams(), 0);
     }
     assert!(!ends[CLIENT].has_ended() && !ends[SERVER].has_ended());
+}
+
+/// MUX-9, RPC-21: what may come late on a channel that was closed is forgiven once, by the mux alone.
+#[test]
+fn mux_9_what_may_come_late_is_counted_once() {
+    let mut both = configs();
+    both[CLIENT].mux.late = rpc::Budget::new(0, 1000);
+    both[CLIENT].link.ignored = rpc::Budget::new(1, 1000);
+    let mut ends = sessions(both);
+    settle(&mut ends);
+    call(&mut ends);
+    let stream = ends[SERVER].open_stream(NOW, 1, Shape::items(Direction::Send)).unwrap();
+    settle(&mut ends);
+    let client = &mut ends[CLIENT];
+    client.cancel_stream(NOW, stream, None);
+    drain(client);
+    assert!(matches!(actions(client)[..], [Action::StreamFailed { .. }]));
+    // A channel without a stream: its first message is the link's affair, and in its budget. Of the others as many are
+    // free as were under way: 16 blocks, their mark, an ERROR or CANCEL, and END.
+    let mut count = 0;
+    while !client.has_ended() {
+        client.handle_bytes(NOW, Bytes::from_static(b"\0\0\0\x09\0\0\0\x64\0\0\0\0\0")).unwrap();
+        actions(client);
+        count += 1;
+    }
+    assert_eq!(count, 1 + 19 + 1);
 }
 
 /// MUX-16: the terminal action names what was wrong with the pipe, after the ends of all streams and calls.
@@ -203,6 +229,32 @@ fn mux_16_an_error_of_the_control_channel_and_a_quiet_close() {
     assert_eq!(ends[SERVER].handle_bytes(NOW, Bytes::from_static(b"more")), Ok(()));
 }
 
+/// STREAM-22: input tells the time though it is read later, so a message that leaves before that leaves now.
+#[test]
+fn stream_22_what_leaves_after_a_wait_begins_to_wait_then() {
+    let mut ends = sessions(configs());
+    settle(&mut ends);
+    call(&mut ends);
+    let shape = Shape { window: 1, ..Shape::items(Direction::Send) };
+    let stream = ends[SERVER].open_stream(NOW, 1, shape).unwrap();
+    settle(&mut ends);
+    for _ in 0..2 {
+        ends[SERVER].write(NOW, stream, "item".into()).unwrap();
+    }
+    assert_eq!(ends[SERVER].poll_timeout(), None, "there is credit, and only the transport has no room");
+    let (later, deadline) = (Instant::from_millis(1_000_000), Instant::from_millis(1_060_000));
+    let tells: [fn(&mut Session, Instant); 2] = [
+        |session, now| session.handle_bytes(now, Bytes::from_static(b"\0")).unwrap(),
+        |session, now| session.handle_timeout(now),
+    ];
+    for tell in tells {
+        let mut server = ends[SERVER].clone();
+        tell(&mut server, later);
+        assert_eq!(drain(&mut server).len(), 17, "one item");
+        assert_eq!(server.poll_timeout(), Some(deadline));
+    }
+}
+
 /// MUX-17, RPC-23: a peer that calls and never reads is not read from either.
 #[test]
 fn mux_17_nothing_more_is_read_while_our_own_control_messages_wait_up_to_the_cap() {
@@ -236,4 +288,39 @@ fn mux_17_nothing_more_is_read_while_our_own_control_messages_wait_up_to_the_cap
     let [client, _] = settle(&mut ends);
     assert!(client.iter().all(|action| matches!(action, Action::Returned { result: Ok(_), .. })));
     assert!(ends[SERVER].wants_input());
+}
+
+/// RPC-23: two sides that both owe answers up to their caps, on a pipe that is full both ways, do not wait for each other
+/// for ever.
+#[test]
+fn rpc_23_two_sides_that_both_read_nothing_end_in_time() {
+    let mut both = configs();
+    for config in &mut both {
+        (config.link.control_bytes, config.mux.control_bytes) = (1000, 1000);
+    }
+    let mut ends = sessions(both);
+    settle(&mut ends);
+    let calls = [CLIENT, SERVER].map(|end| {
+        while ends[end].call("method".into(), Bytes::new(), Fallback::None).is_ok() {}
+        drain(&mut ends[end])
+    });
+    let again = [CLIENT, SERVER].map(|end| {
+        while ends[end].call("method".into(), Bytes::new(), Fallback::None).is_ok() {}
+        drain(&mut ends[end])
+    });
+    for (end, bytes) in [CLIENT, SERVER].into_iter().zip(calls.into_iter().zip(again).rev()) {
+        ends[end].handle_bytes(NOW, [bytes.0, bytes.1].concat().into()).unwrap();
+        while let Some(action) = ends[end].poll_action() {
+            let Action::Called { call, .. } = action else { panic!("{action:?}") };
+            ends[end].respond(call, Ok(vec![7; 100].into())).unwrap();
+        }
+        assert!(!ends[end].wants_input(), "and what it has to say finds no room");
+    }
+    let deadline = Instant::from_millis(60_000);
+    for end in &mut ends {
+        assert_eq!(end.poll_timeout(), Some(deadline));
+        end.handle_timeout(deadline);
+        let error = Error::Link(rpc::Error::Stalled);
+        assert_eq!((actions(end).pop(), error.blame()), (Some(Action::Failed(error)), Blame::Peer));
+    }
 }

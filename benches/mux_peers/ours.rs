@@ -93,11 +93,11 @@ impl End {
     }
 
     fn add(&mut self, channel: u32, direction: Direction) {
-        let mut core = Core::new(Shape::bytes(direction, WINDOW)).unwrap();
+        self.streams.insert(channel, Core::new(Shape::bytes(direction, WINDOW)).unwrap());
+        let Some(core) = self.streams.get_mut(channel) else { return };
         core.open(NOW);
         core.attach(&self.limits, NOW);
-        assert_eq!(core.poll_action(NOW), Some(stream::Action::Opened));
-        self.streams.insert(channel, core);
+        assert!(matches!(core.poll_action(NOW), Some(stream::Action::Opened)));
     }
 
     pub(crate) fn open(&mut self) -> u32 {
@@ -108,24 +108,24 @@ impl End {
 
     /// Writes to a stream; `false` when it has no room now.
     pub(crate) fn write(&mut self, channel: u32, data: &Bytes) -> bool {
-        let core = self.streams.get_mut(channel).unwrap();
-        let taken = core.write(&self.limits, NOW, data.clone()).is_ok();
-        self.flush(channel);
+        let mut taken = false;
+        self.step(channel, |core, limits| taken = core.write(limits, NOW, data.clone()).is_ok());
         taken
     }
 
     /// Writes all that a stream will carry.
     pub(crate) fn write_last(&mut self, channel: u32, data: &Bytes) {
-        let core = self.streams.get_mut(channel).unwrap();
-        core.write(&self.limits, NOW, data.clone()).unwrap();
-        core.finish(&self.limits, NOW);
-        self.flush(channel);
+        self.step(channel, |core, limits| {
+            core.write(limits, NOW, data.clone()).unwrap();
+            core.finish(limits, NOW);
+        });
     }
 
-    /// What happened to the stream is counted, and what it has to say goes to the mux.
-    fn flush(&mut self, channel: u32) {
+    /// Something is done with a stream. What happened to it then is counted, and what it has to say goes to the mux.
+    fn step(&mut self, channel: u32, verb: impl FnOnce(&mut Core, &Limits)) {
         let Some(core) = self.streams.get_mut(channel) else { return };
         let mut over = false;
+        verb(core, &self.limits);
         while let Some(action) = core.poll_action(NOW) {
             match action {
                 stream::Action::Data(data) => {
@@ -142,7 +142,7 @@ impl End {
         }
         if over {
             self.finished += 1;
-            self.streams.remove(channel);
+            self.streams.discard(channel);
             self.mux.close(channel);
         }
     }
@@ -152,11 +152,9 @@ impl End {
             match action {
                 Action::Opened { channel } => self.add(channel, Direction::Receive),
                 Action::Message { channel, message } => {
-                    let core = self.streams.get_mut(channel).unwrap();
-                    core.handle_message(&self.limits, NOW, message).unwrap();
-                    self.flush(channel);
+                    self.step(channel, |core, limits| core.handle_message(limits, NOW, message).unwrap());
                 }
-                Action::Writable { channel } => self.flush(channel),
+                Action::Writable { channel } => self.step(channel, |_, _| {}),
                 _ => {}
             }
         }

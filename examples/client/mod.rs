@@ -5,6 +5,7 @@
 mod extent;
 pub mod options;
 pub mod push;
+mod several;
 mod table;
 
 use std::collections::HashMap;
@@ -117,6 +118,9 @@ fn wishes(task: &FetchTask, seen: &Advertisement) -> Vec<Wish> {
 /// # Errors
 /// Whatever kept the objects from coming; a ref that cannot be moved is a line of the table.
 pub fn fetch(options: &Options, task: &FetchTask) -> Result<bool, Error> {
+    if !options.also.is_empty() {
+        return several::fetch(options, task);
+    }
     let repository = open(&task.directory)?;
     let mut config = Config {
         server_options: options.server_options.clone(),

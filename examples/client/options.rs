@@ -19,7 +19,7 @@ pub const USAGE: &str = "usage: git_client ls-remote URL
        git_client fetch DIR URL [REFSPEC...] [--mirror]
        git_client push DIR URL [[+]SRC:DST...] [--delete REF] [--force] [--atomic] [-o | --push-option=OPTION]
                   [--signed[=true|false|if-asked]]
-fetch also: [--depth=N | --deepen=N | --unshallow | --shallow-since=DATE] [--shallow-exclude=REF] [--update-shallow]
+fetch also: [--also=URL]... [--depth=N | --deepen=N | --unshallow | --shallow-since=DATE] [--shallow-exclude=REF] [--update-shallow]
             [--filter=SPEC] [--remote=NAME] [--server-option=OPTION]
 common: [--protocol=0|1|2] [--stats] [--quiet | --progress] [--timeout=N] [--help], and -- COMMAND... in place of URL (git://HOST[:PORT]/PATH)";
 
@@ -30,6 +30,8 @@ pub struct Options {
     pub task: Task,
     /// Whom to ask.
     pub remote: Remote,
+    /// Who has the same, to be asked for a part of it.
+    pub also: Vec<Remote>,
     /// Print what the negotiation took.
     pub stats: bool,
     /// Show progress.
@@ -98,6 +100,7 @@ pub enum Sign {
 struct Words {
     plain: Vec<String>,
     program: Vec<OsString>,
+    also: Vec<Remote>,
     deletes: Vec<String>,
     push_options: Vec<Bytes>,
     sign: Sign,
@@ -144,6 +147,7 @@ impl Words {
                 "--stats" => words.stats = true,
                 "--quiet" | "-q" => words.quiet = true,
                 "--progress" => words.progress = true,
+                "--also" => words.also.push(Remote::parse(&value()?)?),
                 "--delete" | "-d" => words.deletes.push(value()?),
                 "--signed" => words.sign = sign(inline.as_deref())?,
                 "-o" | "--push-option" => words.push_options.push(value()?.into()),
@@ -215,6 +219,10 @@ impl Options {
         let (stats, timeout, server_options) = (words.stats, words.timeout, words.server_options);
         // As Git does.
         let version = words.version.unwrap_or(Version::V2);
+        let also = std::mem::take(&mut words.also);
+        if !also.is_empty() && command != "fetch" {
+            return Err(complaint("only a fetch has several servers"));
+        }
         let rest: Vec<String> = plain.collect();
         let task = match (directory, command.as_str()) {
             (Some(directory), "fetch") => {
@@ -236,7 +244,7 @@ impl Options {
             }
             (None, _) => Task::List,
         };
-        Ok(Some(Self { task, remote, stats, progress, timeout, version, server_options }))
+        Ok(Some(Self { task, remote, also, stats, progress, timeout, version, server_options }))
     }
 
     /// Reaches the server. The request that is to be sent first comes with it, where one is.

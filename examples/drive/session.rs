@@ -143,6 +143,8 @@ impl Session {
     pub fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
         let _ = self.mux.handle_bytes(now, bytes);
         self.unpack(now);
+        // That may have been part of a message: the stream hears the time all the same.
+        self.stream.handle_timeout(now);
     }
 
     /// The peer has closed its direction.
@@ -151,7 +153,7 @@ impl Session {
         self.unpack(now);
     }
 
-    /// The time of [`Self::poll_timeout`] has come.
+    /// After every wait without input: the time of [`Self::poll_timeout`] has come, or is only told.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.stream.handle_timeout(now);
     }

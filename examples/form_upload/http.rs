@@ -70,11 +70,13 @@ pub(crate) struct Connection {
     stream: TcpStream,
     buffer: BytesMut,
     body: Body,
+    /// Whether the request is HEAD: its answer has no body.
+    is_head: bool,
 }
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, buffer: BytesMut::new(), body: Body::Ended }
+        Self { stream, buffer: BytesMut::new(), body: Body::Ended, is_head: false }
     }
 
     /// Reads more. `false`: the peer has ended its side.
@@ -94,6 +96,7 @@ impl Connection {
         loop {
             if let Some((request, length)) = parse(&self.buffer)? {
                 self.buffer.advance(length);
+                self.is_head = request.method == "HEAD";
                 return Ok(Some(request));
             }
             if self.buffer.len() >= HEAD {
@@ -207,7 +210,7 @@ impl Connection {
     }
 
     fn write(&mut self, (code, phrase): (u16, &str), content_type: &str, body: &str) -> io::Result<()> {
-        let length = body.len();
+        let (length, body) = (body.len(), if self.is_head { "" } else { body });
         let answer = format!(
             "HTTP/1.1 {code} {phrase}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
              X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{body}"

@@ -30,8 +30,10 @@ Takes uploads over HTTP and writes their files into DIR (default: uploads), numb
   --listen ADDR    where to listen (default: 127.0.0.1:8080; port 0 takes a free one)
   --max-bytes N    bytes of one upload at most (default: 17179869184)
 Then open http://ADDR/ in a browser, or: curl -F file=@NAME http://ADDR/";
-/// Connections at once; more are told to come back.
+/// Connections at once; as many more are told to come back, and beyond that they are closed.
 const CONNECTIONS: usize = 64;
+/// How long to wait after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a peer may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -121,36 +123,56 @@ fn run(options: Options) -> Result<(), String> {
     for stream in listener.incoming() {
         let stream = match stream {
             Ok(stream) => stream,
-            // Its peer is gone already, or there are too many files open: others may still come.
+            // Its peer is gone already, or there are too many files open: others may still come, but asking at once would
+            // not help.
             Err(error) => {
                 eprintln!("form_upload: cannot accept a connection: {error}");
+                thread::park_timeout(ACCEPT_PAUSE);
                 continue;
             }
         };
-        if open.fetch_add(1, Ordering::SeqCst) >= CONNECTIONS {
-            open.fetch_sub(1, Ordering::SeqCst);
-            let busy =
-                Fault::new((503, "Service Unavailable"), "Too many uploads at once. Try again later.".into());
-            drop(Connection::new(stream).refuse(&busy));
+        let slot = Slot::take(&open);
+        if slot.number > CONNECTIONS.saturating_mul(2) {
+            // Not even the time to say so.
             continue;
         }
-        let (options, slot) = (Arc::clone(&options), Slot(Arc::clone(&open)));
+        let options = Arc::clone(&options);
         thread::spawn(move || {
-            if let Err(error) = serve(stream, &options) {
+            // All of the slot moves in here, not only its number: it is free again when the peer has gone.
+            let slot = slot;
+            let served = if slot.number > CONNECTIONS { turn_away(stream) } else { serve(stream, &options) };
+            if let Err(error) = served {
                 eprintln!("form_upload: a connection failed: {error}");
             }
-            drop(slot);
         });
     }
     Ok(())
 }
 
-/// One of the connections that may be open.
-struct Slot(Arc<AtomicUsize>);
+/// Tells a peer to come back.
+fn turn_away(stream: TcpStream) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let reason = "Too many uploads at once. Try again later.";
+    Connection::new(stream).refuse(&Fault::new((503, "Service Unavailable"), reason.into()))
+}
+
+/// One of the connections that are open.
+struct Slot {
+    open: Arc<AtomicUsize>,
+    /// How many there were with it.
+    number: usize,
+}
+
+impl Slot {
+    fn take(open: &Arc<AtomicUsize>) -> Self {
+        let number = open.fetch_add(1, Ordering::SeqCst).saturating_add(1);
+        Self { open: Arc::clone(open), number }
+    }
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

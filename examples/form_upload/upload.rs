@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use portline::body::content_type::ContentType;
@@ -148,9 +149,13 @@ impl Upload<'_> {
         Ok(())
     }
 
-    /// Opens the next file that is not there yet. Its name is a number, whatever the sender calls it.
+    /// Opens the next file that is not there yet. Its name is a number, whatever the sender calls it. Each number is tried
+    /// once, so that many files cost no more each than few.
     fn create(&mut self) -> Result<String, Fault> {
-        for number in 1_u32.. {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        while let Ok(number) =
+            NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |number| number.checked_add(1))
+        {
             let name = format!("upload-{number:06}");
             let path = self.folder.join(&name);
             match OpenOptions::new().write(true).create_new(true).open(&path) {

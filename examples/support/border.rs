@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use portline::git::ObjectId;
 use tempfile::NamedTempFile;
@@ -13,9 +11,7 @@ use super::error::Error;
 use super::history;
 use super::process::{Git, Process, pieces};
 use super::repository::Repository;
-
-/// The variable that puts another list in place of `shallow`.
-const SHALLOW_FILE: &str = "GIT_SHALLOW_FILE";
+use super::shallow::{self, Lock, write_list};
 
 /// The client's border, as far as it is not ours already.
 #[derive(Debug)]
@@ -46,7 +42,7 @@ impl Border {
         let mut all: Vec<ObjectId> = ours.into_iter().chain(told.iter().copied()).collect();
         all.sort_unstable();
         all.dedup();
-        Ok(Some(Self { file: write(repository, &all)?, new }))
+        Ok(Some(Self { file: write_list(repository, &all)?, new }))
     }
 
     /// A list of all that a client told, for the programs that store its pack.
@@ -61,12 +57,12 @@ impl Border {
         all.extend_from_slice(told);
         all.sort_unstable();
         all.dedup();
-        write(repository, &all).map(Some)
+        write_list(repository, &all).map(Some)
     }
 
     /// What makes Git's programs and hooks read the client's border as if it were ours.
     pub fn environment(&self) -> [(&'static str, OsString); 1] {
-        [(SHALLOW_FILE, self.file.path().into())]
+        shallow::environment(self.file.path())
     }
 
     /// The commits of the border at which the new history of each of `ids` ends.
@@ -115,57 +111,17 @@ impl Border {
     /// # Errors
     /// [`Error::Io`]. Inside: whether it is.
     pub fn extend(repository: &Repository, id: &ObjectId, commits: &[ObjectId]) -> Result<bool, Error> {
-        let path = repository.common_dir().join("shallow");
-        let lock = Lock::take(path.with_extension("lock"))?;
+        let lock = Lock::take(repository)?;
         let mut all = repository.shallow()?;
         all.extend_from_slice(commits);
         all.sort_unstable();
         all.dedup();
-        fs::write(&lock.path, history::lines("", &all)).map_err(failed())?;
-        let git = repository.git().with([(SHALLOW_FILE, lock.path.clone().into_os_string())]);
+        lock.write(&all)?;
+        let git = repository.git().with(shallow::environment(lock.path()));
         if history::whole(repository, &git, &[*id])?.is_err() {
             return Ok(false);
         }
-        lock.become_list(&path)?;
+        lock.commit()?;
         Ok(true)
-    }
-}
-
-fn failed() -> impl FnOnce(std::io::Error) -> Error {
-    Error::io("the list of shallow commits cannot be written")
-}
-
-fn write(repository: &Repository, ids: &[ObjectId]) -> Result<NamedTempFile, Error> {
-    let file = tempfile::Builder::new().prefix("shallow_").tempfile_in(repository.common_dir());
-    let mut file = file.map_err(failed())?;
-    file.write_all(&history::lines("", ids)).map_err(failed())?;
-    Ok(file)
-}
-
-/// A file that only one process makes. Dropping it takes it away.
-struct Lock {
-    path: PathBuf,
-    held: bool,
-}
-
-impl Lock {
-    fn take(path: PathBuf) -> Result<Self, Error> {
-        OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed())?;
-        Ok(Self { path, held: true })
-    }
-
-    fn become_list(mut self, list: &Path) -> Result<(), Error> {
-        fs::rename(&self.path, list).map_err(failed())?;
-        self.held = false;
-        Ok(())
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if self.held {
-            // One that stays is in everybody's way, and they will say so.
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }

@@ -126,7 +126,7 @@ fn verify(repository: &Repository, certificate: &Certificate) -> Result<Check, E
         let said = capture(command, payload)?.stdout;
         return Ok(said.split(|byte| *byte == b'\n').filter_map(status).fold(Check::default(), Check::with));
     }
-    let Some(allowed) = config.value("gpg.ssh.allowedsignersfile").filter(|file| !file.is_empty()) else {
+    let Some(allowed) = repository.path_setting("gpg.ssh.allowedsignersfile")? else {
         return Ok(Check::default());
     };
     let ask = |verb: &str, more: &[&OsStr], input: Vec<u8>| {
@@ -134,7 +134,6 @@ fn verify(repository: &Repository, certificate: &Certificate) -> Result<Check, E
         clean(&mut command).arg("-Y").arg(verb).arg("-s").arg(file.path()).args(more);
         capture(command, input)
     };
-    let allowed = os(allowed);
     let found = ask("find-principals", &["-f".as_ref(), &allowed], Vec::new())?.stdout;
     let mut check = Check { result: Some('B'), ..Check::default() };
     for principal in found.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

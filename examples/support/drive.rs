@@ -22,6 +22,7 @@ use portline::{Instant, Transmit};
 use super::after::After;
 use super::connection::{Connection, Streams};
 use super::error::Error;
+use super::incoming::Found;
 use super::update::Results;
 
 #[allow(unused_imports, reason = "each example uses its own part")]
@@ -87,6 +88,8 @@ pub enum Work {
     },
     /// A message for the user: a child's progress or complaint, a hook's output.
     Message(Bytes),
+    /// What was kept of the pack that is going to come.
+    PartFound(Box<Found>),
     /// The store has written one piece of the pack to its program.
     PieceTaken,
     /// The program that stores the pack has read all of it and works on.
@@ -104,6 +107,12 @@ pub enum Work {
 pub struct Mailbox(SyncSender<Event>);
 
 impl Mailbox {
+    /// A mailbox, and where its events come out.
+    pub(super) fn channel() -> (Self, Receiver<Event>) {
+        let (sender, events) = sync_channel(EVENTS);
+        (Self(sender), events)
+    }
+
     /// Posts; waits while the loop is behind. `false`: the loop is gone, and so is the use of going on.
     pub fn post(&self, work: Work) -> bool {
         self.event(Event::Work(work))
@@ -194,8 +203,7 @@ impl Drive {
 
     /// The same for a session that outlives its connection, and so goes by a clock of its own.
     pub fn with_clock(connection: Connection, clock: Clock) -> Self {
-        let (sender, events) = sync_channel(EVENTS);
-        let mailbox = Mailbox(sender);
+        let (mailbox, events) = Mailbox::channel();
         let streams = connection.start(&mailbox);
         Self { streams, events, mailbox, clock, traffic: Traffic::default() }
     }

@@ -9,9 +9,10 @@ use portline::git::{Advertisement, ObjectId, ShallowUpdate};
 use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::history::{self, Loader};
+use super::incoming::{Found, Incoming};
 use super::objects::ObjectReader;
-use super::pack::{PackStore, StoreOptions};
-use super::partial::{self, Kind, Partial};
+use super::pack::StoreOptions;
+use super::partial::{self, Kind};
 use super::process::Git;
 use super::promise::Promise;
 use super::quarantine::{Kept, Quarantine};
@@ -56,9 +57,9 @@ pub struct FetchDriver<'a> {
     seen: Option<Advertisement>,
     promise: Option<Promise>,
     cut: Cut,
-    store: Option<PackStore>,
-    /// What is kept of the pack, should this session break; and of one that did.
-    partial: Option<Partial>,
+    incoming: Incoming<'a>,
+    /// What is wanted, and what is here, until it is known what is kept of a pack that broke.
+    waiting: Option<(Vec<ObjectId>, Vec<ObjectId>)>,
     quarantine: Option<Quarantine>,
     result: Option<Result<Outcome, Error>>,
 }
@@ -99,8 +100,8 @@ impl<'a> FetchDriver<'a> {
             seen: None,
             promise: None,
             cut: Cut::Stays,
-            store: None,
-            partial: None,
+            incoming: Incoming::new(repository),
+            waiting: None,
             quarantine: None,
             result: None,
         })
@@ -129,7 +130,7 @@ impl<'a> FetchDriver<'a> {
         Ok(Fetched { advertisement, outcome, quarantine, promise, cut })
     }
 
-    fn advertised(&mut self, now: Instant, machine: &mut Client, seen: Advertisement) -> Result<(), Error> {
+    fn advertised(&mut self, machine: &mut Client, seen: Advertisement) -> Result<(), Error> {
         if seen.format != self.repository.format() {
             let message = "the two repositories do not use the same object format".to_owned();
             return Err(Error::Session { message });
@@ -145,60 +146,58 @@ impl<'a> FetchDriver<'a> {
             self.promise = None;
             self.show(b"warning: filtering not recognized by server, ignoring\n", false)?;
         }
-        if partial::is_offered(&seen) {
-            let mut parts: Vec<String> = wants.iter().map(ToString::to_string).collect();
+        let asked = partial::is_offered(&seen).then(|| {
             let config = machine.config_mut();
+            let mut parts: Vec<String> = wants.iter().map(ToString::to_string).collect();
             parts.push(format!("{:?} {:?} {:?}", config.filter, config.deepen, config.shallow));
-            self.partial = Some(Partial::of(self.repository, Kind::Fetch, parts)?);
-        }
-        tips.extend(partial::salvage(self.repository, self.partial.as_ref())?);
-        self.seen = Some(seen);
+            parts
+        });
+        self.incoming.look(&self.mailbox, Kind::Fetch, asked);
+        (self.waiting, self.seen) = (Some((wants, tips)), Some(seen));
+        Ok(())
+    }
+
+    /// What is kept of packs that broke is known: that was all that the wants waited for.
+    fn found(&mut self, now: Instant, machine: &mut Client, found: Found) -> Result<(), Error> {
+        let whole = self.incoming.found(found)?;
+        let Some((wants, mut tips)) = self.waiting.take().filter(|_| !machine.has_ended()) else {
+            return Ok(());
+        };
+        tips.extend(whole);
         Ok(machine.want(now, wants, tips)?)
     }
 
     fn take(&mut self, bytes: bytes::Bytes) -> Result<(), Error> {
-        if let Some(partial) = &mut self.partial {
-            partial.keep(&bytes);
-        }
-        let repository = self.repository;
-        if self.open_store()?.push(repository, bytes)? { Ok(()) } else { self.stored() }
+        self.open()?;
+        if self.incoming.push(bytes)? { Ok(()) } else { self.stored() }
     }
 
-    fn open_store(&mut self) -> Result<&mut PackStore, Error> {
-        Ok(match &mut self.store {
-            Some(store) => store,
-            none => {
-                let mut options = StoreOptions::configured(self.repository, "fetch");
-                (options.verbose, options.quiet) = (self.shows, !self.shows);
-                options.promised = self.promise.is_some();
-                options.environment.extend(self.promise.iter().flat_map(Promise::environment));
-                options.environment.extend(self.cut.border().into_iter().flat_map(Border::environment));
-                none.insert(PackStore::new(self.repository, options, &self.mailbox)?)
-            }
-        })
+    fn open(&mut self) -> Result<(), Error> {
+        if self.incoming.is_open() {
+            return Ok(());
+        }
+        let mut options = StoreOptions::configured(self.repository, "fetch");
+        (options.verbose, options.quiet) = (self.shows, !self.shows);
+        options.promised = self.promise.is_some();
+        options.environment.extend(self.promise.iter().flat_map(Promise::environment));
+        options.environment.extend(self.cut.border().into_iter().flat_map(Border::environment));
+        self.incoming.open(options, &self.mailbox)
     }
 
     /// The server goes on with a pack that broke off, or does not.
     fn resumed(&mut self, offset: u64) -> Result<(), Error> {
-        let Some(mut partial) = self.partial.take() else { return Ok(()) };
-        let repository = self.repository;
-        partial.resumed(offset, repository, self.open_store()?)?;
-        self.partial = Some(partial);
-        Ok(())
+        self.open()?;
+        self.incoming.resumed(offset)
     }
 
     fn stored(&mut self) -> Result<(), Error> {
-        let Some(store) = self.store.take() else { return Ok(()) };
-        let stored = store.finish()?;
-        if let Some(mut partial) = self.partial.take() {
-            partial.forget();
-        }
-        match stored {
-            Ok(quarantine) => {
+        match self.incoming.finish(false)? {
+            None => Ok(()),
+            Some(Ok(quarantine)) => {
                 self.quarantine = Some(quarantine);
                 Ok(())
             }
-            Err(error) => Err(Error::session(&error)),
+            Some(Err(error)) => Err(Error::session(&error)),
         }
     }
 
@@ -211,9 +210,9 @@ impl<'a> FetchDriver<'a> {
 impl Driver<Client> for FetchDriver<'_> {
     fn act(&mut self, now: Instant, machine: &mut Client, action: Action) -> Result<(), Error> {
         match action {
-            Action::Advertised(seen) => self.advertised(now, machine, seen)?,
+            Action::Advertised(seen) => self.advertised(machine, seen)?,
             Action::FindHeld(ids) => {
-                if let Some(part) = self.partial.as_ref().and_then(Partial::held) {
+                if let Some(part) = self.incoming.held() {
                     machine.resume(now, part.clone())?;
                 }
                 machine.held(now, history::held(self.repository.git(), &mut self.objects, &ids)?)?;
@@ -234,12 +233,12 @@ impl Driver<Client> for FetchDriver<'_> {
             Action::Pack(bytes) => self.take(bytes)?,
             Action::Finished(outcome) => {
                 self.result = Some(Ok(outcome));
-                if self.store.as_mut().is_some_and(|store| !store.end()) {
+                if !self.incoming.end() {
                     self.stored()?;
                 }
             }
             Action::Failed(error) => {
-                self.store = None;
+                self.incoming.give_up();
                 self.result = Some(Err(Error::session(&error)));
             }
         }
@@ -248,11 +247,8 @@ impl Driver<Client> for FetchDriver<'_> {
 
     fn handle_work(&mut self, now: Instant, machine: &mut Client, work: Work) -> Result<(), Error> {
         match work {
-            Work::PieceTaken => {
-                if let Some(store) = &mut self.store {
-                    store.taken();
-                }
-            }
+            Work::PartFound(found) => self.found(now, machine, *found)?,
+            Work::PieceTaken => self.incoming.taken(),
             Work::StoreEnded => {
                 self.stored()?;
                 if !machine.has_ended() {
@@ -275,11 +271,11 @@ impl Driver<Client> for FetchDriver<'_> {
     }
 
     fn takes_actions(&self) -> bool {
-        self.store.as_ref().is_none_or(PackStore::has_room)
+        self.incoming.has_room()
     }
 
     fn is_busy(&self) -> bool {
-        self.store.as_ref().is_some_and(PackStore::is_running)
+        self.incoming.is_busy()
     }
 }
 

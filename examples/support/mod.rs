@@ -12,10 +12,11 @@
 //!   repository, config, refs          a repository as Git resolves it, its settings, its refs
 //!   objects, history, deepen          which objects are there, commits, reachability, where a shallow history ends
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
-//!   partial      packs that broke off, kept for the next attempt
+//!   incoming, partial     packs on their way in, and those that broke off, kept for the next attempt
 //!   shallow, promise     shallow and partial repositories: where history ends, what is left out
 //!   refspec      which refs become which
 //!   remote       where a client finds its server
+//!   several      the loop for a fetch from several servers at once
 //!   process, terminal, error          child processes, safe printing, typed errors
 //! ```
 //!
@@ -37,6 +38,7 @@ pub mod error;
 pub mod fetch;
 pub mod history;
 pub mod hooks;
+pub mod incoming;
 pub mod namespace;
 pub mod objects;
 pub mod pack;
@@ -53,6 +55,7 @@ pub mod refspec;
 pub mod remote;
 pub mod repository;
 pub mod session;
+pub mod several;
 pub mod shallow;
 pub mod sign;
 pub mod terminal;

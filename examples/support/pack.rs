@@ -20,6 +20,7 @@ use super::partial;
 use super::process::{Process, pieces};
 use super::quarantine::Quarantine;
 use super::repository::{Repository, os};
+use super::shallow;
 
 /// Bytes of a pack in one piece.
 const PIECE: usize = 64 << 10;
@@ -144,6 +145,7 @@ impl PackBuilder {
             | Work::PackRead
             | Work::StoreEnded
             | Work::RefsUpdated(..)
+            | Work::PartFound(_)
             | Work::AfterDone => false,
         }
     }
@@ -294,7 +296,7 @@ impl StoreOptions {
     fn command(&self, repository: &Repository, quarantine: &Quarantine, objects: u32) -> Command {
         let git = repository.git().with(quarantine.environment());
         let git = git.with(self.environment.iter().cloned());
-        let git = git.with(self.shallow_file.iter().map(|path| ("GIT_SHALLOW_FILE", path.clone().into())));
+        let git = git.with(self.shallow_file.iter().flat_map(|path| shallow::environment(path)));
         let limit = self.unpack_limit.unwrap_or(UNPACK_LIMIT);
         // Only a pack can carry the mark of a promise.
         let mut command = if i64::from(objects) < limit && !self.promised {

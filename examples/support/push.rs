@@ -127,6 +127,7 @@ impl Driver<Client> for PushDriver<'_> {
             | Work::PackRead
             | Work::StoreEnded
             | Work::RefsUpdated(..)
+            | Work::PartFound(_)
             | Work::AfterDone => {}
         }
         self.builder = Some(builder);

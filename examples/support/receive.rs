@@ -14,8 +14,9 @@ use super::border::Border;
 use super::certificate;
 use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
-use super::pack::{PackStore, StoreOptions};
-use super::partial::{Kind, Partial};
+use super::incoming::Incoming;
+use super::pack::StoreOptions;
+use super::partial::Kind;
 use super::quarantine::Quarantine;
 use super::refs;
 use super::repository::Repository;
@@ -59,11 +60,9 @@ pub struct ReceiveDriver<'a> {
     view: RefView,
     nonce: Option<Bytes>,
     /// The pack being stored.
-    store: Option<PackStore>,
+    incoming: Incoming<'a>,
     /// The client's shallow border, for the program that stores it.
     border: Option<NamedTempFile>,
-    /// What is kept of it, should this session break; and of one that did.
-    partial: Option<Partial>,
     /// The client's direction has ended: a pack that is not whole is a broken one.
     broke: bool,
     /// The pack that was stored.
@@ -83,9 +82,8 @@ impl<'a> ReceiveDriver<'a> {
             mailbox,
             view: config.view.clone(),
             nonce: config.nonce.clone(),
-            store: None,
+            incoming: Incoming::new(repository),
             border: None,
-            partial: None,
             broke: false,
             quarantine: None,
             worker: None,
@@ -102,14 +100,11 @@ impl<'a> ReceiveDriver<'a> {
         drive::ended(self.result.take(), ran)
     }
 
-    /// What is kept of a push with these commands.
-    fn find_part(&mut self, now: Instant, machine: &mut Server, update: &Update) -> Result<(), Error> {
+    /// Looks for what is kept of a push with these commands.
+    fn find_part(&mut self, update: &Update) {
         let commands =
             update.commands.iter().map(|command| format!("{} {} {}", command.old, command.new, command.name));
-        let partial = Partial::of(self.repository, Kind::Push, commands)?;
-        machine.part_found(now, partial.held().cloned())?;
-        self.partial = Some(partial);
-        Ok(())
+        self.incoming.look(&self.mailbox, Kind::Push, Some(commands.collect()));
     }
 
     fn begin(&mut self, now: Instant, machine: &mut Server, update: &Update) -> Result<(), Error> {
@@ -117,24 +112,17 @@ impl<'a> ReceiveDriver<'a> {
         options.quiet = update.quiet;
         self.border = Border::told(self.repository, &update.shallow)?;
         options.shallow_file = self.border.as_ref().map(|file| file.path().to_owned());
-        match PackStore::new(self.repository, options, &self.mailbox) {
-            Ok(store) => self.store = Some(store),
-            Err(error) => {
-                machine.progress(now, Bytes::from(format!("error: {error}\n")))?;
-                let reason = Bytes::from_static(b"unable to create temporary object directory");
-                machine.pack_stored(now, Err(reason))?;
-            }
+        if let Err(error) = self.incoming.open(options, &self.mailbox) {
+            machine.progress(now, Bytes::from(format!("error: {error}\n")))?;
+            let reason = Bytes::from_static(b"unable to create temporary object directory");
+            machine.pack_stored(now, Err(reason))?;
         }
         Ok(())
     }
 
     /// The store is done: its answer goes to the machine, the objects wait for the refs.
     fn stored(&mut self, now: Instant, machine: &mut Server) -> Result<(), Error> {
-        let Some(store) = self.store.take() else { return Ok(()) };
-        let result = store.finish()?;
-        if let Some(mut partial) = self.partial.take() {
-            if result.is_err() && self.broke { partial.broke() } else { partial.forget() }
-        }
+        let Some(result) = self.incoming.finish(self.broke)? else { return Ok(()) };
         self.border = None;
         if machine.has_ended() {
             return Ok(());
@@ -178,7 +166,7 @@ impl<'a> ReceiveDriver<'a> {
     }
 
     fn end(&mut self, result: Result<Outcome, Error>) {
-        self.store = None;
+        self.incoming.give_up();
         self.quarantine = None;
         self.result = Some(result);
     }
@@ -198,29 +186,17 @@ impl Driver<Server> for ReceiveDriver<'_> {
                 let refs = refs::plain(self.repository.git())?;
                 machine.refs_listed(now, refs, self.repository.alternate_tips())?;
             }
-            Action::FindPart(update) => self.find_part(now, machine, &update)?,
+            Action::FindPart(update) => self.find_part(&update),
             Action::ReceivePack(update) => self.begin(now, machine, &update)?,
-            Action::Resumed { offset } => {
-                if let (Some(partial), Some(store)) = (&mut self.partial, &mut self.store) {
-                    partial.resumed(offset, self.repository, store)?;
-                }
-            }
+            Action::Resumed { offset } => self.incoming.resumed(offset)?,
             Action::Pack(bytes) => {
-                if let (Some(partial), Some(_)) = (&mut self.partial, &self.store) {
-                    partial.keep(&bytes);
-                }
-                let refused = match &mut self.store {
-                    Some(store) => !store.push(self.repository, bytes)?,
-                    // It was answered already; the rest is of no use.
-                    None => false,
-                };
-                if refused {
+                if !self.incoming.push(bytes)? {
                     self.stored(now, machine)?;
                 }
             }
             Action::PackEnd => {
                 self.broke = true;
-                if self.store.as_mut().is_some_and(|store| !store.end()) {
+                if !self.incoming.end() {
                     self.stored(now, machine)?;
                 }
             }
@@ -234,11 +210,13 @@ impl Driver<Server> for ReceiveDriver<'_> {
 
     fn handle_work(&mut self, now: Instant, machine: &mut Server, work: Work) -> Result<(), Error> {
         match work {
-            Work::PieceTaken => {
-                if let Some(store) = &mut self.store {
-                    store.taken();
+            Work::PartFound(found) => {
+                self.incoming.found(*found)?;
+                if !machine.has_ended() {
+                    machine.part_found(now, self.incoming.held().cloned())?;
                 }
             }
+            Work::PieceTaken => self.incoming.taken(),
             // From here on the client waits for us. A machine that has its answer already needs no such word.
             Work::PackRead => drop(machine.pack_complete(now)),
             Work::StoreEnded => self.stored(now, machine)?,
@@ -267,16 +245,16 @@ impl Driver<Server> for ReceiveDriver<'_> {
     }
 
     fn takes_actions(&self) -> bool {
-        self.store.as_ref().is_none_or(PackStore::has_room)
+        self.incoming.has_room()
     }
 
     /// A pack that is coming, and refs that are moving, are seen to their end whoever hears of it.
     fn lives_by_output(&self) -> bool {
-        self.store.is_none() && self.worker.is_none()
+        !self.incoming.is_open() && self.worker.is_none()
     }
 
     fn is_busy(&self) -> bool {
-        self.worker.is_some() || self.store.as_ref().is_some_and(PackStore::is_running)
+        self.worker.is_some() || self.incoming.is_busy()
     }
 }
 

@@ -12,15 +12,12 @@ use portline::git::push::Command;
 use portline::git::{ObjectFormat, ObjectId, Ref, RefName};
 
 use super::error::Error;
-use super::process::{Git, Process, capture, complaint};
+use super::process::{Git, Process, complaint};
 use super::repository::os;
 
 /// Name, id, target of a symbolic ref. None of them can hold a NUL or a line feed. What tags peel to is not asked here:
 /// for that Git would open the object of every ref.
 const FORMAT: &str = "--format=%(refname)%00%(objectname)%00%(symref)";
-
-/// Refs that are peeled one by one. More of them are quicker found where Git keeps what packed tags peel to.
-const FEW: usize = 500;
 
 /// All refs sorted by name, `HEAD` first if it names something. Refs that are broken are left out, as Git
 /// does.
@@ -70,14 +67,17 @@ fn patterns(prefix: &[u8]) -> Vec<OsString> {
 }
 
 fn read(git: &Git, patterns: &[OsString]) -> Result<Vec<Ref>, Error> {
-    let mut command = git.command(&["for-each-ref", FORMAT]);
-    command.args(patterns);
-    let output = capture(command, Vec::new())?;
-    if !output.status.success() {
-        return Err(super::process::failed(&["for-each-ref"], output.stderr));
-    }
-    let lines = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let mut listed = lines.filter_map(|line| parse(line).transpose()).collect::<Result<Vec<Ref>, Error>>()?;
+    let mut listed = Vec::new();
+    each_line(git, FORMAT, patterns, |line| {
+        let mut fields = line.split(|byte| *byte == 0);
+        let (name, id, target) = (fields.next()?, fields.next()?, fields.next()?);
+        let id = ObjectId::from_hex(id).ok()?;
+        // A name that is not valid on the wire is not shown.
+        if let Ok(name) = RefName::new(name) {
+            listed.push(Ref { target: RefName::new(target).ok(), ..Ref::new(name, id) });
+        }
+        Some(())
+    })?;
     peel(git, &mut listed)?;
     Ok(listed)
 }
@@ -88,80 +88,77 @@ fn read(git: &Git, patterns: &[OsString]) -> Result<Vec<Ref>, Error> {
 /// # Errors
 /// [`Error::Git`], [`Error::Answer`], [`Error::Io`].
 pub fn plain(git: &Git) -> Result<Vec<Ref>, Error> {
-    let asked = ["for-each-ref", "--format=%(objectname) %(refname)"];
+    let mut listed = Vec::new();
+    each_line(git, "--format=%(objectname) %(refname)", &[], |line| {
+        let (id, name) = line.split_at_checked(line.iter().position(|byte| *byte == b' ')?)?;
+        let id = ObjectId::from_hex(id).ok()?;
+        if let Ok(name) = RefName::new(name.get(1..)?) {
+            listed.push(Ref::new(name, id));
+        }
+        Some(())
+    })?;
+    Ok(listed)
+}
+
+/// Reads what `for-each-ref` says of the refs that match, line by line: a repository may have more refs than their text
+/// should take memory twice. They come by name anyway; asked to sort them, Git would hold them all.
+fn each_line(
+    git: &Git,
+    format: &str,
+    patterns: &[OsString],
+    mut take: impl FnMut(&[u8]) -> Option<()>,
+) -> Result<(), Error> {
+    let asked = ["for-each-ref", "--no-sort", format];
     let mut command = git.command(&asked);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(patterns).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = Process::spawn(&mut command)?;
     let (stdout, stderr) = (process.stdout(), process.stderr());
-    let mut listed = Vec::new();
     let mut lines = stdout.map(BufReader::new);
     let mut line = Vec::new();
-    // Line by line: a repository may have more refs than their text should take memory twice.
     while let Some(lines) = &mut lines {
         line.clear();
         if lines.read_until(b'\n', &mut line).map_err(Error::io("for-each-ref cannot be read"))? == 0 {
             break;
         }
-        let answer = || Error::Answer { command: "for-each-ref", answer: line.clone() };
-        let space = line.iter().position(|byte| *byte == b' ').ok_or_else(answer)?;
-        let (id, name) = line.split_at_checked(space).ok_or_else(answer)?;
-        let id = ObjectId::from_hex(id).map_err(|_| answer())?;
-        // A name that is not valid on the wire is not shown.
-        if let Ok(name) = RefName::new(name.get(1..).unwrap_or_default().trim_ascii_end()) {
-            listed.push(Ref::new(name, id));
-        }
+        let taken = take(line.strip_suffix(b"\n").unwrap_or(&line));
+        taken.ok_or_else(|| Error::Answer { command: "for-each-ref", answer: line.clone() })?;
     }
     let mut said = Vec::new();
     let _ = stderr.map(|mut stderr| stderr.read_to_end(&mut said));
-    if process.wait()?.success() { Ok(listed) } else { Err(super::process::failed(&asked, said)) }
+    if process.wait()?.success() { Ok(()) } else { Err(super::process::failed(&asked, said)) }
 }
 
-/// One line of [`FORMAT`]; `None` for a name that is not valid on the wire.
-fn parse(line: &[u8]) -> Result<Option<Ref>, Error> {
-    let answer = || Error::Answer { command: "for-each-ref", answer: line.to_vec() };
-    let mut fields = line.split(|byte| *byte == 0);
-    let mut next = || fields.next().ok_or_else(answer);
-    let (name, id, target) = (next()?, next()?, next()?);
-    let Ok(name) = RefName::new(name) else { return Ok(None) };
-    let id = ObjectId::from_hex(id).map_err(|_| answer())?;
-    Ok(Some(Ref { target: RefName::new(target).ok(), ..Ref::new(name, id) }))
-}
-
-/// Finds what tags peel to: the end of the chain. Refs to objects that are not there are left out.
+/// Finds what tags peel to: the end of the chain. Refs to objects that are not there are left out. Each object is asked
+/// for once, and only tags are opened.
 fn peel(git: &Git, listed: &mut Vec<Ref>) -> Result<(), Error> {
-    if listed.len() > FEW {
-        return peel_packed(git, listed);
+    let mut ids: Vec<ObjectId> = listed.iter().map(|one| one.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let kinds = check(git, "%(objecttype)", &ids, "")?;
+    let kinds: Vec<&[u8]> = kinds.split(|byte| *byte == b'\n').collect();
+    let kind =
+        |id: &ObjectId| ids.binary_search(id).ok().and_then(|at| kinds.get(at).copied()).unwrap_or_default();
+    listed.retain(|one| !kind(&one.id).ends_with(b" missing"));
+    let tags: Vec<ObjectId> = ids.iter().filter(|id| kind(id) == b"tag").copied().collect();
+    let ends = check(git, "%(objectname)", &tags, "^{}")?;
+    let ends: Vec<Option<ObjectId>> =
+        ends.split(|byte| *byte == b'\n').map(|hex| ObjectId::from_hex(hex).ok()).collect();
+    for one in listed {
+        one.peeled = tags.binary_search(&one.id).ok().and_then(|at| ends.get(at).copied().flatten());
+    }
+    Ok(())
+}
+
+/// What `cat-file` says of each id with `suffix` behind it, a line each.
+fn check(git: &Git, format: &str, ids: &[ObjectId], suffix: &str) -> Result<Vec<u8>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
     let mut input = Vec::new();
-    for one in &*listed {
-        input.extend_from_slice(format!("{id}\n{id}^{{}}\n", id = one.id).as_bytes());
+    for id in ids {
+        input.extend_from_slice(format!("{id}{suffix}\n").as_bytes());
     }
-    let answer = git.ask(&["cat-file", "--batch-check=%(objectname)", "--buffer"], input)?;
-    let mut ids = answer.split(|byte| *byte == b'\n').map(|line| ObjectId::from_hex(line).ok());
-    listed.retain_mut(|one| {
-        let (itself, end) = (ids.next().flatten(), ids.next().flatten());
-        one.peeled = end.filter(|end| Some(end) != itself.as_ref());
-        itself.is_some()
-    });
-    Ok(())
-}
-
-/// The same from `show-ref`, whose lines are in the same order.
-fn peel_packed(git: &Git, listed: &mut Vec<Ref>) -> Result<(), Error> {
-    let output = git.run(&["show-ref", "--dereference"], Vec::new())?;
-    let mut peeled = HashMap::new();
-    for line in output.stdout.split(|byte| *byte == b'\n') {
-        let halves = line.iter().position(|byte| *byte == b' ').and_then(|at| line.split_at_checked(at));
-        let Some((hex, name)) = halves else { continue };
-        let Some(name) = name.strip_suffix(b"^{}").and_then(|name| name.get(1..)) else { continue };
-        if let Ok(id) = ObjectId::from_hex(hex) {
-            peeled.insert(name, id);
-        }
-    }
-    for one in listed {
-        one.peeled = peeled.get(one.name.as_bytes()).copied();
-    }
-    Ok(())
+    git.ask(&["cat-file", &format!("--batch-check={format}"), "--buffer"], input)
 }
 
 /// What `HEAD` names, and the branch that it stands for, born or not.

@@ -56,6 +56,15 @@ impl Remote {
         }
     }
 
+    /// The request that is to be sent first, where one is.
+    pub fn request(&self, service: Service, version: Version) -> Option<Request> {
+        let Self::Daemon { host, path, .. } = self else { return None };
+        let mut request = Request::new(service).with_path(path.clone());
+        request.host = Some(host.clone().into());
+        request.version = version;
+        Some(request)
+    }
+
     /// Reaches the server and asks it for `version`. The request that is to be sent first comes with it, where one is.
     ///
     /// # Errors
@@ -66,11 +75,9 @@ impl Remote {
         version: Version,
     ) -> Result<(Connection, Option<Request>), Error> {
         match self {
-            Self::Daemon { address, host, path } => {
-                let mut request = Request::new(service).with_path(path.clone());
-                request.host = Some(host.clone().into());
-                request.version = version;
-                Ok((Connection::connect(address.as_str(), CONNECT)?, Some(request)))
+            Self::Daemon { address, .. } => {
+                let request = self.request(service, version);
+                Ok((Connection::connect(address.as_str(), CONNECT)?, request))
             }
             Self::Program(words) => {
                 let missing = || Error::Usage("a program is missing".to_owned());

@@ -73,6 +73,18 @@ impl Repository {
         &self.config
     }
 
+    /// A setting that names a file, with `~` and `%(prefix)` resolved as Git does; `None` where it is not set, or empty.
+    ///
+    /// # Errors
+    /// [`Error::Git`] where Git cannot tell what it stands for, [`Error::Io`].
+    pub fn path_setting(&self, name: &str) -> Result<Option<OsString>, Error> {
+        if self.config.value(name).is_none_or(<[u8]>::is_empty) {
+            return Ok(None);
+        }
+        let path = self.git.ask(&["config", "--type=path", "--null", "--get", name], Vec::new())?;
+        Ok(Some(os(path.strip_suffix(b"\0").unwrap_or(&path))))
+    }
+
     /// Its object directory, absolute.
     pub fn objects_dir(&self) -> &Path {
         &self.objects

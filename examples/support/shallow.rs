@@ -6,13 +6,98 @@
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use portline::git::{ObjectId, ShallowUpdate};
 use tempfile::NamedTempFile;
 
 use super::error::Error;
+use super::history::lines;
 use super::process::Git;
 use super::repository::Repository;
+
+/// The variable that puts another list in place of `shallow`.
+const SHALLOW_FILE: &str = "GIT_SHALLOW_FILE";
+
+/// What makes Git's programs and hooks read that list in place of the repository's own.
+pub fn environment(list: &Path) -> [(&'static str, OsString); 1] {
+    [(SHALLOW_FILE, list.into())]
+}
+
+/// A list beside the repository's own.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_list(repository: &Repository, ids: &[ObjectId]) -> Result<NamedTempFile, Error> {
+    let file = tempfile::Builder::new().prefix("shallow_").tempfile_in(repository.common_dir());
+    let mut file = file.map_err(failed())?;
+    file.write_all(&lines("", ids)).and_then(|()| file.flush()).map_err(failed())?;
+    Ok(file)
+}
+
+/// The repository's list, held: no other program moves it. Dropping this lets go of it.
+#[derive(Debug)]
+pub struct Lock {
+    list: PathBuf,
+    /// Made by us only.
+    path: PathBuf,
+    held: bool,
+}
+
+impl Lock {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// [`Error::Io`], where another program holds it, too.
+    pub fn take(repository: &Repository) -> Result<Self, Error> {
+        let list = repository.common_dir().join("shallow");
+        let path = list.with_extension("lock");
+        OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed())?;
+        Ok(Self { list, path, held: true })
+    }
+
+    /// Writes what is to be the list. It is none yet, but [`environment`] shows it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, ids: &[ObjectId]) -> Result<(), Error> {
+        fs::write(&self.path, lines("", ids)).map_err(failed())
+    }
+
+    /// Where that is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it the list. An empty one is no list at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn commit(mut self) -> Result<(), Error> {
+        if fs::metadata(&self.path).map_err(failed())?.len() == 0 {
+            return match fs::remove_file(&self.list) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed()(error)),
+                _ => Ok(()),
+            };
+        }
+        fs::rename(&self.path, &self.list).map_err(failed())?;
+        self.held = false;
+        Ok(())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.held {
+            // One that stays is in everybody's way, and they will say so.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn failed() -> impl FnOnce(io::Error) -> Error {
+    Error::io("the list of shallow commits cannot be written")
+}
 
 /// A border that is not yet the repository's.
 #[derive(Debug)]
@@ -35,18 +120,13 @@ impl Border {
         new.extend(&update.shallow);
         new.sort_unstable();
         new.dedup();
-        let failed = || Error::io("the shallow border cannot be written");
-        let mut file = tempfile::Builder::new()
-            .prefix("shallow_")
-            .tempfile_in(repository.common_dir())
-            .map_err(failed())?;
-        file.write_all(&lines(&new)).and_then(|()| file.flush()).map_err(failed())?;
+        let file = write_list(repository, &new)?;
         Ok(Self { old, new, file })
     }
 
     /// What Git's programs see it by.
     pub fn environment(&self) -> [(&'static str, OsString); 1] {
-        [("GIT_SHALLOW_FILE", self.file.path().into())]
+        environment(self.file.path())
     }
 
     /// Leaves out those commits of the new border that `tips` do not reach: nobody is cut off there.
@@ -55,7 +135,7 @@ impl Border {
     /// [`Error::Io`], [`Error::Git`].
     pub fn keep_reached(&mut self, git: &Git, tips: &[ObjectId]) -> Result<(), Error> {
         let git = git.with(self.environment());
-        let mut reached = git.ask(&["rev-list", "--stdin", "--not", "--all"], lines(tips))?;
+        let mut reached = git.ask(&["rev-list", "--stdin", "--not", "--all"], lines("", tips))?;
         reached.push(b'\n');
         let reached: std::collections::HashSet<ObjectId> =
             reached.split(|byte| *byte == b'\n').filter_map(|line| ObjectId::from_hex(line).ok()).collect();
@@ -69,30 +149,11 @@ impl Border {
     /// # Errors
     /// [`Error::Io`]: the file cannot be written, or another program has moved the border.
     pub fn commit(self, repository: &Repository) -> Result<(), Error> {
-        let failed = || Error::io("the shallow border cannot be moved");
-        let (path, lock) =
-            (repository.common_dir().join("shallow"), repository.common_dir().join("shallow.lock"));
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&lock).map_err(failed())?;
-        let result = (|| {
-            if repository.shallow()? != self.old {
-                return Err(failed()(io::Error::other("it was moved by another program meanwhile")));
-            }
-            if self.new.is_empty() {
-                return match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed()(error)),
-                    _ => fs::remove_file(&lock).map_err(failed()),
-                };
-            }
-            file.write_all(&lines(&self.new)).map_err(failed())?;
-            fs::rename(&lock, &path).map_err(failed())
-        })();
-        if result.is_err() {
-            let _ = fs::remove_file(&lock);
+        let lock = Lock::take(repository)?;
+        if repository.shallow()? != self.old {
+            return Err(failed()(io::Error::other("another program has moved the border meanwhile")));
         }
-        result
+        lock.write(&self.new)?;
+        lock.commit()
     }
-}
-
-fn lines(ids: &[ObjectId]) -> Vec<u8> {
-    ids.iter().fold(String::new(), |text, id| text + id.to_hex().as_str() + "\n").into_bytes()
 }

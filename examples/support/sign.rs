@@ -55,7 +55,7 @@ pub fn sign(repository: &Repository, text: &[u8]) -> Result<Vec<u8>, Error> {
     let program = program(config, format);
     if format == Format::Ssh {
         let missing = || Error::Usage("user.signingKey is needed to sign a push".to_owned());
-        let key = os(key.ok_or_else(missing)?);
+        let key = repository.path_setting("user.signingkey")?.ok_or_else(missing)?;
         return sign_file(&program, Path::new(&key), text);
     }
     let identity = identity(repository)?;

@@ -190,6 +190,7 @@ impl Driver<Server> for UploadDriver<'_> {
             | Work::PackRead
             | Work::StoreEnded
             | Work::RefsUpdated(..)
+            | Work::PartFound(_)
             | Work::AfterDone => {}
         }
         self.builder = Some(builder);

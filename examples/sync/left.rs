@@ -15,9 +15,10 @@ use super::pipe::{Input, Pipe};
 use super::table;
 use crate::support::drive::{Mailbox, Session, Work};
 use crate::support::history::{self, Loader};
+use crate::support::incoming::{Found, Incoming};
 use crate::support::objects::ObjectReader;
-use crate::support::pack::{PackBuilder, PackStore, StoreOptions};
-use crate::support::partial::{self, Kind, Partial};
+use crate::support::pack::{PackBuilder, StoreOptions};
+use crate::support::partial::Kind;
 use crate::support::process::Git;
 use crate::support::quarantine::{Kept, Quarantine};
 use crate::support::update::Job;
@@ -32,9 +33,7 @@ pub struct Left<'a> {
     loader: Loader,
     /// What was asked for: it must be whole before a ref may name it.
     asked: Vec<ObjectId>,
-    store: Option<PackStore>,
-    /// What is kept of the pack, should the connection break; and of one that did.
-    partial: Option<Partial>,
+    incoming: Incoming<'a>,
     /// Fetched objects that a dry run looks at and leaves behind.
     quarantine: Option<Quarantine>,
     /// Marks that keep fetched packs until refs name their objects.
@@ -78,8 +77,7 @@ impl<'a> Left<'a> {
             objects: repository.object_reader()?,
             loader: Loader::new(),
             asked: Vec::new(),
-            store: None,
-            partial: None,
+            incoming: Incoming::new(repository),
             quarantine: None,
             kept: None,
             builder: None,
@@ -119,7 +117,8 @@ impl<'a> Left<'a> {
     /// The connection is gone, and with it all work of its attempt.
     pub fn disconnected(&mut self) {
         self.join();
-        (self.store, self.builder, self.kept, self.partial) = (None, None, None, None);
+        self.incoming.reset();
+        (self.builder, self.kept) = (None, None);
         if let Some(line) = self.line.take() {
             self.bars.traffic(line.pipe.traffic);
             self.broken = line.pipe.is_broken();
@@ -157,7 +156,8 @@ impl<'a> Left<'a> {
         match action {
             resilient::Action::Sync(action) => self.act_sync(now, action)?,
             resilient::Action::Disconnect => {
-                (self.store, self.builder) = (None, None);
+                self.incoming.give_up();
+                self.builder = None;
                 if let Some(line) = &mut self.line {
                     line.over = true;
                 }
@@ -168,7 +168,8 @@ impl<'a> Left<'a> {
                 self.end = Some(Ok(outcome));
             }
             resilient::Action::Failed(failure) => {
-                (self.store, self.builder) = (None, None);
+                self.incoming.give_up();
+                self.builder = None;
                 self.end = Some(Err(Box::new(failure)));
             }
             // Not asked for by the config, and answered between two connections.
@@ -187,10 +188,12 @@ impl<'a> Left<'a> {
                 self.answer(|sync| sync.refs_listed(now, refs))?;
             }
             Action::FindHeld(ids) => {
-                self.find_part(now, &ids)?;
-                let held = history::held(&self.git(), &mut self.objects, &ids)?;
+                // What was asked for otherwise gives what is whole in it.
+                let asked = ids.iter().map(ToString::to_string).collect();
+                if let Some(line) = &self.line {
+                    self.incoming.look(&line.mailbox, Kind::Fetch, Some(asked));
+                }
                 self.asked = ids;
-                self.answer(|sync| sync.held(now, held))?;
             }
             Action::LoadCommits(ids) => {
                 let commits = self.loader.load(&self.git(), &mut self.objects, &ids)?;
@@ -201,7 +204,7 @@ impl<'a> Left<'a> {
             Action::Pack(bytes) => self.take(now, bytes)?,
             Action::PackEnd => {
                 self.bars.moved();
-                if !self.store.as_mut().is_some_and(PackStore::end) {
+                if !self.incoming.end() {
                     self.stored(now)?;
                 }
             }
@@ -221,16 +224,14 @@ impl<'a> Left<'a> {
         Ok(())
     }
 
-    /// What is kept of a pack that these ids asked for; what was asked for otherwise gives what is whole in it.
-    fn find_part(&mut self, now: Instant, ids: &[ObjectId]) -> Result<(), Error> {
-        let ids = ids.iter().map(ToString::to_string);
-        let partial = Partial::of(self.repository, Kind::Fetch, ids)?;
-        partial::salvage(self.repository, Some(&partial))?;
-        if let Some(part) = partial.held().cloned() {
+    /// What is kept of the pack is known: it is named before the answer that begins the fetch.
+    fn found(&mut self, now: Instant, found: Found) -> Result<(), Error> {
+        self.incoming.found(found)?;
+        if let Some(part) = self.incoming.held().cloned() {
             self.answer(|sync| sync.resume(now, part))?;
         }
-        self.partial = Some(partial);
-        Ok(())
+        let held = history::held(&self.git(), &mut self.objects, &self.asked)?;
+        self.answer(|sync| sync.held(now, held))
     }
 
     /// The right side goes on with a pack that broke off, or does not.
@@ -238,44 +239,30 @@ impl<'a> Left<'a> {
         if offset > 0 {
             self.bars.note(&format!("the pack goes on from byte {offset}"));
         }
-        let Some(mut partial) = self.partial.take() else { return Ok(()) };
-        let repository = self.repository;
-        if let Some(store) = self.open_store()? {
-            partial.resumed(offset, repository, store)?;
-        }
-        self.partial = Some(partial);
-        Ok(())
+        self.open()?;
+        self.incoming.resumed(offset)
     }
 
-    fn open_store(&mut self) -> Result<Option<&mut PackStore>, Error> {
-        let Some(line) = &self.line else { return Ok(None) };
-        Ok(Some(match &mut self.store {
-            Some(store) => store,
-            none => {
+    fn open(&mut self) -> Result<(), Error> {
+        match &self.line {
+            Some(line) if !self.incoming.is_open() => {
                 let mut options = StoreOptions::configured(self.repository, "fetch");
                 (options.verbose, options.quiet) = (true, false);
-                none.insert(PackStore::new(self.repository, options, &line.mailbox)?)
+                self.incoming.open(options, &line.mailbox)
             }
-        }))
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn take(&mut self, now: Instant, bytes: Bytes) -> Result<(), Error> {
         self.bars.fetched(bytes.len());
-        if let Some(partial) = &mut self.partial {
-            partial.keep(&bytes);
-        }
-        let repository = self.repository;
-        let Some(store) = self.open_store()? else { return Ok(()) };
-        if store.push(repository, bytes)? { Ok(()) } else { self.stored(now) }
+        self.open()?;
+        if self.incoming.push(bytes)? { Ok(()) } else { self.stored(now) }
     }
 
     /// The pack is stored: nothing that was asked for may miss an object before it becomes part of the repository.
     fn stored(&mut self, now: Instant) -> Result<(), Error> {
-        let Some(store) = self.store.take() else { return Ok(()) };
-        let stored = store.finish()?;
-        if let Some(mut partial) = self.partial.take() {
-            partial.forget();
-        }
+        let Some(stored) = self.incoming.finish(false)? else { return Ok(()) };
         let result = match stored {
             Err(error) => Err(Bytes::from(error.to_string())),
             Ok(quarantine) => {
@@ -386,11 +373,8 @@ impl Session for Left<'_> {
             | Work::PackDiffers { .. }
             | Work::PackEnded { .. } => self.built(now, work)?,
             Work::Message(bytes) => self.bars.local(&bytes),
-            Work::PieceTaken => {
-                if let Some(store) = &mut self.store {
-                    store.taken();
-                }
-            }
+            Work::PartFound(found) => self.found(now, *found)?,
+            Work::PieceTaken => self.incoming.taken(),
             Work::PackUri { .. } | Work::PackRead => {}
             Work::StoreEnded => self.stored(now)?,
             Work::RefsUpdated(results, _) => {
@@ -406,7 +390,7 @@ impl Session for Left<'_> {
 
     fn advance(&mut self, now: Instant) -> Result<(), Error> {
         loop {
-            while !self.is_over() && self.store.as_ref().is_none_or(PackStore::has_room) {
+            while !self.is_over() && self.incoming.has_room() {
                 let Some(action) = self.machine.poll_action() else { break };
                 self.act(now, action)?;
             }
@@ -450,9 +434,7 @@ impl Session for Left<'_> {
     }
 
     fn is_busy(&self) -> bool {
-        self.updater.is_some()
-            || self.builder.is_some()
-            || self.store.as_ref().is_some_and(PackStore::is_running)
+        self.updater.is_some() || self.builder.is_some() || self.incoming.is_busy()
     }
 
     fn is_done(&self) -> bool {

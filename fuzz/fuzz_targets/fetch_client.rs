@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use common::{Event, Session, face, id, ids};
+use common::{Event, Session, face, id, ids, part};
 use libfuzzer_sys::fuzz_target;
 use portline::Instant;
 use portline::git::fetch::client::{Action, Client, Config, Error, Listing};
@@ -55,6 +55,10 @@ const LINES: &[&str] = &[
     "bundle.a.uri=https://h/b",
     "# service=git-upload-pack\n",
     "@ $\0multi_ack_detailed side-band-64k no-done shallow deepen-since deepen-not deepen-relative filter allow-tip-sha1-in-want",
+    "@ $\0multi_ack_detailed side-band-64k no-done portline-resume",
+    "fetch=shallow portline-resume",
+    "resume 0",
+    "resume 5",
 ];
 
 #[derive(Arbitrary, Debug)]
@@ -62,6 +66,7 @@ struct Input {
     setup: [bool; 8],
     /// Stateless, `sideband-all`, a listing, a filter, a border, URIs, refs by name, `wait-for-done`.
     more: [bool; 8],
+    /// And whether packs may go on: its first bit.
     version: u8,
     depth: (u8, u8),
     events: Vec<Do>,
@@ -76,6 +81,7 @@ enum Do {
     PackComplete,
     ObjectInfo(Vec<u8>),
     BundleUri,
+    Resume(u8),
 }
 
 fn commit(of: u8, parents: &[u8]) -> Commit {
@@ -101,7 +107,15 @@ fn answer(client: &mut Client, now: Instant, action: Action) {
         Action::Advertised(seen) => {
             client.want(now, seen.refs.iter().map(|one| one.id).collect(), ids(&[1, 2]))
         }
-        Action::FindHeld(_) => client.held(now, ids(&[3])),
+        Action::FindHeld(_) => {
+            let _ = part(5).map(|part| client.resume(now, part));
+            client.held(now, ids(&[3]))
+        }
+        // What was named, or all of it.
+        Action::Resumed { offset } => {
+            assert!(offset < 256);
+            Ok(())
+        }
         Action::LoadCommits(asked) => {
             let of = |one: &portline::git::ObjectId| one.as_raw()[0];
             client.commits(
@@ -134,6 +148,7 @@ fuzz_target!(|input: Input| {
         shallow: if borders { ids(&[1, 2]) } else { vec![] },
         packfile_uris: if takes_uris { vec!["https".into()] } else { vec![] },
         version: [Version::V0, Version::V1, Version::V2][usize::from(input.version % 3)],
+        resume: input.version >= 128,
         deepen: depth(input.depth),
         ..Config::default()
     };
@@ -151,6 +166,7 @@ fuzz_target!(|input: Input| {
                 let list = list.iter().map(|(of, parents)| commit(*of, parents)).collect();
                 session.machine.commits(now, list)
             }
+            Do::Resume(held) => part(held).map_or(Ok(()), |part| session.machine.resume(now, part)),
             Do::PackComplete => session.machine.pack_complete(now),
             Do::ObjectInfo(of) if asks => session.machine.object_info(now, &ids(&of)),
             Do::BundleUri if asks => session.machine.bundle_uri(now),

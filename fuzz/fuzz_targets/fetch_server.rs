@@ -54,12 +54,20 @@ const LINES: &[&str] = &[
     "packfile-uris https\n",
     "size\n",
     "oid @\n",
+    "thin-pack\n",
+    "include-tag",
+    "no-progress",
+    "ofs-delta\n",
+    "want @ multi_ack_detailed side-band-64k portline-resume",
+    "resume 0\n",
+    "resume 5 07",
 ];
 
 #[derive(Arbitrary, Debug)]
 struct Input {
     setup: [bool; 6],
     policy: u8,
+    /// And whether packs may go on: its first bit.
     version: u8,
     events: Vec<Do>,
 }
@@ -80,6 +88,7 @@ enum Do {
     Progress(Vec<u8>),
     PackFinished,
     PackFailed(Vec<u8>),
+    Resumes,
 }
 
 fn answer(server: &mut Server, now: Instant, action: Action) {
@@ -115,6 +124,10 @@ fn answer(server: &mut Server, now: Instant, action: Action) {
         Action::CheckCovered { common, .. } => server.covered(now, common.len() > 1),
         Action::BuildPack(request) => {
             assert!(!request.wants.is_empty());
+            if request.resume.is_some() {
+                assert!(request.resumable);
+                let _ = server.pack_resumes(now);
+            }
             let _ = server.pack_chunk(now, Bytes::from_static(b"PACK"));
             server.pack_finished(now)
         }
@@ -139,6 +152,7 @@ fuzz_target!(|input: Input| {
         object_info: all,
         bundle_uris: all.then(|| vec![Bytes::from_static(b"bundle.version=1")]),
         session_id: all.then(|| Bytes::from_static(b"s")),
+        resume: input.version >= 128,
         stateless_no_done: no_done,
         max_wants: 5,
         max_haves: if small { 3 } else { 50 },
@@ -182,6 +196,7 @@ fuzz_target!(|input: Input| {
             }
             Do::Chunk(_) => Ok(()),
             Do::Progress(text) => session.machine.progress(now, text.into()),
+            Do::Resumes => session.machine.pack_resumes(now),
             Do::PackFinished => session.machine.pack_finished(now),
             Do::PackFailed(reason) => session.machine.pack_failed(now, reason.into()),
         };

@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use portline::Instant;
-use portline::rpc::{Action, Config, Fallback, Link, Role};
+use portline::rpc::{Action, Budget, Config, Fallback, Link, Role};
 use portline::stream::{Direction, Role as StreamRole, Shape};
 
 #[derive(Arbitrary, Debug)]
@@ -108,11 +108,17 @@ fn pick(list: &[u32], number: u8) -> u32 {
     list.get(usize::from(number) % list.len().max(1)).copied().unwrap_or(u32::from(number))
 }
 
-fuzz_target!(|steps: Vec<Step>| {
+fuzz_target!(|input: (bool, Vec<Step>)| {
+    let (is_patient, steps) = input;
     let mut now = Instant::ZERO;
     let mut ends = [Role::Initiator, Role::Acceptor].map(|role| {
         let mut config = Config::new(role);
         (config.max_calls, config.max_streams, config.max_call_streams) = (6, 10, 4);
+        if !is_patient {
+            // So small that they are used up.
+            let budget = Budget::new(4, 1000);
+            (config.ignored, config.resets, config.failures) = (budget, budget, budget);
+        }
         let link = Link::new(config, now).unwrap();
         let (calls, asked, early, streams) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         End { link, calls, asked, early, streams, channels: BTreeMap::new(), terminal: 0 }

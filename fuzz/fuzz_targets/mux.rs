@@ -24,7 +24,9 @@ enum Operation {
 }
 
 const QUANTUM: usize = 100;
-const WAITING: usize = 150;
+const WAITING: usize = 600;
+/// What a message that waits costs besides its bytes.
+const OVERHEAD: usize = 64;
 const CHANNELS: usize = 5;
 const NOW: Instant = Instant::ZERO;
 
@@ -32,7 +34,7 @@ struct End {
     mux: Mux,
     /// Sent on a channel and not yet arrived on the other side.
     sent: BTreeMap<u32, VecDeque<Bytes>>,
-    /// Bytes that wait in the mux, by channel; what was polled is not.
+    /// Bytes that wait in the mux, overhead included, by channel; what was polled is not.
     pipe: BytesMut,
     polled: BTreeMap<u32, usize>,
     closed: Vec<u32>,
@@ -61,9 +63,9 @@ impl End {
             Ok(()) => {
                 assert!(can && (channel == CONTROL || message.len() <= QUANTUM));
                 self.sent.entry(channel).or_default().push_back(message);
-                *self.polled.entry(channel).or_default() += usize::from(length);
+                *self.polled.entry(channel).or_default() += usize::from(length) + OVERHEAD;
                 // One message may pass the mark; the next is refused.
-                assert!(channel == CONTROL || self.polled[&channel] < WAITING + QUANTUM);
+                assert!(channel == CONTROL || self.polled[&channel] < WAITING + QUANTUM + OVERHEAD);
             }
             Err(SendError::Full { .. } | SendError::NotOpen { .. } | SendError::Over) => assert!(!can),
             Err(SendError::TooLong { .. }) => assert!(message.len() > QUANTUM),
@@ -77,7 +79,7 @@ impl End {
             let bytes = message.into_bytes();
             let channel = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
             assert_eq!(bytes[..4], (u32::try_from(bytes.len()).unwrap() - 4).to_be_bytes());
-            *self.polled.get_mut(&channel).unwrap() -= bytes.len() - 8;
+            *self.polled.get_mut(&channel).unwrap() -= bytes.len() - 8 + OVERHEAD;
             self.pipe.extend_from_slice(&bytes);
         }
     }

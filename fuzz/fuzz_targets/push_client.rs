@@ -37,6 +37,9 @@ const LINES: &[&str] = &[
     "ERR no\x1b[2J",
     "\x02remote: hello\r",
     "\x03fatal",
+    "@ $\0report-status side-band-64k delete-refs portline-resume",
+    "resume 0\n",
+    "resume 5 07\n",
 ];
 
 #[derive(Arbitrary, Debug)]
@@ -54,6 +57,7 @@ enum Do {
     PackFailed(Vec<u8>),
     Signed(Vec<u8>),
     SignFailed,
+    Resumes,
 }
 
 fn answer(client: &mut Client, now: Instant, action: Action) {
@@ -67,6 +71,10 @@ fn answer(client: &mut Client, now: Instant, action: Action) {
         }
         Action::BuildPack(request) => {
             assert!(request.wants.iter().all(|want| !want.is_null()));
+            if request.resume.is_some() {
+                assert!(request.resumable);
+                let _ = client.pack_resumes(now);
+            }
             let _ = client.pack_chunk(now, Bytes::from_static(b"PACK"));
             client.pack_finished(now)
         }
@@ -114,6 +122,7 @@ fuzz_target!(|input: Input| {
             Do::Chunk(_) => Ok(()),
             Do::Signed(signature) => session.machine.signed(now, &signature),
             Do::SignFailed => session.machine.sign_failed(now, Bytes::from_static(b"no")),
+            Do::Resumes => session.machine.pack_resumes(now),
             Do::PackFinished => session.machine.pack_finished(now),
             Do::PackFailed(reason) => session.machine.pack_failed(now, reason.into()),
         };

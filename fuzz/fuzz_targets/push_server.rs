@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
-use common::{Event, Session, face, id, ids, name, refs};
+use common::{Event, Session, face, id, ids, name, part, refs};
 use libfuzzer_sys::fuzz_target;
 use portline::Instant;
-use portline::git::{HiddenRefs, RefView, Serving};
 use portline::git::push::report::Updated;
 use portline::git::push::server::{Action, Config, Error, Server, Update};
+use portline::git::{HiddenRefs, RefView, Serving};
 
 face!(Server, Action, Error);
 
@@ -40,11 +40,16 @@ const LINES: &[&str] = &[
     "key=value\n",
     "a\rb",
     "ERR no",
+    "@ # $\0report-status-v2 side-band-64k portline-resume",
+    "resume 0",
+    "resume 5",
+    "resume 5 07",
 ];
 
 #[derive(Arbitrary, Debug)]
 struct Input {
     setup: [bool; 8],
+    /// And whether packs may go on: its first bit.
     serving: u8,
     events: Vec<Do>,
 }
@@ -58,6 +63,8 @@ enum Do {
     Rewritten(Vec<Result<Vec<(u8, u8, u8, bool)>, Vec<u8>>>),
     Done,
     Progress(Vec<u8>),
+    Part(u8),
+    PackComplete,
 }
 
 /// What a driver is promised.
@@ -81,6 +88,15 @@ fn check(update: &Update) {
 fn answer(server: &mut Server, now: Instant, action: Action) {
     let _ = match action {
         Action::ListRefs => server.refs_listed(now, refs(&[(0, 1), (1, 2), (3, 7)]), ids(&[5])),
+        Action::FindPart(update) => {
+            check(&update);
+            server.part_found(now, part(5))
+        }
+        // Only what was named, or all of it.
+        Action::Resumed { offset } => {
+            assert!(offset == 0 || offset < 256);
+            Ok(())
+        }
         Action::ReceivePack(update) => {
             check(&update);
             Ok(())
@@ -106,6 +122,7 @@ fuzz_target!(|input: Input| {
         shallow: ids(&[1]),
         nonce: nonce.then(|| Bytes::from_static(b"1-a")),
         after_report,
+        resume: input.serving >= 128,
         atomic,
         push_options,
         delete_refs,
@@ -141,6 +158,8 @@ fuzz_target!(|input: Input| {
                 session.machine.refs_rewritten(now, results.into_iter().map(each).collect())
             }
             Do::Done => session.machine.done(now),
+            Do::Part(held) => session.machine.part_found(now, part(held)),
+            Do::PackComplete => session.machine.pack_complete(now),
             Do::Progress(text) => session.machine.progress(now, text.into()),
         };
     }

@@ -19,7 +19,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use super::parameters::Error as ParameterError;
-use super::parameters::{Parameters, Value, split_token, trim};
+use super::parameters::{Parameters, Value, split_token, trim_start};
 use super::urlencoded::hex_pair;
 
 /// What was wrong with a content disposition. Whose fault it is depends on where it came from.
@@ -64,7 +64,7 @@ impl<'a> ContentDisposition<'a> {
     /// # Errors
     /// As [`Error`] says.
     pub fn parse(header: &'a [u8]) -> Result<Self, Error> {
-        let (kind, rest) = split_token(trim(header));
+        let (kind, rest) = split_token(trim_start(header));
         if kind.is_empty() {
             return Err(Error::Type);
         }

@@ -14,7 +14,7 @@
 use alloc::borrow::Cow;
 
 pub use super::parameters::Error as ParameterError;
-use super::parameters::{Parameters, split_token, trim};
+use super::parameters::{Parameters, split_token, trim_start};
 use crate::limits;
 
 /// What was wrong with a content type. Whose fault it is depends on where it came from.
@@ -52,7 +52,7 @@ impl<'a> ContentType<'a> {
     /// # Errors
     /// As [`Error`] says. All parameters are looked at.
     pub fn parse(header: &'a [u8]) -> Result<Self, Error> {
-        let (kind, behind) = split_token(trim(header));
+        let (kind, behind) = split_token(trim_start(header));
         let Some((b'/', behind)) = behind.split_first() else { return Err(Error::Type) };
         let (subtype, rest) = split_token(behind);
         if kind.is_empty() || subtype.is_empty() {

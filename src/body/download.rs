@@ -182,6 +182,13 @@ impl<E: Clone> Download<E> {
         self.queue.has_ended()
     }
 
+    /// Whether nothing more of the stream is wanted: it has ended, or was told to, or is to be told by the next
+    /// [`Step::Cancel`]. What came before may still wait.
+    #[must_use]
+    pub const fn is_stream_over(&self) -> bool {
+        matches!(self.state, State::Cancelling(_) | State::Ended)
+    }
+
     /// Bytes that wait.
     #[must_use]
     pub const fn held(&self) -> usize {

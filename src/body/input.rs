@@ -6,109 +6,141 @@ use bytes::Bytes;
 
 use crate::limits;
 
-/// Why input was not taken, or cannot be read on.
+/// Input was not taken: more was given than may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// More was given than may wait.
-    Overrun,
-    /// The body is longer than it may be; all that it may have was read.
+pub(super) struct Overrun;
+
+/// How much of the body is still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    /// So many bytes may come.
+    Open { left: u64 },
+    /// More came than may.
     TooLong,
+    /// It has ended.
+    Closed,
 }
+
+/// Pieces without an end of a line are looked at as one if they are shorter than this: a search is the longer part then.
+const SHORT: usize = 16;
 
 /// The input of a parser that looks at it when actions are polled.
 #[derive(Debug)]
 pub(super) struct Input {
-    /// The piece being read: take from its front.
-    pub(super) piece: Bytes,
+    /// The piece to be read next. Never empty.
+    piece: Option<Bytes>,
     /// Pieces behind it.
     waiting: VecDeque<Bytes>,
     /// Their bytes, overhead included.
     waiting_bytes: usize,
     /// Bytes that may wait, when more than one piece does.
     max_waiting: usize,
-    /// Bytes of the body that may still come; `None`: more came.
-    left: Option<u64>,
-    /// Whether the body has ended.
-    closed: bool,
+    body: Body,
 }
 
 impl Input {
     pub(super) const fn new(max_body: u64, max_waiting: usize) -> Self {
-        Self {
-            piece: Bytes::new(),
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            max_waiting,
-            left: Some(max_body),
-            closed: false,
-        }
+        let body = Body::Open { left: max_body };
+        Self { piece: None, waiting: VecDeque::new(), waiting_bytes: 0, max_waiting, body }
     }
 
     /// Takes a piece. What is beyond the body's limit is cut off, so that all in front of it is read, whatever the
     /// split.
     #[inline]
-    pub(super) fn push(&mut self, mut piece: Bytes) -> Result<(), Refused> {
-        let Some(left) = self.left else { return Ok(()) };
-        if self.closed || piece.is_empty() {
-            return Ok(());
+    pub(super) fn push(&mut self, piece: Bytes) -> Result<(), Overrun> {
+        let Body::Open { left } = &mut self.body else { return Ok(()) };
+        match left.checked_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX)) {
+            Some(less) if self.piece.is_none() && self.waiting.is_empty() => {
+                *left = less;
+                self.put_back(Some(piece));
+                Ok(())
+            }
+            less => self.wait(piece, less),
         }
-        self.left = left.checked_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
-        if self.left.is_none() {
-            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-        }
-        if self.is_empty() {
-            self.piece = piece;
+    }
+
+    /// Lets a piece wait behind others, and cuts it off where the body is too long.
+    #[inline(never)]
+    fn wait(&mut self, mut piece: Bytes, less: Option<u64>) -> Result<(), Overrun> {
+        let Body::Open { left } = self.body else { return Ok(()) };
+        self.body = match less {
+            Some(left) => Body::Open { left },
+            None => {
+                piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                Body::TooLong
+            }
+        };
+        if self.is_empty() || piece.is_empty() {
+            self.put_back(Some(piece));
             return Ok(());
         }
         self.waiting_bytes = self.waiting_bytes.saturating_add(cost(&piece));
         self.waiting.push_back(piece);
-        if self.waiting_bytes.saturating_add(self.piece.len()) > self.max_waiting {
-            return Err(Refused::Overrun);
-        }
-        Ok(())
+        let first = self.piece.as_ref().map_or(0, Bytes::len);
+        if self.waiting_bytes.saturating_add(first) > self.max_waiting { Err(Overrun) } else { Ok(()) }
     }
 
     pub(super) const fn close(&mut self) {
-        self.closed = true;
+        if let Body::Open { .. } = self.body {
+            self.body = Body::Closed;
+        }
     }
 
-    pub(super) const fn is_closed(&self) -> bool {
-        self.closed
+    /// Whether the body goes on.
+    #[inline]
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.body, Body::Open { .. })
+    }
+
+    /// Whether the body is longer than it may be. All that it may have is still read before.
+    pub(super) const fn is_too_long(&self) -> bool {
+        matches!(self.body, Body::TooLong)
     }
 
     /// Whether nothing waits.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.piece.is_empty() && self.waiting.is_empty()
+        self.piece.is_none() && self.waiting.is_empty()
     }
 
     /// Whether more is of use now.
     pub(super) fn wants_more(&self) -> bool {
-        !self.closed && self.left.is_some() && self.is_empty()
+        self.is_open() && self.is_empty()
     }
 
-    /// Makes `piece` the next one that has something in it. `false`: there is none now.
+    /// Takes the next piece out, which has something in it. `None`: there is none now.
     #[inline]
-    pub(super) fn advance(&mut self) -> Result<bool, Refused> {
-        while self.piece.is_empty() {
-            let Some(next) = self.waiting.pop_front() else {
-                return if self.left.is_none() { Err(Refused::TooLong) } else { Ok(false) };
-            };
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        self.piece.take().or_else(|| {
+            let next = self.waiting.pop_front()?;
             self.waiting_bytes = self.waiting_bytes.saturating_sub(cost(&next));
-            self.piece = next;
+            Some(next)
+        })
+    }
+
+    /// Takes the next piece out if it is short, at most `most` long, and without `end`.
+    #[inline]
+    pub(super) fn take_plain(&mut self, end: u8, most: usize) -> Option<Bytes> {
+        self.piece.take_if(|piece| piece.len() < SHORT && piece.len() <= most && !piece.contains(&end))
+    }
+
+    /// What was not read of the piece that was taken: it is the next, if it is anything.
+    #[inline]
+    pub(super) fn put_back(&mut self, rest: Option<Bytes>) {
+        if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+            self.piece = Some(rest);
         }
-        Ok(true)
     }
 
     /// Forgets what waits: nothing of it will be read.
     pub(super) fn discard(&mut self) {
-        self.piece = Bytes::new();
+        self.piece = None;
         self.waiting = VecDeque::new();
         self.waiting_bytes = 0;
     }
 }
 
-/// What a waiting piece counts for.
-fn cost(piece: &Bytes) -> usize {
+/// What a piece counts for that waits, on its way in or out.
+pub(super) fn cost(piece: &Bytes) -> usize {
     piece.len().saturating_add(limits::CHUNK_OVERHEAD)
 }

@@ -17,7 +17,8 @@
 //! faster than the driver takes notice.
 //!
 //! Limits: [`Config::max_streams`], [`Config::max_bytes`], and those of each queue. A call costs the logarithm of the
-//! number of streams; making room after streams were refused for the bytes of all costs one step for each of those.
+//! number of streams; making room after streams were refused for the bytes of all costs one step for each of those,
+//! and at most two for each of [`Config::max_streams`].
 //! Rules: `spec/12-body.md`, REGISTRY.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -232,18 +233,18 @@ impl<E> Registry<E> {
         self.touch(stream);
         match pushed {
             Err(queue::PushError::Full { .. }) if starved => {
-                self.starved.join(stream);
+                self.starve(stream);
                 Err(Misuse::TotalFull { limit })
             }
             Ok(Pushed::Part { rest }) if starved => {
-                self.starved.join(stream);
+                self.starve(stream);
                 Ok(Pushed::Part { rest })
             }
             other => Ok(other?),
         }
     }
 
-    /// Whether [`Self::push`] takes at least a byte.
+    /// Whether there is such a stream, a byte is free in all together, and its queue says so: [`Queue::can_push`].
     #[must_use]
     pub fn can_push(&self, stream: u64) -> bool {
         let queue = self.queue(stream);
@@ -379,6 +380,19 @@ impl<E> Registry<E> {
         Ok(())
     }
 
+    /// A stream was cut or refused for the bytes of all. Those that were deleted since are forgotten now and then, so that
+    /// streams that come and go while nothing makes room leave nothing behind.
+    fn starve(&mut self, stream: u64) {
+        if self.starved.order.len() >= self.config.max_streams.saturating_mul(2) {
+            for stream in core::mem::take(&mut self.starved).order {
+                if self.queue(stream).is_some() {
+                    self.starved.join(stream);
+                }
+            }
+        }
+        self.starved.join(stream);
+    }
+
     /// Bytes left a queue: those who were refused for want of them are told.
     fn freed(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -402,5 +416,32 @@ impl<E> Registry<E> {
         if has_event {
             self.ready.join(stream);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// REGISTRY-6, T6: nobody has to make room for this to end.
+    #[test]
+    fn streams_that_are_refused_and_deleted_leave_nothing_behind() {
+        let mut registry: Registry<()> =
+            Registry::new(Config { max_streams: 5, max_bytes: 1, ..Config::default() }).unwrap();
+        let [holder, waiter] = [(); 2].map(|()| registry.create().unwrap());
+        let byte = || Bytes::from_static(b"x");
+        assert_eq!(registry.push(holder, byte()), Ok(Pushed::All));
+        assert_eq!(registry.push(waiter, byte()), Err(Misuse::TotalFull { limit: 1 }));
+        for _ in 0..1000 {
+            let stream = registry.create().unwrap();
+            assert_eq!(registry.push(stream, byte()), Err(Misuse::TotalFull { limit: 1 }));
+            registry.delete(stream).unwrap();
+            assert_eq!(registry.poll_action(), Some(Action { stream, event: Event::Deleted }));
+            assert!(registry.starved.order.len() <= 10 && registry.starved.members.len() <= 10);
+        }
+        registry.delete(holder).unwrap();
+        assert_eq!(registry.poll_action(), Some(Action { stream: holder, event: Event::Deleted }));
+        let told = registry.poll_action();
+        assert_eq!(told, Some(Action { stream: waiter, event: Event::Writable }), "it kept its turn");
     }
 }

@@ -134,7 +134,7 @@ impl<E: Clone> Upload<E> {
         self.queue.push(chunk)
     }
 
-    /// Whether [`Self::push`] takes at least a byte.
+    /// As [`Queue::can_push`].
     #[must_use]
     pub fn can_push(&self) -> bool {
         self.queue.can_push()

@@ -168,12 +168,19 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::TooLong`]; what is held is dropped and the error is the same ever after.
+    #[inline]
     pub fn next_message(&mut self) -> Result<Option<Bytes>, Error> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
+        // Of a pipe that has failed nothing is held.
         if let Some(message) = self.take_whole() {
             return Ok(Some(message));
+        }
+        self.next_in_parts()
+    }
+
+    /// A message that lies in several chunks, or is not all there.
+    fn next_in_parts(&mut self) -> Result<Option<Bytes>, Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
         }
         let length = match self.expected {
             Some(length) => length,
@@ -276,9 +283,8 @@ impl Decoder {
         let length = decode_length(*front.first_chunk()?, self.limit).ok()?;
         let whole = length.checked_add(LENGTH_LEN).filter(|whole| *whole <= front.len())?;
         self.held = self.held.saturating_sub(whole);
-        let mut message = if whole == front.len() { self.parts.pop_front()? } else { front.split_to(whole) };
-        message.advance(LENGTH_LEN);
-        Some(message)
+        front.advance(LENGTH_LEN);
+        if length == front.len() { self.parts.pop_front() } else { Some(front.split_to(length)) }
     }
 
     /// Takes `length` bytes, which are there: a slice when they lie in one chunk, one copy when they do not.

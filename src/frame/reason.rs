@@ -7,12 +7,13 @@ use core::fmt;
 use bytes::Bytes;
 
 use crate::limits;
+use crate::text::acts;
 
 /// Why the peer's stream failed, in the peer's own words.
 ///
 /// It should be a JSON string. Anything else (invalid JSON, an object, `null`, nothing at all) is kept as the raw
 /// bytes that came, because they are all there is to tell a user (FRAME-6). `Display` writes text without control
-/// characters, so that a terminal cannot be driven by the peer (T18).
+/// characters and without those that turn its direction, so that a terminal cannot be driven by the peer (T18).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The payload was a JSON string; this is its value.
@@ -75,7 +76,7 @@ const fn encoded_length(c: char) -> usize {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.text().chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+            if c.is_control() || acts(c) { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
         }
         Ok(())
     }

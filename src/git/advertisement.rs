@@ -111,8 +111,31 @@ impl AdvertisementError {
 pub struct AdvertisementParser {
     seen: Option<Advertisement>,
     version: Version,
-    bytes: usize,
+    tally: Tally,
+}
+
+/// How long an advertisement has become (T10).
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
     lines: usize,
+    bytes: usize,
+}
+
+impl Tally {
+    const NONE: Self = Self { lines: 0, bytes: 0 };
+
+    /// Counts a line.
+    pub(crate) fn count(&mut self, line: &[u8]) -> Result<(), AdvertisementError> {
+        self.lines = self.lines.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(line.len());
+        if self.lines > limits::REFS {
+            return Err(AdvertisementError::TooLarge { what: "lines", limit: limits::REFS });
+        }
+        if self.bytes > limits::ADVERTISEMENT {
+            return Err(AdvertisementError::TooLarge { what: "bytes", limit: limits::ADVERTISEMENT });
+        }
+        Ok(())
+    }
 }
 
 impl Default for AdvertisementParser {
@@ -125,7 +148,7 @@ impl AdvertisementParser {
     /// A parser at the first packet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { seen: None, version: Version::V0, bytes: 0, lines: 0 }
+        Self { seen: None, version: Version::V0, tally: Tally::NONE }
     }
 
     /// Takes the next packet; `Some` when it was the flush that ends the advertisement.
@@ -145,13 +168,13 @@ impl AdvertisementParser {
             Packet::Delim | Packet::ResponseEnd => return Err(AdvertisementError::UnexpectedPacket),
             Packet::Data(line) => line,
         };
-        self.count(&line)?;
+        self.tally.count(&line)?;
         let text = pkt::trim_lf(&line);
         if let Some(message) = text.strip_prefix(b"ERR ") {
             return Err(AdvertisementError::Remote { message: excerpt(message, limits::ERROR_MESSAGE) });
         }
         if let Some(version) = text.strip_prefix(b"version ") {
-            if self.lines > 1 || version != b"1" {
+            if self.tally.lines > 1 || version != b"1" {
                 return Err(AdvertisementError::UnsupportedVersion);
             }
             self.version = Version::V1;
@@ -215,18 +238,6 @@ impl AdvertisementParser {
             // The null id names no object: a ref cannot be there.
             Ok(name) if !id.is_null() => seen.refs.push(Ref::new(name, id)),
             Ok(_) | Err(_) => seen.skipped = seen.skipped.saturating_add(1),
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, line: &[u8]) -> Result<(), AdvertisementError> {
-        self.lines = self.lines.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(line.len());
-        if self.lines > limits::REFS {
-            return Err(AdvertisementError::TooLarge { what: "lines", limit: limits::REFS });
-        }
-        if self.bytes > limits::ADVERTISEMENT {
-            return Err(AdvertisementError::TooLarge { what: "bytes", limit: limits::ADVERTISEMENT });
         }
         Ok(())
     }

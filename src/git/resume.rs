@@ -133,39 +133,29 @@ impl Head {
     pub(crate) fn take(&mut self, bytes: &mut Bytes) -> Result<Option<u64>, SessionError> {
         const EXPECTED: &str = "from where the pack goes on";
         loop {
-            let missing = match pkt::decode(&self.0)? {
+            let found = match pkt::decode(&self.0)? {
                 Decoded::Complete { packet: Packet::Data(line), .. } => {
-                    let offset = line.strip_prefix(WORD).and_then(number);
-                    let unexpected =
-                        || SessionError::unexpected(EXPECTED, &Packet::Data(Bytes::copy_from_slice(line)));
-                    return offset.map(Some).ok_or_else(unexpected);
+                    if let Some(offset) = line.strip_prefix(WORD).and_then(number) {
+                        return Ok(Some(offset));
+                    }
+                    Packet::Data(Bytes::copy_from_slice(line))
                 }
-                Decoded::Complete { packet: Packet::Flush, .. } => {
-                    return Err(special(EXPECTED, &Packet::Flush));
+                Decoded::Complete { packet: Packet::Flush, .. } => Packet::Flush,
+                Decoded::Complete { packet: Packet::Delim, .. } => Packet::Delim,
+                Decoded::Complete { packet: Packet::ResponseEnd, .. } => Packet::ResponseEnd,
+                Decoded::Incomplete { needed } if self.0.len().saturating_add(needed) <= HEAD => {
+                    let piece = bytes.split_to(needed.min(bytes.remaining()));
+                    if piece.is_empty() {
+                        return Ok(None);
+                    }
+                    self.0.extend_from_slice(&piece);
+                    continue;
                 }
-                Decoded::Complete { packet: Packet::Delim, .. } => {
-                    return Err(special(EXPECTED, &Packet::Delim));
-                }
-                Decoded::Complete { packet: Packet::ResponseEnd, .. } => {
-                    return Err(special(EXPECTED, &Packet::ResponseEnd));
-                }
-                Decoded::Incomplete { needed } => needed,
+                Decoded::Incomplete { .. } => Packet::Data(Bytes::copy_from_slice(&self.0)),
             };
-            if self.0.len().saturating_add(missing) > HEAD {
-                let found = Packet::Data(Bytes::copy_from_slice(&self.0));
-                return Err(SessionError::unexpected(EXPECTED, &found));
-            }
-            let piece = bytes.split_to(missing.min(bytes.remaining()));
-            if piece.is_empty() {
-                return Ok(None);
-            }
-            self.0.extend_from_slice(&piece);
+            return Err(SessionError::unexpected(EXPECTED, &found));
         }
     }
-}
-
-fn special(expected: &'static str, packet: &Packet<Bytes>) -> SessionError {
-    SessionError::unexpected(expected, packet)
 }
 
 #[cfg(test)]

@@ -20,7 +20,14 @@ use crate::{Transmit, git};
 /// The transport's half of a Git machine.
 pub(crate) trait Carried {
     fn handle_bytes(&mut self, now: Instant, bytes: Bytes);
+    /// The peer has ended its stream of this operation.
     fn handle_closed(&mut self, now: Instant);
+    /// The port has ended.
+    fn handle_lost(&mut self, now: Instant) {
+        self.handle_closed(now);
+    }
+    /// The peer takes nothing more of this operation; what it says is still read.
+    fn handle_refused(&mut self, _now: Instant) {}
     fn handle_timeout(&mut self, now: Instant);
     fn poll_transmit(&mut self) -> Option<Transmit>;
     fn poll_timeout(&self) -> Option<Instant>;
@@ -34,13 +41,17 @@ pub(crate) trait Carried {
 
 /// The machines' errors are not lost here: each also comes as the machine's terminal action.
 macro_rules! carried {
-    ($machine:ty, $sent_all:ident, $abandon:expr) => {
+    ($machine:ty, $sent_all:ident, $abandon:expr, $refused:expr) => {
         impl Carried for $machine {
             fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
                 let _ = Self::handle_bytes(self, now, bytes);
             }
             fn handle_closed(&mut self, now: Instant) {
                 let _ = Self::handle_closed(self, now);
+            }
+            fn handle_refused(&mut self, now: Instant) {
+                let refused: fn(&mut Self, Instant) = $refused;
+                refused(self, now);
             }
             fn handle_timeout(&mut self, now: Instant) {
                 Self::handle_timeout(self, now);
@@ -67,11 +78,12 @@ macro_rules! carried {
         }
     };
 }
-carried!(git::fetch::client::Client, has_ended, Self::abort);
-carried!(git::fetch::server::Server, has_ended, Self::abort);
-carried!(git::push::client::Client, has_sent_all, Self::abort);
+carried!(git::fetch::client::Client, has_ended, Self::abort, |_, _| {});
+// There is nobody left to build a pack for.
+carried!(git::fetch::server::Server, has_ended, Self::abort, Self::abort);
+carried!(git::push::client::Client, has_sent_all, Self::abort, |_, _| {});
 // Refs may be moving: the driver's answer is waited for, so that the outcome is true.
-carried!(git::push::server::Server, has_ended, |_, _| {});
+carried!(git::push::server::Server, has_ended, |_, _| {}, |_, _| {});
 
 /// One direction of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,14 +250,19 @@ impl Link {
             }
             port::duplex::Action::ReceiveFailed(error) => {
                 self.incoming = Side::Ended;
-                self.note(error);
-                machine.handle_closed(self.now);
+                if self.note(error) {
+                    machine.handle_lost(self.now);
+                } else {
+                    machine.handle_closed(self.now);
+                }
             }
             port::duplex::Action::Sent => self.outgoing = Side::Ended,
             port::duplex::Action::SendFailed(error) => {
                 self.outgoing = Side::Ended;
                 if self.note(error) {
-                    machine.handle_closed(self.now);
+                    machine.handle_lost(self.now);
+                } else {
+                    machine.handle_refused(self.now);
                 }
             }
         }
@@ -259,7 +276,7 @@ impl Link {
         }
         self.incoming = Side::Ended;
         self.outgoing = Side::Ended;
-        machine.handle_closed(self.now);
+        machine.handle_lost(self.now);
         true
     }
 
@@ -329,6 +346,16 @@ macro_rules! carried_by_option {
             fn handle_closed(&mut self, now: $crate::Instant) {
                 if let Some(machine) = self.carried_mut() {
                     machine.handle_closed(now);
+                }
+            }
+            fn handle_lost(&mut self, now: $crate::Instant) {
+                if let Some(machine) = self.carried_mut() {
+                    machine.handle_lost(now);
+                }
+            }
+            fn handle_refused(&mut self, now: $crate::Instant) {
+                if let Some(machine) = self.carried_mut() {
+                    machine.handle_refused(now);
                 }
             }
             fn handle_timeout(&mut self, now: $crate::Instant) {

@@ -17,18 +17,22 @@
 //!   what a preference overwrites stays reachable under a backup ref.
 //! - [`ResilientSync`] does that over connections that break: attempt after attempt, until both sides agree or there is
 //!   a reason to give up.
+//! - [`MultiSourceFetch`] fetches from several Git servers at once, over whatever carries their bytes: the wants are
+//!   divided among them, and what one does not bring the others do.
 //!
 //! Limits: those of the port and of the Git machines; nothing more is held than one block each way.
-//! Rules: `spec/08-peer.md` and, for the executor, `spec/07-sync.md` from SYNC-40.
+//! Rules: `spec/08-peer.md`; for the executor `spec/07-sync.md` from SYNC-40; for several sources `spec/18-recovery.md`.
 
 pub mod client;
 mod link;
+pub mod multi_source;
 pub mod resilient;
 pub mod server;
 mod session;
 pub mod sync;
 
 pub use client::Client;
+pub use multi_source::MultiSourceFetch;
 pub use resilient::ResilientSync;
 pub use server::Server;
 pub use sync::TwoWaySync;

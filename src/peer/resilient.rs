@@ -19,7 +19,7 @@
 //! | the end of an attempt | [`Action::Disconnect`], then [`Action::Wait`] and [`Action::Connect`], or the end |
 //!
 //! Limits: those of the sync; attempts are bounded by [`recovery::BackoffConfig`]. Rules: `spec/08-peer.md`, PEER-14 to
-//! PEER-17.
+//! PEER-19.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -75,6 +75,9 @@ pub enum Error {
         /// Its words.
         reason: Bytes,
     },
+    /// Refs were refused, and what an attempt that broke had sent may be why: it came late, and moved them (PEER-18).
+    #[error("refs were refused after a connection had broken; what was sent on it may have moved them")]
+    Overtaken,
     /// The config does not allow a port.
     #[error(transparent)]
     Config(#[from] port::ConfigError),
@@ -86,7 +89,7 @@ impl Error {
     pub const fn blame(&self) -> Blame {
         match self {
             Self::Sync(error) => error.blame(),
-            Self::Connect { .. } => Blame::Transport,
+            Self::Connect { .. } | Self::Overtaken => Blame::Transport,
             Self::Config(_) => Blame::Caller,
         }
     }
@@ -137,7 +140,7 @@ pub struct Outcome {
     pub sync: sync::Outcome,
     /// The attempts before it.
     pub failed: Vec<Attempt<Error>>,
-    /// Bytes of messages, both ways, in all attempts.
+    /// Bytes of packs, both ways, in all attempts.
     pub moved: u64,
     /// Time spent connected.
     pub elapsed: Duration,
@@ -150,7 +153,7 @@ pub struct Failure {
     pub why: GaveUp,
     /// Every attempt with its reason.
     pub attempts: Vec<Attempt<Error>>,
-    /// What the last attempt that came so far had done; empty where none had made a plan.
+    /// What the last attempt that came so far had done, whatever ended it; empty where none had made a plan.
     pub done: sync::Outcome,
 }
 
@@ -160,7 +163,11 @@ pub struct ResilientSync {
     config: sync::Config,
     operation: Operation<Error>,
     session: Option<TwoWaySync>,
+    /// What of its payload the operation knows.
+    counted: u64,
     done: sync::Outcome,
+    retry: fn(&Cause<Error>) -> Retry,
+    retries: u32,
     actions: VecDeque<Action>,
     now: Instant,
 }
@@ -179,9 +186,10 @@ impl ResilientSync {
         sync.push.idle_timeout = sync.push.idle_timeout.or(idle);
         recovery.monitor.heartbeat = None;
         let transfer = Transfer::unplanned(0, Direction::Fetch);
+        let (retry, retries) = (recovery.retry, recovery.backoff.retries);
         let operation = Operation::new(recovery, transfer, now)?;
         let (done, actions) = (sync::Outcome::default(), VecDeque::new());
-        Ok(Self { config: sync, operation, session: None, done, actions, now })
+        Ok(Self { config: sync, operation, session: None, counted: 0, done, retry, retries, actions, now })
     }
 
     /// Answers [`Action::Connect`].
@@ -192,7 +200,7 @@ impl ResilientSync {
         self.at(now);
         self.operation.connected(now)?;
         match TwoWaySync::new(self.config.clone(), now) {
-            Ok(session) => self.session = Some(session),
+            Ok(session) => (self.session, self.counted) = (Some(session), 0),
             // `new` refused such a config already.
             Err(error) => self.operation.failed(now, Error::Config(error))?,
         }
@@ -226,10 +234,11 @@ impl ResilientSync {
     pub fn handle_message(&mut self, now: Instant, message: Bytes) {
         self.at(now);
         if let Some(session) = &mut self.session {
-            self.operation.moved(now, u64::try_from(message.len()).unwrap_or(u64::MAX));
+            self.operation.activity(now);
             // Its error comes as its terminal action.
             let _ = session.handle_message(now, message);
         }
+        self.count();
     }
 
     /// The present connection has ended.
@@ -257,9 +266,8 @@ impl ResilientSync {
 
     /// The next port message to send on the present connection.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        let message = self.session.as_mut()?.poll_transmit()?;
-        self.operation.moved(self.now, u64::try_from(message.len()).unwrap_or(u64::MAX));
-        Some(message)
+        self.count();
+        self.session.as_mut()?.poll_transmit()
     }
 
     /// What happened, or what the driver must do now.
@@ -271,7 +279,9 @@ impl ResilientSync {
             if let Some(action) = self.operation.poll_action() {
                 self.on_operation(action);
             } else {
+                self.count();
                 let action = self.session.as_mut()?.poll_action()?;
+                self.count();
                 self.on_sync(action);
             }
         }
@@ -312,6 +322,16 @@ impl ResilientSync {
         self.now = self.now.max(now);
     }
 
+    /// Tells the operation what has moved of packs. Everything else only shows that the peer lives (PEER-19).
+    fn count(&mut self) {
+        let payload = self.session.as_ref().map_or(0, TwoWaySync::payload);
+        let more = payload.saturating_sub(self.counted);
+        if more > 0 {
+            self.counted = payload;
+            self.operation.moved(self.now, more);
+        }
+    }
+
     fn on_operation(&mut self, action: recovery::Action<Error>) {
         use recovery::Action as Recovery;
         let told = match action {
@@ -320,8 +340,7 @@ impl ResilientSync {
                 Action::Connect { attempt }
             }
             Recovery::Disconnect => {
-                // One that has ended may have something left to tell its peer.
-                self.session.take_if(|session| !session.has_ended());
+                self.settle();
                 Action::Disconnect
             }
             Recovery::AskRetry => Action::AskRetry,
@@ -347,6 +366,10 @@ impl ResilientSync {
         let now = self.now;
         // A verb is refused only where the operation has ended at this moment; then its own end is told.
         let _ = match action {
+            sync::Action::Finished(outcome) if self.is_overtaken(&outcome) => {
+                self.keep(outcome);
+                self.operation.failed(now, Error::Overtaken)
+            }
             sync::Action::Finished(outcome) => {
                 self.done = outcome;
                 self.operation.succeeded(now)
@@ -360,6 +383,57 @@ impl ResilientSync {
                 Ok(())
             }
         };
+    }
+
+    /// The attempt is over: what its sync has done is known now or never. One that had ended by itself may have
+    /// something left to tell its peer.
+    fn settle(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        if !session.has_ended() {
+            let cut = session.cut();
+            self.session = None;
+            return self.keep(cut);
+        }
+        while let Some(action) = self.session.as_mut().and_then(TwoWaySync::poll_action) {
+            match action {
+                sync::Action::Finished(outcome) | sync::Action::Failed(sync::Failure { outcome, .. }) => {
+                    self.keep(outcome);
+                }
+                // Nothing of that attempt is asked any more.
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether refs were refused that a push of an attempt before may have moved meanwhile. Each of those that broke can
+    /// have left one push behind, so each allows for one repetition.
+    fn is_overtaken(&self, outcome: &sync::Outcome) -> bool {
+        use sync::{RefFailure, RefResult};
+        let attempts = self.operation.attempts();
+        let is_repetition =
+            |attempt: &&Attempt<Error>| matches!(attempt.cause, Cause::Session { error: Error::Overtaken });
+        let was_connected = |attempt: &&Attempt<Error>| {
+            let never = matches!(
+                attempt.cause,
+                Cause::Connect { .. } | Cause::TimedOut { phase: Phase::Connect, .. }
+            );
+            !never && !is_repetition(attempt)
+        };
+        let is_refused = |entry: &sync::RefOutcome| match &entry.result {
+            RefResult::Failed(
+                RefFailure::Refused { .. } | RefFailure::Moved { .. } | RefFailure::Backup { .. },
+            ) => true,
+            RefResult::Failed(RefFailure::NoDeletes)
+            | RefResult::Unchanged
+            | RefResult::Excluded
+            | RefResult::Conflict
+            | RefResult::Pending
+            | RefResult::Done { .. } => false,
+        };
+        outcome.refs.iter().any(is_refused)
+            && attempts.iter().filter(was_connected).count() > attempts.iter().filter(is_repetition).count()
+            && u32::try_from(attempts.len()).is_ok_and(|made| made < self.retries)
+            && (self.retry)(&Cause::Session { error: Error::Overtaken }) == Retry::Yes
     }
 
     /// What was agreed on so far is the base of the next attempt (SYNC-50).

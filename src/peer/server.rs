@@ -226,6 +226,9 @@ impl Carried for Reception {
         }
     }
 
+    /// Nothing was asked: the session says that the port has ended.
+    fn handle_lost(&mut self, _now: Instant) {}
+
     fn handle_timeout(&mut self, _now: Instant) {}
 
     fn poll_transmit(&mut self) -> Option<Transmit> {

@@ -29,7 +29,8 @@ pub struct Config {
     pub ack_timeout: Duration,
     /// Bytes of the largest block, in both directions.
     pub max_block: usize,
-    /// Outgoing: bytes that wait, overhead included, from which on `write` answers that it is full.
+    /// Outgoing: bytes that wait, overhead included, from which on `write` answers that it is full. A chunk that is still
+    /// to be filled does not count while nothing else waits.
     pub send_bytes: usize,
     /// Incoming: blocks (and ends of streams) that wait behind the block in hand.
     pub receive_blocks: usize,

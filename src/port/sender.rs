@@ -196,12 +196,13 @@ impl Sender {
         Ok(())
     }
 
-    /// Whether [`Self::write`] takes a block: the stream is open and less than `send_bytes` wait.
+    /// Whether [`Self::write`] takes a block: the stream is open and less than `send_bytes` wait, or nothing waits but a
+    /// chunk that is not full, which only more of it can send.
     #[must_use]
     pub fn can_write(&self) -> bool {
         let writing =
             matches!(self.state, State::Open(Stage::Writing) | State::Draining { stage: Stage::Writing, .. });
-        writing && self.waiting.charged() < self.config.send_bytes
+        writing && (self.waiting.charged() < self.config.send_bytes || !self.waiting.is_ready())
     }
 
     /// Sends what waits without filling a whole chunk: a turn of a conversation is over. Nothing to do without a

@@ -130,7 +130,8 @@ impl Backoff {
         // What the clock cannot express is never, and so too late even without a deadline.
         let after = self.config.deadline.unwrap_or(Duration::MAX);
         let at = now.checked_add(delay).ok_or(Exhausted::Deadline { after })?;
-        if at.saturating_duration_since(self.since) > after {
+        // An attempt that begins with the deadline would end with it, too.
+        if at.saturating_duration_since(self.since) >= after {
             return Err(Exhausted::Deadline { after });
         }
         self.random = random;

@@ -35,12 +35,13 @@ pub struct Config {
     pub control_bytes: usize,
     /// Bytes of a batch, overhead included: all items of all streams of its call.
     pub batch_bytes: usize,
-    /// What each stream may cost.
+    /// What each stream may cost. Its `stall_timeout` is also how long an answer to ABORT may take, and how long nothing
+    /// may leave of the control messages that wait at their cap.
     pub stream: stream::Limits,
     /// Control messages and frames without effect: a READY too many, results of unknown calls, frames of streams that
     /// are over.
     pub ignored: Budget,
-    /// Calls aborted and streams cancelled by the peer.
+    /// Calls aborted and streams cancelled or failed by the peer.
     pub resets: Budget,
     /// Calls and streams that fail here because of what the peer does.
     pub failures: Budget,

@@ -57,7 +57,7 @@ pub enum Error {
         /// [`super::Config::ignored`].
         limit: u32,
     },
-    /// The peer aborts calls and cancels streams faster than is tolerated.
+    /// The peer aborts calls, and cancels and fails streams, faster than is tolerated.
     #[error("more than {limit} calls and streams given up by the peer at once")]
     TooManyResets {
         /// [`super::Config::resets`].
@@ -69,6 +69,9 @@ pub enum Error {
         /// [`super::Config::failures`].
         limit: u32,
     },
+    /// As many of our control messages wait as may, and for too long none has left: the peer does not read.
+    #[error("the peer stalled: it reads no control messages")]
+    Stalled,
     /// The control channel closed with calls pending, or before the peer was ready.
     #[error("the control channel closed too early")]
     Closed,
@@ -88,7 +91,8 @@ impl Error {
             | Self::StreamNumber { .. }
             | Self::TooManyIgnored { .. }
             | Self::TooManyResets { .. }
-            | Self::TooManyFailures { .. } => Blame::Peer,
+            | Self::TooManyFailures { .. }
+            | Self::Stalled => Blame::Peer,
             Self::ReadyTimeout | Self::Closed => Blame::Transport,
         }
     }

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Ids are handed out in order, so neighbours are used together and share a page; the directory stays 64 times
-//! smaller than the slab and in a cache. A page goes when its last id does. Whatever ids a peer picks, an id costs
-//! at most one page (264 bytes) and a directory entry, and a lookup at most one pass over the directory.
+//! smaller than the slab and in a cache. A page without ids goes when another one has lost its last: one that is filled
+//! and emptied by turns stays. Whatever ids a peer picks, an id costs at most one page (260 bytes) and a directory entry,
+//! and a lookup at most one pass over the directory.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -36,7 +37,8 @@ struct Entry {
     page: u32,
 }
 
-const EMPTY: Entry = Entry { number: 0, page: NIL };
+/// No page has this number: it is above every id divided by [`PAGE`].
+const EMPTY: Entry = Entry { number: u32::MAX, page: NIL };
 
 /// The even and the odd ids each get pages of their own: one side's ids are all of one kind.
 const fn key(id: u32) -> u32 {
@@ -58,11 +60,20 @@ struct Table {
     used: usize,
     /// The entry that was used last: neighbours come together.
     recent: Entry,
+    /// The page that was emptied last: it stays until another one is, for its next id or for a page of other ids.
+    emptied: Entry,
 }
 
 impl Table {
     const fn new() -> Self {
-        Self { directory: Vec::new(), pages: Vec::new(), free: Vec::new(), used: 0, recent: EMPTY }
+        Self {
+            directory: Vec::new(),
+            pages: Vec::new(),
+            free: Vec::new(),
+            used: 0,
+            recent: EMPTY,
+            emptied: EMPTY,
+        }
     }
 
     fn mask(&self) -> usize {
@@ -80,6 +91,7 @@ impl Table {
     }
 
     /// The directory's entry of a page: its index, and the page.
+    #[inline(never)]
     fn find(&self, number: u32) -> Option<(usize, u32)> {
         let mut at = self.home(number);
         // At most half of the entries are in use, so an empty one ends the search.
@@ -99,7 +111,7 @@ impl Table {
     #[inline]
     fn page(&self, id: u32) -> Option<u32> {
         let number = key(id) >> PAGE_BITS;
-        if self.recent.number == number && self.recent.page != NIL {
+        if self.recent.number == number {
             return Some(self.recent.page);
         }
         self.find(number).map(|(_, page)| page)
@@ -112,23 +124,31 @@ impl Table {
     }
 
     /// Sets the place of an id that has none.
+    #[inline]
     fn insert(&mut self, id: u32, place: u32) {
         let number = key(id) >> PAGE_BITS;
-        let page = self.page(id).unwrap_or_else(|| self.new_page(number));
-        self.recent = Entry { number, page };
-        let Some(page) = self.pages.get_mut(page as usize) else { return };
+        let index = match self.page(id) {
+            Some(index) => index,
+            None => self.new_page(number),
+        };
+        self.recent = Entry { number, page: index };
+        let Some(page) = self.pages.get_mut(index as usize) else { return };
         if let Some(slot) = page.places.get_mut(in_page(id)) {
             *slot = place;
+            if page.used == 0 {
+                self.emptied = EMPTY;
+            }
             page.used = page.used.saturating_add(1);
         }
     }
 
+    #[cold]
     fn new_page(&mut self, number: u32) -> u32 {
-        let fresh = Page { places: [NIL; PAGE], used: 0 };
+        self.retire();
         let page = match self.free.pop() {
             Some(page) => page,
             None => {
-                self.pages.push(fresh);
+                self.pages.push(Page { places: [NIL; PAGE], used: 0 });
                 u32::try_from(self.pages.len().saturating_sub(1)).unwrap_or(NIL)
             }
         };
@@ -144,6 +164,22 @@ impl Table {
         page
     }
 
+    /// Frees the page that was emptied, if there is one.
+    #[cold]
+    fn retire(&mut self) {
+        let Entry { number, page } = core::mem::replace(&mut self.emptied, EMPTY);
+        if page == NIL {
+            return;
+        }
+        if self.recent.page == page {
+            self.recent = EMPTY;
+        }
+        self.free.push(page);
+        if let Some((at, _)) = self.find(number) {
+            self.vacate(at);
+        }
+    }
+
     fn enter(&mut self, entry: Entry) {
         let mut at = self.home(entry.number);
         while let Some(found) = self.directory.get_mut(at) {
@@ -156,6 +192,7 @@ impl Table {
     }
 
     /// Takes an id out; its place.
+    #[inline]
     fn remove(&mut self, id: u32) -> Option<u32> {
         let index = self.page(id)?;
         let page = self.pages.get_mut(index as usize)?;
@@ -165,14 +202,13 @@ impl Table {
             return None;
         }
         page.used = page.used.saturating_sub(1);
+        self.recent = Entry { number: key(id) >> PAGE_BITS, page: index };
         if page.used == 0 {
-            self.free.push(index);
-            if let Some((at, _)) = self.find(key(id) >> PAGE_BITS) {
-                self.vacate(at);
+            let emptied = self.recent;
+            if self.emptied.page != NIL {
+                self.retire();
             }
-            self.recent = EMPTY;
-        } else {
-            self.recent = Entry { number: key(id) >> PAGE_BITS, page: index };
+            self.emptied = emptied;
         }
         Some(place)
     }
@@ -254,17 +290,18 @@ impl<T> Slab<T> {
     }
 
     /// Adds a value under an id that has none; its place.
+    #[inline]
     pub(super) fn insert(&mut self, id: u32, value: T) -> u32 {
-        let used = Slot::Used { id, value };
         let free = self.free;
         let place = match self.slot_mut(free) {
             Some(slot) => {
-                if let Slot::Free { next } = core::mem::replace(slot, used) {
+                if let Slot::Free { next } = *slot {
+                    *slot = Slot::Used { id, value };
                     self.free = next;
                 }
                 free
             }
-            None => self.push(used),
+            None => self.push(Slot::Used { id, value }),
         };
         self.table.insert(id, place);
         self.low = self.low.min(place);
@@ -323,6 +360,7 @@ impl<T> Slab<T> {
         }
     }
 
+    #[inline]
     pub(super) fn contains(&self, id: u32) -> bool {
         self.place(id).is_some()
     }
@@ -337,19 +375,42 @@ impl<T> Slab<T> {
         self.at_mut(self.place(id)?).map(|(_, value)| value)
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, id: u32) -> Option<T> {
         let place = self.table.remove(id)?;
         let next = self.free;
         let removed = core::mem::replace(self.slot_mut(place)?, Slot::Free { next });
-        self.free = place;
-        self.len = self.len.saturating_sub(1);
-        if self.len == 0 && self.blocks.len() > KEPT_BLOCKS {
-            *self = Self::new();
-        }
+        self.freed(place);
         match removed {
             Slot::Used { value, .. } => Some(value),
             Slot::Free { .. } => None,
         }
+    }
+
+    /// As [`Self::remove`], for a value that nobody wants.
+    #[inline]
+    pub(super) fn discard(&mut self, id: u32) {
+        let Some(place) = self.table.remove(id) else { return };
+        let next = self.free;
+        let Some(slot) = self.slot_mut(place) else { return };
+        *slot = Slot::Free { next };
+        self.freed(place);
+    }
+
+    /// A place has become free.
+    #[inline]
+    fn freed(&mut self, place: u32) {
+        self.free = place;
+        self.len = self.len.saturating_sub(1);
+        if self.len == 0 && self.blocks.len() > KEPT_BLOCKS {
+            self.reset();
+        }
+    }
+
+    /// Gives the memory of an emptied slab back.
+    #[cold]
+    fn reset(&mut self) {
+        *self = Self::new();
     }
 
     /// The first place at or after `from` that has a value: to take a slab apart step by step.
@@ -411,7 +472,7 @@ mod tests {
                 let (id, value) = slab.at(place).map(|(id, value)| (id, *value)).unwrap();
                 assert_eq!((slab.remove(id), map.remove(&id)), (Some(value), Some(value)));
             }
-            assert!(map.is_empty() && slab.len() == 0 && slab.table.used == 0);
+            assert!(map.is_empty() && slab.len() == 0 && slab.table.used <= 1);
         }
     }
 

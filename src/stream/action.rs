@@ -44,6 +44,7 @@ impl Notice {
         }
     }
 
+    #[inline]
     pub(super) const fn take(&mut self) -> bool {
         match self {
             Self::Due => {
@@ -54,6 +55,7 @@ impl Notice {
         }
     }
 
+    #[inline]
     pub(super) const fn is_due(self) -> bool {
         matches!(self, Self::Due)
     }

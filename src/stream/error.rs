@@ -38,7 +38,7 @@ pub enum Error {
         /// Its type.
         kind: FrameType,
     },
-    /// END came before this side's own direction was done.
+    /// END of a two-way stream came before each side had ended its direction with LAST.
     #[error("the end came before both directions were done")]
     EarlyEnd,
     /// A block is larger than what is left of the credit (T2).

@@ -142,6 +142,7 @@ impl Input {
 
 /// The table: the state after `input` in `state`, and what to do.
 #[must_use]
+#[inline]
 pub const fn next(state: State, input: Input) -> (State, Effect) {
     match state {
         State::Idle => idle(input),
@@ -156,6 +157,7 @@ pub const fn next(state: State, input: Input) -> (State, Effect) {
     }
 }
 
+#[inline]
 const fn idle(input: Input) -> (State, Effect) {
     match input {
         Input::Open => (State::Opening, Effect::Await),
@@ -167,6 +169,7 @@ const fn idle(input: Input) -> (State, Effect) {
     }
 }
 
+#[inline]
 const fn opening(input: Input) -> (State, Effect) {
     match input {
         Input::Attach => (State::Active, Effect::Opened),
@@ -179,6 +182,7 @@ const fn opening(input: Input) -> (State, Effect) {
     }
 }
 
+#[inline]
 const fn active(input: Input) -> (State, Effect) {
     match input {
         Input::Flow => (State::Active, Effect::Move),
@@ -192,6 +196,7 @@ const fn active(input: Input) -> (State, Effect) {
     }
 }
 
+#[inline]
 const fn waiting(input: Input) -> (State, Effect) {
     match input {
         Input::Attach => (State::Closing(Closing::Telling), Effect::Nothing),
@@ -209,6 +214,7 @@ const fn waiting(input: Input) -> (State, Effect) {
     }
 }
 
+#[inline]
 const fn ending(input: Input) -> (State, Effect) {
     match input {
         Input::Flow => (State::Closing(Closing::Ending), Effect::Move),
@@ -223,6 +229,7 @@ const fn ending(input: Input) -> (State, Effect) {
     }
 }
 
+#[inline]
 const fn telling(input: Input) -> (State, Effect) {
     match input {
         // The peer has ended too and would only drop what we have to tell.
@@ -241,6 +248,7 @@ const fn telling(input: Input) -> (State, Effect) {
     }
 }
 
+#[inline]
 const fn hearing(input: Input) -> (State, Effect) {
     match input {
         Input::PeerEnd | Input::Timeout | Input::Disconnect => {
@@ -260,6 +268,7 @@ const fn hearing(input: Input) -> (State, Effect) {
     }
 }
 
+#[inline]
 const fn draining(input: Input) -> (State, Effect) {
     match input {
         Input::Delivered => (State::Closed, Effect::Close),
@@ -278,6 +287,7 @@ const fn draining(input: Input) -> (State, Effect) {
     }
 }
 
+#[inline]
 const fn closed(input: Input) -> (State, Effect) {
     match input {
         Input::Flow | Input::PeerEnd | Input::PeerError | Input::PeerCancel => (State::Closed, Effect::Late),

@@ -119,6 +119,7 @@ impl ReceiveHalf {
         self.window
     }
 
+    #[inline]
     pub(super) const fn is_done(&self) -> bool {
         match self.peer {
             Peer::Sending => false,
@@ -126,6 +127,7 @@ impl ReceiveHalf {
         }
     }
 
+    #[inline]
     pub(super) const fn has_ended(&self) -> bool {
         match self.peer {
             Peer::Ended => true,
@@ -133,6 +135,7 @@ impl ReceiveHalf {
         }
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.incoming.as_ref().is_none_or(|incoming| incoming.arrived.is_empty())
     }
@@ -145,11 +148,14 @@ impl ReceiveHalf {
     }
 
     /// A DATA or LAST. Checked before anything is kept (T2).
+    #[inline]
     pub(super) fn handle_block(
         &mut self,
         sizing: Sizing,
         limits: &Limits,
-        (id, payload, is_last): (u32, Bytes, bool),
+        id: u32,
+        payload: Bytes,
+        is_last: bool,
     ) -> Result<(), Error> {
         if self.is_done() {
             return Err(Error::AfterLast { block: id });
@@ -178,6 +184,7 @@ impl ReceiveHalf {
         Ok(())
     }
 
+    #[inline]
     fn push(&mut self, block: Bytes, size: u32, may_join: bool) {
         let incoming = self.incoming.get_or_insert_default();
         incoming.bytes = incoming.bytes.saturating_add(block.len());
@@ -191,10 +198,11 @@ impl ReceiveHalf {
                 }
             }
         }
-        incoming.arrived.push_back((Data::Single(block), Held { size, blocks: 1 }));
+        incoming.arrived.push_back(|| (Data::Single(block), Held { size, blocks: 1 }));
     }
 
     /// END, from the side that may send it: the peer's direction is done even if no LAST came.
+    #[inline]
     pub(super) const fn handle_end(&mut self, count: u32) -> Result<(), Error> {
         if count != self.received {
             return Err(Error::Miscounted { announced: count, received: self.received });
@@ -209,15 +217,17 @@ impl ReceiveHalf {
     }
 
     /// The next block for the application.
+    #[inline]
     pub(super) fn poll(&mut self) -> Option<Bytes> {
         let incoming = self.incoming.as_mut()?;
         let (data, held) = incoming.arrived.pop_front()?;
         incoming.bytes = incoming.bytes.saturating_sub(data.len());
-        incoming.handed.push_back(held);
+        incoming.handed.push_back(|| held);
         Some(data.into_bytes())
     }
 
     /// The application has consumed the oldest block that was handed out.
+    #[inline]
     pub(super) fn consume(&mut self) {
         let Some(held) = self.incoming.as_mut().and_then(|incoming| incoming.handed.pop_front()) else {
             return;
@@ -228,14 +238,17 @@ impl ReceiveHalf {
         }
     }
 
+    #[inline]
     pub(super) fn has_transmit(&self, sizing: Sizing, limits: &Limits) -> bool {
+        if self.is_done() || self.window.freed() == 0 {
+            return false;
+        }
         let window = self.window.window();
         let reserve = sizing.reserve(window);
-        let is_due = match self.pace {
+        match self.pace {
             Pace::First => self.window.is_grant_due(u32::MAX, reserve.max(window.div_ceil(2))),
             Pace::Steady => self.window.is_grant_due(portion(window, limits.credit_parts), reserve),
-        };
-        is_due && !self.is_done()
+        }
     }
 
     /// The CREDIT that is due.
@@ -250,6 +263,7 @@ impl ReceiveHalf {
     }
 
     /// Drops what has arrived.
+    #[inline]
     pub(super) fn stop(&mut self) {
         self.incoming = None;
     }

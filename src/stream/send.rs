@@ -75,20 +75,24 @@ impl SendHalf {
         self.credit
     }
 
+    #[inline]
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done)
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.outgoing.as_ref().is_none_or(|outgoing| outgoing.waiting.is_empty())
     }
 
+    #[inline]
     fn charged(&self) -> usize {
         self.outgoing.as_ref().map_or(0, |outgoing| {
             outgoing.bytes.saturating_add(outgoing.waiting.len().saturating_mul(limits::CHUNK_OVERHEAD))
         })
     }
 
+    #[inline]
     pub(super) fn can_write(&self, limits: &Limits) -> bool {
         matches!(self.stage, Stage::Writing) && self.charged() < limits.send_bytes
     }
@@ -120,10 +124,11 @@ impl SendHalf {
         }
         let outgoing = self.outgoing.get_or_insert_default();
         outgoing.bytes = outgoing.bytes.saturating_add(block.len());
-        outgoing.waiting.push_back(Waiting { block, size });
+        outgoing.waiting.push_back(|| Waiting { block, size });
         Ok(())
     }
 
+    #[inline]
     pub(super) fn finish(&mut self) {
         match self.stage {
             Stage::Writing => self.stage = Stage::Finishing,
@@ -131,6 +136,7 @@ impl SendHalf {
         }
     }
 
+    #[inline]
     fn next(&self, sizing: Sizing, limits: &Limits) -> Next {
         let Some(front) = self.outgoing.as_ref().and_then(|outgoing| outgoing.waiting.front()) else {
             return match self.stage {
@@ -150,6 +156,7 @@ impl SendHalf {
         if credit >= size { Next::Piece { length, size } } else { Next::Blocked }
     }
 
+    #[inline]
     pub(super) fn has_transmit(&self, sizing: Sizing, limits: &Limits) -> bool {
         match self.next(sizing, limits) {
             Next::Nothing | Next::Blocked => false,
@@ -157,6 +164,7 @@ impl SendHalf {
         }
     }
 
+    #[inline]
     pub(super) fn is_blocked(&self, sizing: Sizing, limits: &Limits) -> bool {
         match self.next(sizing, limits) {
             Next::Blocked => true,
@@ -178,10 +186,11 @@ impl SendHalf {
         self.credit.spend(size)?;
         let Some(outgoing) = &mut self.outgoing else { return Ok(None) };
         let Some(front) = outgoing.waiting.front_mut() else { return Ok(None) };
-        let block = front.block.split_to(length.min(front.block.len()));
-        if front.block.is_empty() {
-            outgoing.waiting.pop_front();
-        }
+        let block = if length < front.block.len() {
+            front.block.split_to(length)
+        } else {
+            outgoing.waiting.pop_front().map(|whole| whole.block).unwrap_or_default()
+        };
         outgoing.bytes = outgoing.bytes.saturating_sub(block.len());
         let is_last = outgoing.waiting.is_empty() && matches!(self.stage, Stage::Finishing);
         // An empty LAST would be taken for the bare mark.
@@ -228,11 +237,13 @@ impl SendHalf {
     }
 
     /// Nothing waits: the next wait is a new one.
+    #[inline]
     pub(super) const fn reset_pace(&mut self) {
         self.paced = u32::MAX;
     }
 
     /// Drops what waits; nothing more is sent.
+    #[inline]
     pub(super) fn stop(&mut self) {
         self.outgoing = None;
         self.stage = Stage::Done;

@@ -19,10 +19,12 @@ impl Stopwatch {
     const RUNS: u64 = 1;
 
     /// Whether it runs.
+    #[inline]
     pub(super) const fn runs(self) -> bool {
         self.0 & Self::RUNS != 0
     }
 
+    #[inline]
     const fn micros(self) -> u64 {
         self.0 >> 1
     }
@@ -35,12 +37,14 @@ impl Stopwatch {
         Self(counted << 1)
     }
 
+    #[inline]
     pub(super) fn start(&mut self, now: Instant) {
         if !self.runs() {
             *self = Self::running(now.as_micros().saturating_sub(self.micros()));
         }
     }
 
+    #[inline]
     pub(super) fn stop(&mut self, now: Instant) {
         if self.runs() {
             *self = Self::standing(now.as_micros().saturating_sub(self.micros()));
@@ -48,6 +52,7 @@ impl Stopwatch {
     }
 
     /// Counts from nothing again, from now on if it runs.
+    #[inline]
     pub(super) fn restart(&mut self, now: Instant) {
         *self = if self.runs() { Self::running(now.as_micros()) } else { Self::ZERO };
     }

@@ -263,6 +263,21 @@ fn v2c_16_everything_in_a_sideband() {
         let seen = quick(config.clone(), &many_tips(), start.clone() + &rest);
         assert_eq!(*seen.error(), Error::Session(error), "{rest}");
     }
+    // Each of these is the end of a row: progress, a line, a special packet.
+    let empty = "0005\x01".repeat(3000);
+    let server = start
+        + &empty
+        + &band('\x02', "Counting\r")
+        + &empty
+        + &one("acknowledgments")
+        + &one(&ack(3))
+        + &one("ready")
+        + &empty
+        + "0001"
+        + &empty
+        + &one("packfile")
+        + PACK;
+    assert_eq!(quick(config, &many_tips(), server).pack, b"PACK");
 }
 
 /// V2C-17, V2C-18: questions that are asked only on request, and the session goes on.

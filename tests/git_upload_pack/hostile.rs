@@ -402,3 +402,19 @@ fn fetch_41_without_multi_ack_only_the_first_common_object_is_acknowledged() {
     }
     assert_eq!(drain(&mut server), format!("0031ACK {MAIN}\n").as_bytes());
 }
+
+/// V2S-3, FETCH-39: what the client calls itself is told in every version, raw, and only where we said who we are.
+#[test]
+fn fetch_39_the_clients_name_is_kept_for_the_log() {
+    for (ours, told) in [(Some(Bytes::from_static(b"s")), Some(&b"theirs"[..])), (None, None)] {
+        let mut server = ready(Config { session_id: ours, ..Config::default() });
+        let want = format!("want {MAIN} agent=a/1 session-id=theirs");
+        give(&mut server, &[&want, "-"]).unwrap();
+        assert_eq!(server.client_agent().map(|agent| &agent[..]), Some(&b"a/1"[..]));
+        assert_eq!(server.client_session_id().map(|id| &id[..]), told);
+        give(&mut server, &["done"]).unwrap();
+        assert!(matches!(server.poll_action(), Some(Action::BuildPack(_))));
+        server.abort(NOW);
+        assert!(server.client_agent().is_some(), "after the end too");
+    }
+}

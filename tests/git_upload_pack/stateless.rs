@@ -74,3 +74,16 @@ fn v2s_24_requests_of_version_2_read_as_gits_own() {
         assert!(matches!(session.end, Action::Finished(_)), "{script}");
     }
 }
+
+/// V2S-20, V2S-24: sizes in a request of their own, under a policy that has to be asked.
+#[test]
+fn v2s_24_sizes_alone_read_as_gits_own() {
+    let repo = repository();
+    let options: &[&str] = &["--stateless-rpc"];
+    let config =
+        Config { version: Version::V2, serving: Serving::Request, object_info: true, ..Config::default() };
+    let setup = Setup { settings: &["transfer.advertiseObjectInfo=true"], options, config };
+    let script = "command=object-info\n|\nsize\noid {main}\noid {main~3}\noid {v1}\n-";
+    let session = compare_as(&repo, "sizes", &setup, script);
+    assert!(session.said.len() > 150, "they are told");
+}

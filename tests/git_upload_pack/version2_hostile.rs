@@ -13,35 +13,35 @@ use super::support::take_apart;
 const NOW: Instant = Instant::ZERO;
 const MAIN: &str = "59718b6e26b96150c7dd3435f053958592fc24f1";
 
-fn id(number: usize) -> ObjectId {
+pub(crate) fn id(number: usize) -> ObjectId {
     format!("{number:040x}").parse().unwrap()
 }
 
-fn main_id() -> ObjectId {
+pub(crate) fn main_id() -> ObjectId {
     MAIN.parse().unwrap()
 }
 
-fn name(text: &str) -> RefName {
+pub(crate) fn name(text: &str) -> RefName {
     RefName::new(text).unwrap()
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config { version: Version::V2, ..Config::default() }
 }
 
-fn drain(server: &mut Server) -> Vec<u8> {
+pub(crate) fn drain(server: &mut Server) -> Vec<u8> {
     let sent = std::iter::from_fn(|| server.poll_transmit());
     sent.flat_map(portline::Transmit::into_bytes).collect()
 }
 
 /// A server that has said what it can do.
-fn ready(config: Config) -> Server {
+pub(crate) fn ready(config: Config) -> Server {
     let mut server = Server::new(config, NOW);
     assert!(drain(&mut server).starts_with(b"000eversion 2\n"));
     server
 }
 
-fn packet(line: &str) -> Bytes {
+pub(crate) fn packet(line: &str) -> Bytes {
     match line {
         "-" => Bytes::from_static(b"0000"),
         "|" => Bytes::from_static(b"0001"),
@@ -52,7 +52,7 @@ fn packet(line: &str) -> Bytes {
     }
 }
 
-fn give(server: &mut Server, lines: &[&str]) -> Result<(), Error> {
+pub(crate) fn give(server: &mut Server, lines: &[&str]) -> Result<(), Error> {
     lines.iter().try_for_each(|line| server.handle_bytes(NOW, packet(line)))
 }
 

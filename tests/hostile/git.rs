@@ -47,7 +47,7 @@ fn receiver(config: receiving::Config) -> receiving::Server {
 
 /// T6: a flood of one-byte chunks towards a machine that waits for its driver stops where it is charged.
 #[test]
-fn t06_a_machine_that_waits_takes_tiny_chunks_only_up_to_its_cap() {
+fn t6_a_machine_that_waits_takes_tiny_chunks_only_up_to_its_cap() {
     let mut client = shown(fetching::Config::default(), "");
     let mut taken = 0;
     while client.wants_input() {
@@ -414,4 +414,61 @@ fn t10_one_advertisement_has_one_object_format() {
     assert_eq!(read(&["shallow ID", "LONG refs/heads/b\0object-format=sha256"]), format);
     let seen = read(&["ID refs/heads/a", "ID refs/heads/b\0late"]).unwrap().unwrap();
     assert_eq!((seen.refs.len(), seen.capabilities.is_empty()), (2, true));
+}
+
+/// T22: a push names the value that it saw, the server's driver compares; what does not fit is told for that ref alone.
+#[test]
+fn t22_a_push_carries_the_value_that_was_seen_and_the_loser_is_told() {
+    let (seen, new) = (id(ID), numbered(2));
+    let mut server = receiving::Server::new(receiving::Config::default(), NOW);
+    assert_eq!(server.poll_action(), Some(receiving::Action::ListRefs));
+    let both = ["refs/heads/a", "refs/heads/b"].map(|one| Ref::new(name(one), seen));
+    server.refs_listed(NOW, both.to_vec(), vec![]).unwrap();
+    sent(|| server.poll_transmit());
+    let lines = [&format!("ID {new} refs/heads/a\0report-status")[..], &format!("ID {new} refs/heads/b"), ""];
+    server.handle_bytes(NOW, [&pkts(&lines)[..], b"PACK"].concat().into()).unwrap();
+    assert!(matches!(server.poll_action(), Some(receiving::Action::ReceivePack(_))));
+    assert!(matches!(server.poll_action(), Some(receiving::Action::Pack(_))));
+    server.pack_stored(NOW, Ok(())).unwrap();
+    let Some(receiving::Action::UpdateRefs(update)) = server.poll_action() else { panic!("no update") };
+    assert!(update.commands.iter().all(|command| (command.old, command.new) == (seen, new)));
+    // Somebody was faster at the first of them.
+    server.refs_updated(NOW, vec![Err("fetch first".into()), Ok(())]).unwrap();
+    let report = pkts(&["unpack ok\n", "ng refs/heads/a fetch first\n", "ok refs/heads/b\n", ""]);
+    assert_eq!(sent(|| server.poll_transmit()), report);
+    let Some(receiving::Action::Finished(outcome)) = server.poll_action() else { panic!("no end") };
+    assert_eq!((outcome.commands, outcome.updated), (2, 1));
+}
+
+/// T5: keep-alives are passed over, a flood of them is not (PKT-11).
+#[test]
+fn t5_a_sideband_of_empty_packets_ends_the_fetch() {
+    let mut client = shown(fetching::Config::default(), "side-band-64k");
+    client.want(NOW, vec![id(ID)], vec![]).unwrap();
+    client.poll_action();
+    client.held(NOW, vec![]).unwrap();
+    sent(|| client.poll_transmit());
+    client.handle_bytes(NOW, pkts(&["NAK"])).unwrap();
+    let ended = (0..10_000).position(|_| client.handle_bytes(NOW, pkt(b"\x01").into()).is_err());
+    assert_eq!(ended, Some(limits::EMPTY_PACKETS as usize));
+    let Some(fetching::Action::Failed(error)) = client.poll_action() else { panic!("it goes on") };
+    assert!(error.to_string().contains("empty"), "{error}");
+}
+
+/// T9, T14: a packet that announces more than comes holds what came; its end is told as missing bytes.
+#[test]
+fn t9_a_packet_that_is_announced_and_does_not_come_costs_nothing() {
+    let mut client = fetching::Client::new(fetching::Config::default(), NOW);
+    client.handle_bytes(NOW, Bytes::from_static(b"ffefx")).unwrap();
+    assert!(client.wants_input() && client.poll_action().is_none());
+    let error = client.handle_closed(NOW).unwrap_err();
+    assert_eq!(error, SessionError::Pkt(packets::Error::Truncated { missing: 0xffef - 5 }).into());
+    for bad in ["0003", "00zz", "-001", "fff1"] {
+        let mut client = fetching::Client::new(fetching::Config::default(), NOW);
+        let error = client.handle_bytes(NOW, Bytes::copy_from_slice(bad.as_bytes())).unwrap_err();
+        assert!(matches!(error, fetching::Error::Session(SessionError::Pkt(_))), "{bad}: {error:?}");
+        assert_eq!(client.poll_action(), Some(fetching::Action::Failed(error)));
+        let mut server = receiver(receiving::Config::default());
+        assert!(server.handle_bytes(NOW, Bytes::copy_from_slice(bad.as_bytes())).is_err(), "{bad}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use portline::frame::Reason;
 use portline::frame::carrier::{self, Decoder};
 use portline::pkt::{self, Reader};
 
@@ -17,7 +18,7 @@ fn frame(kind: u8, id: u32, payload: &[u8]) -> Bytes {
 
 /// T1, as far as a port knows it: an answer to what was never sent is no credit.
 #[test]
-fn t01_acknowledging_blocks_that_were_never_sent_ends_the_stream() {
+fn t1_acknowledging_blocks_that_were_never_sent_ends_the_stream() {
     for block in [1, 2, u32::MAX] {
         let mut sender = Sender::new(Config::default(), NOW).unwrap();
         sender.write(NOW, Bytes::from_static(b"x")).unwrap();
@@ -31,7 +32,7 @@ fn t01_acknowledging_blocks_that_were_never_sent_ends_the_stream() {
 
 /// T2: the length is checked before anything is kept.
 #[test]
-fn t02_a_first_block_above_the_limit_is_refused_before_it_is_kept() {
+fn t2_a_first_block_above_the_limit_is_refused_before_it_is_kept() {
     let mut receiver = Receiver::new(Config { max_block: 100, ..Config::default() }, NOW).unwrap();
     let error = receiver.handle_message(NOW, frame(0, 0, &[0; 101])).unwrap_err();
     assert_eq!(error, Error::TooLarge { length: 101, limit: 100 });
@@ -49,7 +50,7 @@ fn t02_a_first_block_above_the_limit_is_refused_before_it_is_kept() {
 
 /// T4: a peer that never answers meets a deadline, and until then the producer is stopped at the cap.
 #[test]
-fn t04_a_peer_that_never_answers_stops_the_producer_and_then_the_stream() {
+fn t4_a_peer_that_never_answers_stops_the_producer_and_then_the_stream() {
     let mut sender = Sender::new(Config { send_bytes: 10_000, ..Config::default() }, NOW).unwrap();
     let mut written = 0;
     while sender.can_write() {
@@ -72,7 +73,7 @@ fn t04_a_peer_that_never_answers_stops_the_producer_and_then_the_stream() {
 
 /// T5: blocks, streams and answers that carry nothing have a budget.
 #[test]
-fn t05_floods_of_frames_that_carry_nothing_end_the_port() {
+fn t5_floods_of_frames_that_carry_nothing_end_the_port() {
     let config = || Config { max_empty: 20, max_ignored: 20, sequence: true, ..Config::default() };
     let flood = |message: &dyn Fn(u32) -> Bytes| {
         let mut port = Duplex::new(config(), NOW).unwrap();
@@ -96,7 +97,7 @@ fn t05_floods_of_frames_that_carry_nothing_end_the_port() {
 
 /// T5: what we owe a peer that does not read is bounded, and input stops there.
 #[test]
-fn t05_answers_that_nobody_reads_stop_the_input() {
+fn t5_answers_that_nobody_reads_stop_the_input() {
     let mut receiver = Receiver::new(Config { receive_blocks: 8, ..Config::default() }, NOW).unwrap();
     let mut taken = 0;
     while receiver.wants_input() && taken < 10_000 {
@@ -113,7 +114,7 @@ fn t05_answers_that_nobody_reads_stop_the_input() {
 
 /// T6: chunks of one byte are charged for what they cost, and joined where they have to wait.
 #[test]
-fn t06_tiny_chunks_are_charged_and_joined() {
+fn t6_tiny_chunks_are_charged_and_joined() {
     let mut decoder = Decoder::new(1 << 20, 1 << 20);
     decoder.handle_bytes(Bytes::from_static(&[0, 16, 0, 0]));
     for _ in 0..100_000 {
@@ -137,7 +138,7 @@ fn t06_tiny_chunks_are_charged_and_joined() {
 
 /// T9: an announced length is refused or waited for; it never allocates.
 #[test]
-fn t09_an_announced_length_keeps_nothing_but_what_arrived() {
+fn t9_an_announced_length_keeps_nothing_but_what_arrived() {
     let mut decoder = Decoder::default();
     decoder.handle_bytes(Bytes::from_static(&[0xff; 4]));
     let error = carrier::Error::TooLong { length: u32::MAX as usize, limit: limits::MESSAGE };
@@ -210,5 +211,21 @@ fn t14_malformed_packet_lengths_are_named_in_any_split() {
             assert_eq!(lines.next_packet(), Err(error.clone()));
             assert_eq!(bands.next_fragment(), Err(error.clone()));
         }
+    }
+}
+
+/// T18: the words of an ERROR are kept raw, and no error's text acts on a terminal.
+#[test]
+fn t18_the_words_of_an_error_frame_are_kept_and_shown_harmless() {
+    for payload in [&b"\"\\u001b[2J\\u0007\\u202e oops\""[..], b"\x1b[2J\x07"] {
+        let mut receiver = Receiver::new(Config::default(), NOW).unwrap();
+        let _ = receiver.handle_message(NOW, frame(3, 0, payload));
+        let Some(receiver::Action::Failed(error)) = receiver.poll_action() else { panic!("it goes on") };
+        let Error::Remote { block: 0, ref reason } = error else { panic!("{error:?}") };
+        match reason {
+            Reason::Text(text) => assert_eq!(text, "\x1b[2J\x07\u{202e} oops"),
+            Reason::Raw(bytes) => assert_eq!(bytes, payload),
+        }
+        assert!(!error.to_string().contains(|c: char| c.is_control() || c == '\u{202e}'), "{error}");
     }
 }

@@ -1,11 +1,12 @@
 """dulwich as a client, and as a server, on a command line.
 
-    dulwich_peer.py VERSION clone URL DIR [DEPTH]     bare, all branches and tags
+    dulwich_peer.py VERSION clone URL DIR [DEPTH [FILTER]]     bare, all branches and tags
     dulwich_peer.py VERSION fetch DIR URL
     dulwich_peer.py VERSION push DIR URL SRC:DST...   an empty SRC deletes
     dulwich_peer.py VERSION serve ROOT                prints `listening on HOST:PORT`
 """
 
+import glob
 import os
 import sys
 
@@ -15,12 +16,23 @@ from dulwich.repo import Repo
 from dulwich.server import FileSystemBackend, TCPGitServer
 
 
-def fetch(version, repo, url, depth=None):
+def fetch(version, repo, url, depth=None, spec=None):
     client, path = get_transport_and_path(url)
-    result = client.fetch(path, repo, depth=depth, protocol_version=version)
+    result = client.fetch(path, repo, depth=depth, filter_spec=spec, protocol_version=version)
     for name, sha in result.refs.items():
         if sha is not None and name.startswith((b"refs/heads/", b"refs/tags/")) and not name.endswith(b"^{}"):
             repo.refs[name] = sha
+
+
+def promise(repo, url, spec):
+    """Tells Git that the server has what is missing: dulwich itself keeps no note of it."""
+    config = repo.get_config()
+    config.set((b"core",), b"repositoryformatversion", b"1")
+    for key, value in ((b"url", url.encode()), (b"promisor", b"true"), (b"partialCloneFilter", spec)):
+        config.set((b"remote", b"origin"), key, value)
+    config.write_to_path()
+    for pack in glob.glob(os.path.join(repo.path, "objects/pack/*.pack")):
+        open(pack.removesuffix("pack") + "promisor", "w").close()
 
 
 def push(repo, url, specs):
@@ -47,7 +59,10 @@ def main(version, verb, *words):
     if verb == "clone":
         os.makedirs(words[1])
         repo = Repo.init_bare(words[1])
-        fetch(version, repo, words[0], int(words[2]) if len(words) > 2 else None)
+        depth, spec = (*words[2:], "", "")[:2]
+        fetch(version, repo, words[0], int(depth) if depth else None, spec.encode() or None)
+        if spec:
+            promise(repo, words[0], spec.encode())
     elif verb == "fetch":
         fetch(version, Repo(words[0]), words[1])
     elif verb == "push":

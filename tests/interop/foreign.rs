@@ -3,11 +3,8 @@
 //! `install.sh` puts them into a folder; those that it could not put there are skipped, and the table says so.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use crate::cell::{Fixture, Task};
@@ -49,7 +46,7 @@ pub struct Server {
 }
 
 enum Address {
-    /// A thread of ours that starts a program for each connection.
+    /// A thread of ours that starts a program for each connection: its URL.
     Inetd(String),
     /// A process.
     Process(Daemon),
@@ -60,7 +57,7 @@ impl Server {
         let path = format!("{}/{path}", self.below);
         let path = path.trim_start_matches('/');
         match &self.address {
-            Address::Inetd(address) => format!("git://{address}/{path}"),
+            Address::Inetd(address) => format!("{address}/{path}"),
             Address::Process(daemon) => daemon.url(path),
         }
     }
@@ -73,7 +70,8 @@ pub const PEERS: &[Peer] = &[
         by: "git://",
         package: Some("dulwich"),
         versions: &[0, 1, 2],
-        can: |action, _| action != "partial clone",
+        // It filters in version 2 only.
+        can: |action, version| action != "partial clone" || version == 2,
         role: Role::Client { transport: Transport::Daemon, start: dulwich },
     },
     Peer {
@@ -81,7 +79,7 @@ pub const PEERS: &[Peer] = &[
         by: "http-backend",
         package: Some("dulwich"),
         versions: &[0, 1, 2],
-        can: |action, _| action != "partial clone",
+        can: |action, version| action != "partial clone" || version == 2,
         role: Role::Client { transport: Transport::Http, start: dulwich },
     },
     Peer {
@@ -157,6 +155,10 @@ fn foreign(folder: &Path, which: &str) -> Command {
     command
 }
 
+fn git_daemon(world: &World) -> Server {
+    Server { address: Address::Inetd(world.sandbox.real_daemon()), below: String::new() }
+}
+
 fn dulwich_server(world: &World, folder: &Path) -> Server {
     let mut command = dulwich(folder);
     // Its paths are the machine's own.
@@ -165,26 +167,6 @@ fn dulwich_server(world: &World, folder: &Path) -> Server {
         address: Address::Process(Daemon::start(command)),
         below: world.sandbox.path("").display().to_string(),
     }
-}
-
-/// `git daemon` has no way to say which free port it took, so it is started for each connection.
-fn git_daemon(world: &World) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let root = world.sandbox.path("");
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (root, output) = (root.clone(), TcpStream::try_clone(&stream));
-            thread::spawn(move || {
-                let mut command = program("git");
-                command.args(["daemon", "--inetd", "--export-all", "--enable=receive-pack"]);
-                command.arg(format!("--base-path={}", root.display()));
-                command.stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(output.unwrap()));
-                command.stderr(std::process::Stdio::null()).status()
-            });
-        }
-    });
-    Server { address: Address::Inetd(address), below: String::new() }
 }
 
 /// The folder that `install.sh` has filled.

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -211,6 +211,41 @@ impl Sandbox {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(path.join(hook), fs::Permissions::from_mode(0o755)).unwrap();
         }
+    }
+
+    /// Bare repositories `origin.git`, with history and so many refs, and `work.git`, a clone of it to push from.
+    pub fn pair(refs: usize) -> Self {
+        let this = Self::new();
+        this.rich("origin.git", refs);
+        this.ok("", &["clone", "-q", "--bare", "origin.git", "work.git"]);
+        this
+    }
+
+    /// Our client with these arguments, standing here.
+    pub fn client(&self, arguments: &[&str]) -> Output {
+        let mut command = program(example("git_client"));
+        command.args(arguments).current_dir(self.path(""));
+        run(command, b"")
+    }
+
+    /// The real `git daemon`, started for each connection as inetd would. Its address; it serves as long as the test
+    /// runs.
+    #[cfg(unix)]
+    pub fn real_daemon(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let base = format!("--base-path={}", self.path("").display());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = std::os::fd::OwnedFd::from(stream.unwrap());
+                let mut command = program("git");
+                command.args(["daemon", "--inetd", "--export-all", "--enable=receive-pack", &base]);
+                command.stdin(Stdio::from(stream.try_clone().unwrap())).stdout(Stdio::from(stream));
+                let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+                thread::spawn(move || child.wait());
+            }
+        });
+        format!("git://{address}")
     }
 
     /// Our daemon for all repositories here.

@@ -41,6 +41,8 @@ pub fn name(name: &str) -> RefName {
 pub struct Repo {
     pub commits: BTreeMap<ObjectId, Commit>,
     pub refs: BTreeMap<RefName, ObjectId>,
+    /// Those of the refs that stand for another one.
+    pub symbolic: BTreeMap<RefName, RefName>,
 }
 
 impl Repo {
@@ -91,14 +93,17 @@ impl Repo {
     }
 
     pub fn listed(&self) -> Vec<Ref> {
-        self.refs.iter().map(|(name, id)| Ref::new(name.clone(), *id)).collect()
+        let target = |name: &RefName| self.symbolic.get(name).cloned();
+        let one =
+            |(name, id): (&RefName, &ObjectId)| Ref { target: target(name), ..Ref::new(name.clone(), *id) };
+        self.refs.iter().map(one).collect()
     }
 
-    fn known(&self, ids: Vec<ObjectId>) -> Vec<ObjectId> {
+    pub fn known(&self, ids: Vec<ObjectId>) -> Vec<ObjectId> {
         ids.into_iter().filter(|id| self.commits.contains_key(id)).collect()
     }
 
-    fn load(&self, ids: Vec<ObjectId>) -> Vec<Commit> {
+    pub fn load(&self, ids: Vec<ObjectId>) -> Vec<Commit> {
         ids.iter().filter_map(|id| self.commits.get(id).cloned()).collect()
     }
 
@@ -163,7 +168,7 @@ impl Repo {
 }
 
 /// An answer that comes after the connection broke is for nobody; any other misuse is a bug.
-fn told(result: Result<(), Misuse>) {
+pub fn told(result: Result<(), Misuse>) {
     assert!(matches!(result, Ok(()) | Err(Misuse::Ended { .. })), "{result:?}");
 }
 
@@ -196,6 +201,11 @@ impl Left {
         let Some(action) = self.machine.poll_action() else { return false };
         self.answer(now, action);
         true
+    }
+
+    /// What has come of the pack that is being fetched.
+    pub fn held(&self) -> &[u8] {
+        &self.pack
     }
 
     /// Does what the machine asks.
@@ -258,6 +268,8 @@ pub struct Right {
     pub newest: Version,
     /// Where the history that is served ends.
     pub shallow: Vec<ObjectId>,
+    /// Whether its packs lack their last byte.
+    pub breaks_pack: bool,
     /// The versions that fetches asked for.
     pub asked: Vec<Version>,
     pack: BytesMut,
@@ -276,6 +288,7 @@ impl Right {
             moves: Moves::default(),
             newest: Version::V2,
             shallow: Vec::new(),
+            breaks_pack: false,
             asked: Vec::new(),
             pack: BytesMut::new(),
         }
@@ -309,6 +322,11 @@ impl Right {
         true
     }
 
+    /// What has come of the pack that is being pushed.
+    pub fn held(&self) -> &[u8] {
+        &self.pack
+    }
+
     fn fetch(&mut self, now: Instant, action: fetch::server::Action) {
         use fetch::server::Action;
         let repo = &self.repo;
@@ -327,7 +345,9 @@ impl Right {
                 told(machine.covered(now, covered));
             }
             Action::BuildPack(request) => {
-                for chunk in repo.pack(&request).chunks(41) {
+                let pack = repo.pack(&request);
+                let pack = pack.slice(..pack.len() - usize::from(self.breaks_pack));
+                for chunk in pack.chunks(41) {
                     told(machine.pack_chunk(now, Bytes::copy_from_slice(chunk)));
                 }
                 told(machine.pack_finished(now));

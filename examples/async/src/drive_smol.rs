@@ -119,7 +119,8 @@ async fn transfer(
                     // Nothing can be written any more; what the peer said before it went is still to be read.
                     Event::Wrote(Err(_)) => out.advance(usize::MAX),
                     Event::Read(_) => session.handle_closed(clock.now()),
-                    Event::Wrote(Ok(_)) => {}
+                    // Room again, and what leaves now begins to wait now: the session learns the time by being told.
+                    Event::Wrote(Ok(_)) => session.handle_timeout(clock.now()),
                     Event::Timeout => {
                         session.handle_timeout(clock.now());
                         if out.has_remaining() {

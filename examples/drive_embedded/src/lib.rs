@@ -84,9 +84,8 @@ impl Node {
         if !input.is_empty() {
             self.session.handle_bytes(now, Bytes::copy_from_slice(input));
         }
-        if self.session.poll_timeout().is_some_and(|deadline| deadline <= now) {
-            self.session.handle_timeout(now);
-        }
+        // In every turn: before its time it only tells the time, and what leaves now begins to wait now.
+        self.session.handle_timeout(now);
         loop {
             // First what the session has to say, as far as the ring has room: that is the backpressure.
             self.transmit(line);

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
-use portline::git::{ObjectId, Ref, RefName};
+use portline::git::{ObjectId, Ref, RefName, Resume};
 use portline::{Instant, Transmit, limits};
 
 /// No machine makes more than this in one drain: its queues are bounded and its input here is small.
@@ -18,6 +18,11 @@ pub fn id(number: u8) -> ObjectId {
 
 pub fn ids(numbers: &[u8]) -> Vec<ObjectId> {
     numbers.iter().map(|number| id(*number)).collect()
+}
+
+/// A part of a pack, of so many bytes; none of none.
+pub fn part(offset: u8) -> Option<Resume> {
+    Resume::new(offset.into(), Bytes::from_static(&[7])).ok()
 }
 
 /// One of four names, one of them hidden where `hide` is hidden.

@@ -25,11 +25,17 @@
 //! On streams of a [`crate::rpc::Link`], and on anything else, a driver does the same with [`super::upload`] and
 //! [`super::download`]: it does their steps. Rules: `spec/12-body.md`, TRANSFER.
 
+mod end;
 pub mod port;
+mod receiving;
+mod sending;
 pub mod stream;
 
 use alloc::borrow::Cow;
 use alloc::string::ToString;
+
+pub use receiving::Download;
+pub use sending::Upload;
 
 use crate::error::Blame;
 use crate::frame::Reason;

@@ -6,11 +6,10 @@
 
 use bytes::Bytes;
 
+use super::end::{Incoming, Outgoing, Received};
 use super::{ConfigError, Error};
-use crate::Transmit;
-use crate::body::queue::{self, PullError, PushError, Pushed};
+use crate::body::queue::{self, PushError};
 use crate::body::{download, upload};
-use crate::frame::Reason;
 use crate::limits;
 use crate::port::{self, Receiver, Sender, receiver, sender};
 use crate::time::Instant;
@@ -53,141 +52,16 @@ impl Config {
 }
 
 /// The producer's end.
-#[derive(Clone, Debug)]
-pub struct Upload {
-    end: Sender,
-    upload: upload::Upload<Error>,
-    /// The latest time told.
-    now: Instant,
-}
+pub type Upload = super::Upload<Sender>;
 
-impl Upload {
+impl super::Upload<Sender> {
     /// A body of which nothing was sent yet.
     ///
     /// # Errors
     /// [`ConfigError`] for a configuration with which nothing could ever move.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         let upload = upload::Upload::new(upload::Config { queue: config.queue, piece: config.block })?;
-        Ok(Self { end: Sender::new(config.port()?, now)?, upload, now })
-    }
-
-    /// Takes one whole message from the port.
-    ///
-    /// # Errors
-    /// As [`Sender::handle_message`].
-    pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), Error> {
-        self.tell(now);
-        Ok(self.end.handle_message(now, message)?)
-    }
-
-    /// The port has closed.
-    ///
-    /// # Errors
-    /// As [`Sender::handle_closed`].
-    pub fn handle_closed(&mut self, now: Instant) -> Result<(), Error> {
-        self.tell(now);
-        Ok(self.end.handle_closed(now)?)
-    }
-
-    /// The time of [`Self::poll_timeout`] has come. Too early tells the machine the time and nothing else.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.tell(now);
-        self.end.handle_timeout(now);
-    }
-
-    /// The producer has a chunk.
-    ///
-    /// # Errors
-    /// As [`upload::Upload::push`].
-    pub fn push(&mut self, now: Instant, chunk: Bytes) -> Result<Pushed, PushError> {
-        self.tell(now);
-        self.upload.push(chunk)
-    }
-
-    /// Whether [`Self::push`] takes at least a byte.
-    #[must_use]
-    pub fn can_push(&self) -> bool {
-        self.upload.can_push()
-    }
-
-    /// The producer has no more.
-    pub fn close(&mut self, now: Instant) {
-        self.tell(now);
-        self.upload.close();
-    }
-
-    /// The producer has failed: the consumer gets what was pushed before, and `reason`.
-    pub fn error(&mut self, now: Instant, reason: &str) {
-        self.tell(now);
-        self.upload.error(Error::aborted(reason));
-    }
-
-    /// The producer gives up: what waits is dropped, and the consumer gets `reason`.
-    pub fn abort(&mut self, now: Instant, reason: &str) {
-        self.tell(now);
-        self.upload.abort(Error::aborted(reason));
-    }
-
-    /// The next message to send. Call it only while the transport has room: that is the backpressure.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.settle();
-        self.end.poll_transmit()
-    }
-
-    /// What happened.
-    pub fn poll_action(&mut self) -> Option<upload::Action<Error>> {
-        self.settle();
-        self.upload.poll_action()
-    }
-
-    /// When to call [`Self::handle_timeout`]; `None` is never.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.end.poll_timeout()
-    }
-
-    /// Whether to read on.
-    #[must_use]
-    pub const fn wants_input(&self) -> bool {
-        self.end.wants_input()
-    }
-
-    /// Whether the upload is over. What is left in `poll_action` and `poll_transmit` is still to be taken.
-    #[must_use]
-    pub const fn has_ended(&self) -> bool {
-        self.upload.has_ended()
-    }
-
-    /// Bytes that were pushed and have not been sent.
-    #[must_use]
-    pub const fn held(&self) -> usize {
-        self.upload.held()
-    }
-
-    /// Carries between the queue and the port, until both wait.
-    fn settle(&mut self) {
-        loop {
-            while let Some(action) = self.end.poll_action() {
-                match action {
-                    sender::Action::Finished => self.upload.stream_finished(),
-                    sender::Action::Failed(error) => self.upload.stream_failed(error.into()),
-                }
-            }
-            if self.upload.is_writing() && self.end.can_write() {
-                self.upload.written();
-            }
-            match self.upload.poll_step() {
-                // A port that takes nothing any more has failed, and says so by its action.
-                Some(upload::Step::Write(piece)) => self.end.write(self.now, piece).unwrap_or_default(),
-                Some(upload::Step::Finish) => self.end.finish(self.now),
-                Some(upload::Step::Fail(error)) => self.end.fail(self.now, &error.words()),
-                None => return,
-            }
-        }
-    }
-
-    fn tell(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        Ok(Self::on(Sender::new(config.port()?, now)?, upload, now))
     }
 }
 
@@ -208,115 +82,74 @@ impl Upload {
 /// assert_eq!(download.poll_transmit().unwrap().into_bytes(), b"\x01\0\0\0\0\x01"[..]); // ACK 0
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
-pub struct Download {
-    end: Receiver,
-    download: download::Download<Error>,
-    /// The latest time told.
-    now: Instant,
-}
+pub type Download = super::Download<Receiver>;
 
-impl Download {
+impl super::Download<Receiver> {
     /// A body of which nothing has come yet.
     ///
     /// # Errors
     /// [`ConfigError`] for a configuration with which nothing could ever move.
     pub fn new(config: Config, now: Instant) -> Result<Self, ConfigError> {
         let download = download::Download::new(config.queue)?;
-        Ok(Self { end: Receiver::new(config.port()?, now)?, download, now })
+        Ok(Self::on(Receiver::new(config.port()?, now)?, download, now))
+    }
+}
+
+impl Outgoing for Sender {
+    fn handle_timeout(&mut self, now: Instant) {
+        Self::handle_timeout(self, now);
     }
 
-    /// Takes one whole message from the port.
-    ///
-    /// # Errors
-    /// As [`Receiver::handle_message`].
-    pub fn handle_message(&mut self, now: Instant, message: Bytes) -> Result<(), Error> {
-        self.tell(now);
-        let handled = self.end.handle_message(now, message);
-        // The first block goes to the consumer's side at once, so that a window of blocks finds room behind it.
-        self.settle();
-        Ok(handled?)
+    fn poll_timeout(&self) -> Option<Instant> {
+        Self::poll_timeout(self)
     }
 
-    /// The port has closed. What had arrived is still delivered.
-    ///
-    /// # Errors
-    /// As [`Receiver::handle_closed`].
-    pub fn handle_closed(&mut self, now: Instant) -> Result<(), Error> {
-        self.tell(now);
-        Ok(self.end.handle_closed(now)?)
+    fn poll_end(&mut self) -> Option<Result<(), Error>> {
+        Some(match self.poll_action()? {
+            sender::Action::Finished => Ok(()),
+            sender::Action::Failed(error) => Err(error.into()),
+        })
     }
 
-    /// The consumer wants the next chunk.
-    ///
-    /// # Errors
-    /// As [`download::Download::pull`].
-    pub fn pull(&mut self, now: Instant) -> Result<(), PullError> {
-        self.tell(now);
-        self.download.pull()
+    fn can_write(&self) -> bool {
+        Self::can_write(self)
     }
 
-    /// The consumer wants no more: what waits is dropped and refused. A port carries no words against the data; the
-    /// reason is for the terminal action.
-    pub fn cancel(&mut self, now: Instant, reason: Option<&str>) {
-        self.tell(now);
-        // What has arrived is looked at first: the end may be among it, and then there is nothing to cancel.
-        self.settle();
-        let reason = reason.map(|reason| Reason::Text(reason.into()));
-        self.download.cancel(Error::Cancelled { reason });
+    fn write(&mut self, now: Instant, piece: Bytes) {
+        Self::write(self, now, piece).unwrap_or_default();
     }
 
-    /// The next message to send. Call it only while the transport has room: that is the backpressure.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.settle();
-        self.end.poll_transmit()
+    fn finish(&mut self, now: Instant) {
+        Self::finish(self, now);
     }
 
-    /// What happened.
-    pub fn poll_action(&mut self) -> Option<download::Action<Error>> {
-        self.settle();
-        self.download.poll_action()
+    fn fail(&mut self, now: Instant, words: &str) {
+        Self::fail(self, now, words);
+    }
+}
+
+impl Incoming for Receiver {
+    /// So that a window of blocks finds room behind the first of them.
+    const AT_ONCE: bool = true;
+
+    fn poll_received(&mut self) -> Option<Received> {
+        Some(match self.poll_action()? {
+            receiver::Action::Block(block) => Received::Block(block),
+            receiver::Action::End => Received::Finished,
+            receiver::Action::Failed(error) => Received::Failed(error.into()),
+        })
     }
 
-    /// Whether to read on.
-    #[must_use]
-    pub fn wants_input(&self) -> bool {
-        self.end.wants_input()
+    fn consume(&mut self, now: Instant) {
+        self.accept(now);
     }
 
-    /// Whether the download is over. What is left in `poll_action` and `poll_transmit` is still to be taken.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.download.has_ended()
+    fn cancel(&mut self, now: Instant, _words: Option<&str>) {
+        Self::cancel(self, now);
     }
 
-    /// Carries between the port and the queue, until both wait.
-    fn settle(&mut self) {
-        loop {
-            while let Some(step) = self.download.poll_step() {
-                match step {
-                    download::Step::Consume => self.end.accept(self.now),
-                    download::Step::Cancel(_) => self.end.cancel(self.now),
-                }
-            }
-            if !self.download.wants_data(1) {
-                return;
-            }
-            match self.end.poll_action() {
-                None => return,
-                Some(receiver::Action::Block(block)) => {
-                    if self.download.receive(block).is_err() {
-                        // Blocks are smaller than the queue, so this does not happen.
-                        self.end.cancel(self.now);
-                    }
-                }
-                Some(receiver::Action::End) => self.download.stream_finished(),
-                Some(receiver::Action::Failed(error)) => self.download.stream_failed(error.into()),
-            }
-        }
-    }
-
-    fn tell(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+    /// Blocks are smaller than the queue, so this does not happen.
+    fn refuse(&mut self, now: Instant, _error: PushError) {
+        Self::cancel(self, now);
     }
 }

@@ -16,10 +16,14 @@
 //! | room after a push was cut or refused | `Writable` |
 //!
 //! A chunk is a slice of the buffer that it was read into, and keeps that buffer alive. So chunks shorter than
-//! [`Config::small`] are copied and joined; longer ones are passed through without a copy. What the queue holds itself
-//! is at most [`Config::memory`]; what longer slices keep alive beyond their length is the buffers of whoever pushed
-//! them, at most [`Config::chunks`] of them. A program that cannot tell how large those are sets `small` to
-//! `usize::MAX`: then everything is copied once and nothing else is kept alive.
+//! [`Config::small`] are copied and joined; longer ones are passed through without a copy. What the queue counts, each
+//! chunk by its length, is at most [`Config::memory`]; what longer slices keep alive beyond their length is the buffers of
+//! whoever pushed them, at most [`Config::chunks`] of them. A program that cannot tell how large those are sets `small` to
+//! `usize::MAX`: then what waits was copied once and nothing else is kept alive.
+//!
+//! A chunk that is cut keeps all of its buffer alive until its last byte is gone: one that was split, until the rest that
+//! was handed back is gone too; one that an [`super::upload`] takes piece by piece, until the last piece is. That is not
+//! counted. So buffers that are no longer than their chunks, and fit in whole, may come to twice [`Config::bytes`].
 //!
 //! Limits: [`Config::bytes`], [`Config::chunks`]. Each call costs constant work, and copies at most twice `small`.
 //! Rules: `spec/12-body.md`, QUEUE.
@@ -151,7 +155,8 @@ impl<E> Queue<E> {
         Ok(Pushed::Part { rest: chunk })
     }
 
-    /// Whether [`Self::push`] takes at least a byte.
+    /// Whether a chunk of one byte finds a place of its own. A longer one may be cut, or refused ([`Full::Refuse`]); and
+    /// where this is `false` for want of places only, a short one may still be joined to the last that waits.
     #[must_use]
     pub fn can_push(&self) -> bool {
         matches!(self.state, State::Open)

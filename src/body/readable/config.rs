@@ -35,7 +35,8 @@ pub struct Config {
     pub max_bytes: usize,
     /// Chunks that may be queued, whatever the mark is (READABLE-19).
     pub max_chunks: usize,
-    /// Reads that may wait (READABLE-19).
+    /// Reads that may wait, those included whose answer was not polled (READABLE-19). Each of those holds one chunk, which
+    /// `max_bytes` does not count.
     pub max_reads: usize,
 }
 

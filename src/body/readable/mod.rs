@@ -23,7 +23,10 @@
 //! Unlike a [`crate::body::queue`], a stream that fails drops what is queued: that is the standard's rule. It also lets
 //! its source enqueue past the high-water mark; here there is a cap beyond it.
 //!
-//! Limits: [`Config`]. Each call costs constant work, but for those that end waiting reads. Rules: `spec/13-readable.md`.
+//! Limits: [`Config`] bounds what is queued, and the reads. A chunk that a waiting read is answered with is not queued, and
+//! not measured, as in the standard: until they are polled, up to [`Config::max_reads`] such chunks are held, each as long
+//! as its source made it. A source that enqueues when it is asked and polls before it goes on has one of them there. Each
+//! call costs constant work, but for those that end waiting reads. Rules: `spec/13-readable.md`.
 
 mod action;
 mod config;

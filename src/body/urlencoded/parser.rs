@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use memchr::{memchr, memchr2};
 
 use super::hex_pair;
-use crate::body::input::{Input, Refused};
+use crate::body::input::{Input, Overrun};
 use crate::error::Blame;
 use crate::limits;
 use crate::time::Instant;
@@ -143,8 +143,8 @@ impl Parser {
         match &self.state {
             State::Failing(error) | State::Ended(Err(error)) => Err(*error),
             State::Ended(Ok(())) => Ok(()),
-            State::Pair { .. } => self.input.push(bytes).map_err(|refused| {
-                let error = self.refused(refused);
+            State::Pair { .. } => self.input.push(bytes).map_err(|Overrun| {
+                let error = Error::Overrun { limit: self.config.input_bytes };
                 self.input.discard();
                 self.state = State::Failing(error);
                 error
@@ -197,24 +197,28 @@ impl Parser {
             };
         };
         let limit = self.config.max_pair;
-        match self.input.advance() {
-            Ok(true) => {}
-            Ok(false) if !self.input.is_closed() => return Ok(Step::Waits),
-            Ok(false) if gathered.is_empty() => return Ok(Step::Ends),
-            Ok(false) => {
-                let last = mem::take(gathered);
-                return self.pair(Bytes::from(last));
+        let Some(mut piece) = self.input.take() else {
+            if self.input.is_too_long() {
+                return Err(Error::BodyTooLong { limit: self.config.max_body });
             }
-            Err(refused) => return Err(self.refused(refused)),
-        }
-        let end = memchr(b'&', &self.input.piece);
-        let length = end.unwrap_or(self.input.piece.len());
+            if self.input.is_open() {
+                return Ok(Step::Waits);
+            }
+            if gathered.is_empty() {
+                return Ok(Step::Ends);
+            }
+            let last = mem::take(gathered);
+            return self.pair(Bytes::from(last));
+        };
+        let end = memchr(b'&', &piece);
+        let length = end.unwrap_or(piece.len());
         if gathered.len().saturating_add(length) > limit {
             return Err(Error::PairTooLong { limit });
         }
-        let mut pair = self.input.piece.split_to(length);
+        let mut pair = piece.split_to(length);
         if end.is_some() {
-            self.input.piece.advance(1);
+            piece.advance(1);
+            self.input.put_back(Some(piece));
         }
         if end.is_none() || !gathered.is_empty() {
             gathered.extend_from_slice(&pair);
@@ -251,13 +255,6 @@ impl Parser {
         match result {
             Ok(()) => Action::Finished,
             Err(error) => Action::Failed(error),
-        }
-    }
-
-    const fn refused(&self, refused: Refused) -> Error {
-        match refused {
-            Refused::Overrun => Error::Overrun { limit: self.config.input_bytes },
-            Refused::TooLong => Error::BodyTooLong { limit: self.config.max_body },
         }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!  versions 0 and 1                                       version 2
 //!  Listing ─refs_listed─► Advertising ─► Wanting          Head ─► Arguments ─► Listing ─► Showing     (ls-refs)
-//!                            flush or end │ flush           ▲         │    └─► Sizing                 (object-info)
+//!                            flush or end │ flush           ▲         │    └─► (Listing, Judging) ─► Sizing (object-info)
 //!                            without want ▼                 │         ▼ (fetch)
 //!                                      Ended                │      Looking (for haves)
 //!                                                           │         │
@@ -17,6 +17,8 @@
 //!                                     ▼                     │
 //!                                   Ended ◄─ flush, end ────┘ the next request
 //! ```
+//!
+//! `Telling` stands in front of whatever follows a long list: acknowledgements, wanted refs, borders, sizes.
 //!
 //! | input | state | output |
 //! |---|---|---|
@@ -38,6 +40,7 @@
 //! Rules: `spec/05-fetch.md` from FETCH-30, `spec/15-git-v2-server.md`, `spec/16-git-shallow.md`.
 
 mod advertise;
+mod answer;
 mod border;
 mod error;
 mod face;
@@ -45,6 +48,7 @@ mod fetch_command;
 mod filters;
 mod flow;
 mod greeting;
+mod haves;
 mod ls_refs;
 mod negotiation;
 mod object_info;
@@ -65,6 +69,7 @@ use crate::git::wire::{Core, Drive, Step, machine_face};
 use crate::git::{ObjectId, Serving, SessionError, Version};
 use crate::pkt::{self, Band, Packet};
 use advertise::Advertising;
+use answer::Telling;
 pub use error::Error;
 pub use face::{Action, Config, DeepenRequest, Outcome, Unborn, WantPolicy};
 use fetch_command::Fetch;
@@ -89,8 +94,12 @@ enum State {
     /// Version 2: behind a command.
     Arguments(Command),
     Showing(Showing),
-    /// [`Action::ObjectSizes`] is open, or the question which of the objects may be asked for.
-    Sizing(ObjectInfo),
+    /// A part of an answer is being written.
+    Telling(Telling),
+    /// [`Action::CheckReachable`] is open for the objects of an `object-info` that are no tips.
+    Judging(ObjectInfo),
+    /// [`Action::ObjectSizes`] is open for these, sorted.
+    Sizing(ObjectInfo, Vec<ObjectId>),
     /// [`Action::FindObjects`] is open for haves of version 2; whether more arguments follow.
     Looking {
         more: bool,
@@ -125,6 +134,8 @@ enum Listing {
         all: bool,
     },
     LsRefs(LsRefs),
+    /// To judge which objects have a size.
+    Sizes(ObjectInfo),
 }
 
 /// The upload-pack server. See the [module](self) for its states.
@@ -196,13 +207,19 @@ impl Server {
     /// What the client calls itself, raw (T18).
     #[must_use]
     pub const fn client_agent(&self) -> Option<&Bytes> {
-        self.agent.as_ref()
+        match &self.agent {
+            Some(agent) => Some(agent),
+            None => self.wants.agent.as_ref(),
+        }
     }
 
     /// By what the client's logs know the session, raw (T18): told only where we told ours.
     #[must_use]
     pub const fn client_session_id(&self) -> Option<&Bytes> {
-        self.session_id.as_ref()
+        match &self.session_id {
+            Some(session_id) => Some(session_id),
+            None => self.wants.session_id.as_ref(),
+        }
     }
 
     fn step_wanting(&mut self) -> Result<Step, Error> {
@@ -245,69 +262,6 @@ impl Server {
         }
         Ok(Step::Again)
     }
-
-    fn step_head(&mut self) -> Result<Step, Error> {
-        let State::Head(head) = &mut self.state else { return Ok(Step::Wait) };
-        // What was answered leaves first.
-        if !self.core.wire.has_room() {
-            return Ok(Step::Wait);
-        }
-        let packet = match self.core.wire.packet(request::EXPECTED) {
-            Ok(Some(packet)) => packet,
-            Ok(None) => return Ok(Step::Wait),
-            Err(SessionError::Ended { .. }) if head.is_empty() => Packet::Flush,
-            Err(error) => return Err(error.into()),
-        };
-        match packet {
-            Packet::Data(line) => head.take(pkt::trim_lf(&line), &self.config)?,
-            Packet::Flush if head.is_empty() => self.end(),
-            Packet::Flush | Packet::Delim => {
-                let command = head.finish(&self.config)?;
-                for (kept, said) in
-                    [(&mut self.agent, &mut head.agent), (&mut self.session_id, &mut head.session_id)]
-                {
-                    *kept = said.take().or_else(|| kept.take());
-                }
-                let options = mem::take(&mut head.options);
-                if !options.is_empty() {
-                    self.core.push(Action::ServerOptions(options));
-                }
-                self.state = State::Arguments(command);
-                if packet == Packet::Flush {
-                    self.execute()?;
-                }
-            }
-            Packet::ResponseEnd => return Err(SessionError::unexpected(request::EXPECTED, &packet).into()),
-        }
-        Ok(Step::Again)
-    }
-
-    fn step_arguments(&mut self) -> Result<Step, Error> {
-        let State::Arguments(command) = &mut self.state else { return Ok(Step::Wait) };
-        let Some(packet) = self.core.wire.packet(fetch_command::EXPECTED)? else { return Ok(Step::Wait) };
-        let line = match &packet {
-            Packet::Flush => return self.execute().map(|()| Step::Again),
-            Packet::Data(line) => pkt::trim_lf(line),
-            Packet::Delim | Packet::ResponseEnd => {
-                return Err(SessionError::unexpected(fetch_command::EXPECTED, &packet).into());
-            }
-        };
-        if let Some(message) = line.strip_prefix(b"ERR ") {
-            return Err(SessionError::remote(message).into());
-        }
-        self.wants.count(&self.config)?;
-        match command {
-            Command::LsRefs(asked) => asked.take(line, &self.config)?,
-            Command::Fetch => {
-                if self.fetch.take(line, &mut self.wants, &self.config)? {
-                    self.look(true)?;
-                }
-            }
-            Command::ObjectInfo(asked) => asked.take(line, &self.config)?,
-            Command::BundleUri => return Err(SessionError::unexpected("a flush packet", &packet).into()),
-        }
-        Ok(Step::Again)
-    }
 }
 
 impl Drive for Server {
@@ -337,12 +291,20 @@ impl Drive for Server {
                 self.answered_request()?;
                 Ok(Step::Again)
             }
+            State::Telling(_) => match mem::replace(&mut self.state, State::Ended) {
+                State::Telling(telling) => self.step_telling(telling),
+                other => {
+                    self.state = other;
+                    Ok(Step::Wait)
+                }
+            },
             State::Wanting => self.step_wanting(),
             State::Haves => self.step_haves(),
             State::Head(_) => self.step_head(),
             State::Arguments(_) => self.step_arguments(),
             State::Listing(_)
-            | State::Sizing(_)
+            | State::Judging(_)
+            | State::Sizing(..)
             | State::Looking { .. }
             | State::Reaching(_)
             | State::Checking(_)
@@ -380,7 +342,8 @@ impl Drive for Server {
     fn waits_for_driver(&self) -> bool {
         match self.state {
             State::Listing(_)
-            | State::Sizing(_)
+            | State::Judging(_)
+            | State::Sizing(..)
             | State::Looking { .. }
             | State::Reaching(_)
             | State::Checking(_)
@@ -393,6 +356,7 @@ impl Drive for Server {
             | State::Packing(_) => true,
             State::Advertising(_)
             | State::Showing(_)
+            | State::Telling(_)
             | State::Wanting
             | State::Haves
             | State::Head(_)
@@ -402,6 +366,6 @@ impl Drive for Server {
     }
 
     fn keeps_alive(&self) -> bool {
-        matches!(&self.state, State::Packing(packing) if packing.is_banded())
+        matches!(&self.state, State::Packing(packing) if packing.keeps_alive())
     }
 }

@@ -186,9 +186,13 @@ impl Client {
     /// The pack is complete, its trailer included.
     ///
     /// # Errors
-    /// [`Misuse`] when no pack is asked for.
+    /// [`Misuse`] when no pack is asked for; [`Misuse::Argument`] when no byte of it was given, and the server does not
+    /// hold all of it ([`Self::pack_resumes`]).
     pub fn pack_finished(&mut self, now: Instant) -> Result<(), Misuse> {
-        Self::building(&self.core, &mut self.state, "pack_finished")?.pack_finished();
+        const VERB: &str = "pack_finished";
+        if !Self::building(&self.core, &mut self.state, VERB)?.pack_finished() {
+            return Err(Misuse::Argument { verb: VERB, reason: "no byte of a pack was given" });
+        }
         self.answered(now);
         Ok(())
     }
@@ -224,19 +228,22 @@ impl Client {
     }
 
     /// Whether nothing more will be made for `poll_transmit`: behind it, a transport may end its direction, which
-    /// tells a server that does not read packs where the pack ends.
+    /// tells a server that does not read packs where the pack ends. So it is after the end, too, however that came.
     #[must_use]
     pub const fn has_sent_all(&self) -> bool {
+        if !self.core.is_running() {
+            return true;
+        }
         match &self.state {
+            State::Exchange(exchange) => exchange.is_written(),
+            State::Over => true,
             State::Start
             | State::Greeting
             | State::Greeted
             | State::Reading(_)
             | State::Read(_)
             | State::Choice(_)
-            | State::Signing(..) => !self.core.is_running(),
-            State::Exchange(exchange) => exchange.is_written(),
-            State::Over => true,
+            | State::Signing(..) => false,
         }
     }
 

@@ -41,17 +41,21 @@ enum Output {
     Certificate(usize),
     /// The server is to tell what it holds of the pack.
     Part,
-    /// The driver builds the pack; what the server holds of it, until it is told from where the pack comes.
-    Pack(Option<Start>),
+    /// The driver builds the pack.
+    Pack(Start),
     /// Everything is written.
     Written,
 }
 
-/// From where a pack may come.
+/// Where the pack begins.
 #[derive(Clone, Copy, Debug)]
-struct Start {
-    /// Bytes that the server holds.
-    part: u64,
+enum Start {
+    /// At its beginning, and nobody is told.
+    Plain,
+    /// The server is to be told; it holds so many bytes.
+    Untold { part: u64 },
+    /// The server was told, or bytes of the pack have gone.
+    Begun,
 }
 
 /// What is known of the server's answer.
@@ -174,10 +178,10 @@ impl Exchange {
         if self.pack.is_some() && self.capabilities.has(CAPABILITY) {
             return Ok(Output::Part);
         }
-        Ok(self.ask_pack(core, None))
+        Ok(self.ask_pack(core, Start::Plain))
     }
 
-    fn ask_pack(&mut self, core: &mut Core<Action, Error>, start: Option<Start>) -> Output {
+    fn ask_pack(&mut self, core: &mut Core<Action, Error>, start: Start) -> Output {
         match self.pack.take() {
             Some(request) => {
                 core.push(Action::BuildPack(request));
@@ -200,19 +204,19 @@ impl Exchange {
             return Err(SessionError::remote(words).into());
         }
         let part = Resume::parse(pkt::trim_lf(line)).and_then(Result::ok).ok_or_else(unexpected)?;
-        let start = Start { part: part.as_ref().map_or(0, Resume::offset) };
+        let start = Start::Untold { part: part.as_ref().map_or(0, Resume::offset) };
         if let Some(request) = &mut self.pack {
             (request.resumable, request.resume) = (true, part);
         }
-        self.output = self.ask_pack(core, Some(start));
+        self.output = self.ask_pack(core, start);
         Ok(Step::Again)
     }
 
     /// The pack begins with what the server holds; `false` where that has no meaning.
     pub(super) fn pack_resumes(&mut self, core: &mut Core<Action, Error>) -> bool {
-        let Output::Pack(Some(Start { part: part @ 1.. })) = self.output else { return false };
+        let Output::Pack(Start::Untold { part: part @ 1.. }) = self.output else { return false };
         core.wire.raw(put_head(part));
-        self.output = Output::Pack(None);
+        self.output = Output::Pack(Start::Begun);
         true
     }
 
@@ -289,9 +293,11 @@ impl Exchange {
 
     /// Takes a part of the pack.
     pub(super) fn pack_chunk(&mut self, core: &mut Core<Action, Error>, bytes: Bytes) -> Result<(), Error> {
-        if let Output::Pack(start @ Some(_)) = &mut self.output {
-            core.wire.raw(put_head(0));
-            *start = None;
+        if let Output::Pack(start) = &mut self.output {
+            if let Start::Untold { .. } = start {
+                core.wire.raw(put_head(0));
+            }
+            *start = Start::Begun;
         }
         match self.answer {
             Answer::Open(_) | Answer::Reported(_) => core.wire.raw(bytes),
@@ -300,9 +306,13 @@ impl Exchange {
         Ok(())
     }
 
-    /// The pack is complete.
-    pub(super) fn pack_finished(&mut self) {
-        self.output = Output::Written;
+    /// The pack is complete; `false` when there was none.
+    pub(super) const fn pack_finished(&mut self) -> bool {
+        let begun = matches!(self.output, Output::Pack(Start::Begun));
+        if begun {
+            self.output = Output::Written;
+        }
+        begun
     }
 
     /// Everything was read that belongs to a complete report.

@@ -66,6 +66,8 @@ impl SessionError {
     #[must_use]
     pub const fn blame(&self) -> Blame {
         match self {
+            // A packet that the end of the input cut off is no malformed one.
+            Self::Pkt(pkt::Error::Truncated { .. }) => Blame::Transport,
             Self::Pkt(_) | Self::Unexpected { .. } | Self::TooMany { .. } | Self::Remote { .. } => {
                 Blame::Peer
             }

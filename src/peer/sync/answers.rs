@@ -4,13 +4,15 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::flow::{Fetching, State, Store, plain};
+use super::flow::{Fetching, State, Store};
 use super::{Error, TwoWaySync};
+use crate::error::Blame;
 use crate::git::{Commit, Deepen, Misuse, ObjectId, Ref, Request, Resume, Service, fetch, push};
+use crate::port;
 use crate::time::Instant;
 
 impl TwoWaySync {
-    /// The local refs, in any order. Symbolic refs and `HEAD` are left out of the sync.
+    /// The local refs, in any order. `HEAD` is left out of the sync, and so is, on both sides, what is symbolic on one.
     ///
     /// # Errors
     /// [`Misuse`].
@@ -19,7 +21,7 @@ impl TwoWaySync {
         if !matches!(self.state, State::Listing) {
             return Err(Misuse::NotAsked { verb: "refs_listed" });
         }
-        self.local = plain(refs);
+        self.local = self.plain(refs);
         let request = Request { service: Service::UploadPack, ..self.config.request.clone() };
         // The plan looks at the whole history, and at the refs that were advertised.
         let fetch = fetch::client::Config {
@@ -92,10 +94,13 @@ impl TwoWaySync {
     /// [`Misuse`].
     pub fn pack_stored(&mut self, now: Instant, result: Result<(), Bytes>) -> Result<(), Misuse> {
         self.running(now, "pack_stored")?;
-        match &mut self.state {
-            State::Fetching(fetching) if fetching.store == Store::Open => fetching.store = Store::Done,
+        let is_raw = match &mut self.state {
+            State::Fetching(fetching) if fetching.store == Store::Open => {
+                fetching.store = Store::Done;
+                fetching.is_raw
+            }
             _ => return Err(Misuse::NotAsked { verb: "pack_stored" }),
-        }
+        };
         match result {
             Ok(()) => {
                 if let Some(fetch) = self.client.fetch(now).filter(|fetch| !fetch.has_ended()) {
@@ -107,7 +112,11 @@ impl TwoWaySync {
                     }
                 }
             }
-            Err(reason) => self.fail(Error::Store { reason }),
+            // What the driver could not store is half a pack, and the connection is to blame for that.
+            Err(reason) => match self.client.cause().filter(|cause| is_raw && cuts(cause)) {
+                Some(cause) => self.fail(Error::Port(cause.clone())),
+                None => self.fail(Error::Store { reason }),
+            },
         }
         self.advance();
         Ok(())
@@ -136,7 +145,9 @@ impl TwoWaySync {
     /// # Errors
     /// [`Misuse`].
     pub fn pack_chunk(&mut self, now: Instant, bytes: Bytes) -> Result<(), Misuse> {
-        self.pushing(now, "pack_chunk")?.pack_chunk(now, bytes)
+        self.pushing(now, "pack_chunk")?.pack_chunk(now, bytes.clone())?;
+        self.count(&bytes);
+        Ok(())
     }
 
     /// The pack asked for is complete.
@@ -168,4 +179,9 @@ impl TwoWaySync {
         self.running(now, verb)?;
         self.client.push(now).ok_or(Misuse::NotAsked { verb })
     }
+}
+
+/// Whether this ended the peer's stream before its time.
+fn cuts(cause: &port::Error) -> bool {
+    matches!(cause, port::Error::Remote { .. }) || cause.blame() == Blame::Transport
 }

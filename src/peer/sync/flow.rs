@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::work::{Batch, Side, Work};
 use super::{Action, Error, Failure, Outcome, TwoWaySync};
-use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, fetch, push};
+use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, Version, fetch, push};
 use crate::peer::client;
 use crate::sync::{Plan, Planner, planner};
 
@@ -26,13 +26,15 @@ pub(super) struct Fetching {
     /// There once the peer's refs are known.
     planner: Option<Box<Planner>>,
     pub(super) store: Store,
+    /// The pack comes outside a sideband: the end of the stream is its end, however that came.
+    pub(super) is_raw: bool,
     /// Both sides have ended the operation.
     over: bool,
 }
 
 impl Fetching {
     pub(super) const fn new() -> Self {
-        Self { planner: None, store: Store::Empty, over: false }
+        Self { planner: None, store: Store::Empty, is_raw: false, over: false }
     }
 }
 
@@ -107,8 +109,9 @@ impl TwoWaySync {
             Fetch::FindHeld(ids) => self.actions.push_back(Action::FindHeld(ids)),
             Fetch::LoadCommits(ids) => self.actions.push_back(Action::LoadCommits(ids)),
             Fetch::Shallow(_) | Fetch::RemoteShallow(_) => self.fail(Error::Shallow),
-            // Answers to what the sync never asks.
-            Fetch::WantedRefs(_) | Fetch::PackUris(_) | Fetch::ObjectInfo(_) | Fetch::Bundles(_) => {}
+            Fetch::WantedRefs(_) | Fetch::PackUris(_) | Fetch::ObjectInfo(_) | Fetch::Bundles(_) => {
+                self.fail(Error::Unasked);
+            }
             Fetch::Progress(text) => self.actions.push_back(Action::Progress(text)),
             Fetch::Resumed { offset } => {
                 self.open_store();
@@ -119,6 +122,7 @@ impl TwoWaySync {
                     return self.fail(Error::AfterPack);
                 }
                 self.open_store();
+                self.count(&bytes);
                 self.actions.push_back(Action::Pack(bytes));
             }
             Fetch::Finished(outcome) => {
@@ -142,13 +146,18 @@ impl TwoWaySync {
 
     /// The peer's refs are known: ask for every object that the plan needs to see (SYNC-40).
     fn advertised(&mut self, advertisement: Advertisement) {
-        self.remote = plain(advertisement.refs);
+        let capabilities = &advertisement.capabilities;
+        let sideband = capabilities.has("side-band-64k") || capabilities.has("side-band");
+        let is_raw = advertisement.version != Version::V2 && !(sideband && self.config.fetch.sideband);
+        self.remote = self.plain(advertisement.refs);
+        self.local.retain(|(name, _)| !self.symbolic.contains(name));
         let (local, remote) = (self.local.clone(), self.remote.clone());
         let planner = Planner::new(self.config.sync.clone(), local, remote, self.config.base.clone());
         let wants = planner.to_fetch();
         let tips = self.local.iter().map(|(_, id)| *id).collect();
         if let State::Fetching(fetching) = &mut self.state {
             fetching.planner = Some(Box::new(planner));
+            fetching.is_raw = is_raw;
         }
         let now = self.now;
         if let Some(fetch) = self.client.fetch(now) {
@@ -243,6 +252,17 @@ impl TwoWaySync {
         }
     }
 
+    /// The refs that take part: not `HEAD`, and none that is symbolic here or was on the other side. To leave such a
+    /// one out of one list alone would read as its deletion (SYNC-55).
+    pub(super) fn plain(&mut self, refs: Vec<Ref>) -> Vec<(RefName, ObjectId)> {
+        let symbolic = refs.iter().filter(|entry| entry.target.is_some()).map(|entry| entry.name.clone());
+        self.symbolic.extend(symbolic);
+        refs.into_iter()
+            .filter(|entry| !entry.name.is_head() && !self.symbolic.contains(&entry.name))
+            .map(|entry| (entry.name, entry.id))
+            .collect()
+    }
+
     fn finish(&mut self) {
         self.state = State::Ended;
         let outcome = self.outcome();
@@ -254,9 +274,18 @@ impl TwoWaySync {
         core::mem::take(&mut self.work).into_outcome(base, self.fetched.take())
     }
 
-    /// Fails with the port's error where there is one: it is the cause of the others.
+    /// Ends it here, without a word: it is of no more use. What had been done until then.
+    pub(in crate::peer) fn cut(&mut self) -> Outcome {
+        self.state = State::Ended;
+        self.actions.clear();
+        self.outcome()
+    }
+
+    /// Fails with the port's error where that is the cause of this one: not of what the peer has said, nor of what it
+    /// has said wrong.
     pub(super) fn fail_with(&mut self, error: Error) {
-        let error = self.client.cause().cloned().map_or(error, Error::Port);
+        let cause = self.client.cause().filter(|_| error.is_consequence());
+        let error = cause.cloned().map_or(error, Error::Port);
         self.fail(error);
     }
 
@@ -269,12 +298,4 @@ impl TwoWaySync {
         let outcome = self.outcome();
         self.actions.push_back(Action::Failed(Failure { error, outcome }));
     }
-}
-
-/// The refs that take part: no `HEAD`, no symbolic refs.
-pub(super) fn plain(refs: Vec<Ref>) -> Vec<(RefName, ObjectId)> {
-    refs.into_iter()
-        .filter(|entry| entry.target.is_none() && !entry.name.is_head())
-        .map(|entry| (entry.name, entry.id))
-        .collect()
 }

@@ -23,7 +23,7 @@ mod flow;
 mod outcome;
 mod work;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -121,7 +121,11 @@ pub struct TwoWaySync {
     now: Instant,
     local: Vec<(RefName, ObjectId)>,
     remote: Vec<(RefName, ObjectId)>,
+    /// Refs that are symbolic on either side, as far as that side has told.
+    symbolic: BTreeSet<RefName>,
     fetched: Option<fetch::client::Outcome>,
+    /// Bytes of packs, both ways.
+    payload: u64,
     work: Work,
     actions: VecDeque<Action>,
     error: Option<Error>,
@@ -141,7 +145,9 @@ impl TwoWaySync {
             now,
             local: Vec::new(),
             remote: Vec::new(),
+            symbolic: BTreeSet::new(),
             fetched: None,
+            payload: 0,
             work: Work::default(),
             actions: VecDeque::from([Action::ListRefs]),
             error: None,
@@ -211,6 +217,15 @@ impl TwoWaySync {
     #[must_use]
     pub fn wants_pack(&mut self) -> bool {
         self.client.push(self.now).is_some_and(|push| push.wants_pack())
+    }
+
+    /// Bytes of packs that have come so far, or were given to be sent.
+    pub(super) const fn payload(&self) -> u64 {
+        self.payload
+    }
+
+    fn count(&mut self, pack: &Bytes) {
+        self.payload = self.payload.saturating_add(u64::try_from(pack.len()).unwrap_or(u64::MAX));
     }
 
     fn at(&mut self, now: Instant) {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use crate::error::Blame;
-use crate::git::{Misuse, ObjectId, RefName, fetch, push};
+use crate::git::{Misuse, ObjectId, RefName, SessionError, fetch, push};
 use crate::port;
 use crate::sync::{RefPlan, planner};
 
@@ -25,12 +25,16 @@ pub enum Error {
     /// The plan could not be made.
     #[error("the sync could not be planned: {0}")]
     Plan(#[source] planner::Error),
-    /// The peer's history is cut off somewhere: which of two commits is newer cannot be told there.
+    /// The peer's history is cut off somewhere, and something was to be fetched from it: which of two commits is newer
+    /// cannot be told there.
     #[error("the peer's history is shallow")]
     Shallow,
     /// More came where the pack had been complete.
     #[error("the peer sent more than the pack")]
     AfterPack,
+    /// An answer to what a sync never asks; the fetch takes none from a peer.
+    #[error("the peer answers what was not asked")]
+    Unasked,
     /// The driver could not store the pack.
     #[error("the fetched pack could not be stored: {}", .reason.escape_ascii())]
     Store {
@@ -51,8 +55,20 @@ impl Error {
             Self::Fetch(error) => error.blame(),
             Self::Push(error) => error.blame(),
             Self::Plan(error) => error.blame(),
-            Self::AfterPack | Self::Shallow => Blame::Peer,
+            Self::AfterPack | Self::Shallow | Self::Unasked => Blame::Peer,
             Self::Store { .. } | Self::Misuse(_) => Blame::Caller,
+        }
+    }
+
+    /// Whether this is what becomes of a session whose port has ended: its input ends, its peer falls silent, it is
+    /// given up, or nothing can be begun on it.
+    pub(super) fn is_consequence(&self) -> bool {
+        let given_up = SessionError::Aborted;
+        match self {
+            Self::Misuse(_) => true,
+            Self::Fetch(fetch::client::Error::Session(error)) if *error == given_up => true,
+            Self::Push(push::client::Error::Session(error)) if *error == given_up => true,
+            other => other.blame() == Blame::Transport,
         }
     }
 }

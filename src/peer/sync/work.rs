@@ -2,7 +2,7 @@
 //!
 //! Backups come before what they back up, and a ref whose backup failed is left alone (SYNC-46).
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -62,6 +62,8 @@ pub(super) struct Work {
     /// The backup of each ref, by its place.
     backups: Vec<Option<RefName>>,
     batches: VecDeque<Batch>,
+    /// Whether there is a plan: then `refs` are all that either side has.
+    planned: bool,
 }
 
 impl Work {
@@ -73,7 +75,7 @@ impl Work {
     ) -> Self {
         let stopped = config.dry_run || (config.stop_on_conflict && plan.conflicts().next().is_some());
         let refs = plan.refs.into_iter().map(|plan| RefOutcome { result: at_first(plan.step), plan });
-        let mut this = Self { refs: refs.collect(), ..Self::default() };
+        let mut this = Self { refs: refs.collect(), planned: true, ..Self::default() };
         this.backups.resize(this.refs.len(), None);
         if !stopped {
             this.add(Side::Local, &config.backup_prefix, local);
@@ -199,6 +201,11 @@ impl Work {
         fetched: Option<fetch::client::Outcome>,
     ) -> Outcome {
         let mut agreed: BTreeMap<RefName, ObjectId> = base.into_iter().collect();
+        if self.planned {
+            // What neither side has any more is agreed on as well: one that comes back was created (SYNC-2).
+            let there: BTreeSet<&RefName> = self.refs.iter().map(|entry| &entry.plan.name).collect();
+            agreed.retain(|name, _| there.contains(name));
+        }
         for entry in &self.refs {
             if let RefResult::Unchanged | RefResult::Done { .. } = entry.result {
                 match common(&entry.plan) {

@@ -27,7 +27,7 @@ pub struct Config<E> {
     pub operation_timeout: Option<Duration>,
     /// From the first payload of an attempt to its end. Default 300 seconds.
     pub transfer_timeout: Option<Duration>,
-    /// Silence while connected. Default 30 seconds.
+    /// Silence while connected, in both directions. Default 30 seconds.
     pub idle_timeout: Option<Duration>,
     /// Which failures are worth another attempt. Default [`Cause::is_transient`].
     pub retry: fn(&Cause<E>) -> Retry,
@@ -194,7 +194,7 @@ pub struct Outcome<E> {
     pub failed: Vec<Attempt<E>>,
     /// Bytes that moved, as the transfer counts them.
     pub moved: u64,
-    /// Time spent connected.
+    /// Time spent connected, in all attempts, each to its end.
     pub elapsed: Duration,
 }
 

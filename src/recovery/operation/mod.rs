@@ -14,7 +14,7 @@
 //! | input | state | output |
 //! |---|---|---|
 //! | – | start, the end of Waiting | [`Action::Connect`] |
-//! | `connected`, `activity`, `moved` | Connecting, Running | the timers move |
+//! | `connected`, `activity`, `moved` | Connecting, Running | the timers move; `activity` answers heartbeats |
 //! | a timer | Connecting, Running | [`Action::Disconnect`], then as below |
 //! | `disconnected`, `connect_failed`, `failed`, `aborted` | Connecting, Running | [`Action::Wait`] or [`Action::AskRetry`], or [`Action::Failed`] |
 //! | `may_retry` | Asking | [`Action::Wait`], or [`Action::Failed`] |
@@ -124,7 +124,7 @@ impl<E: Clone> Operation<E> {
         Ok(())
     }
 
-    /// Something came from the peer.
+    /// Something came from the peer: it lives.
     pub fn activity(&mut self, now: Instant) {
         if let State::Running(run) = &mut self.state {
             run.monitor.handle_activity(now);
@@ -132,10 +132,11 @@ impl<E: Clone> Operation<E> {
         }
     }
 
-    /// So many more bytes of payload have moved, in whichever direction: progress, and activity.
+    /// So many more bytes of payload have moved, in whichever direction: progress. What came from the peer is told as
+    /// [`Self::activity`], too: what only went to it answers no heartbeat.
     pub fn moved(&mut self, now: Instant, bytes: u64) {
-        self.activity(now);
         if let State::Running(run) = &mut self.state {
+            run.idle.touch(now);
             self.transfer.moved(now, bytes);
             if run.phase == Phase::Operation && bytes > 0 {
                 run.phase = Phase::Transfer;
@@ -345,7 +346,7 @@ impl<E: Clone> Operation<E> {
     /// The attempt is over. `is_open`: the driver has a connection to drop.
     fn broke(&mut self, now: Instant, cause: Cause<E>, is_open: bool) {
         let State::Running(run) = mem::replace(&mut self.state, State::Ended) else { return };
-        self.transfer.pause();
+        self.transfer.pause(now);
         if is_open {
             self.actions.push_back(Action::Disconnect);
         }
@@ -375,7 +376,7 @@ impl<E: Clone> Operation<E> {
             let moved = self.transfer.bytes().saturating_sub(run.moved);
             let cause = Cause::TimedOut { phase: Phase::Overall, after };
             self.attempts.push(Attempt { began: run.began, ended: now, moved, cause });
-            self.transfer.pause();
+            self.transfer.pause(now);
             self.actions.push_back(Action::Disconnect);
         }
         self.give_up(GaveUp::Exhausted(Exhausted::Deadline { after }));

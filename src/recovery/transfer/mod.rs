@@ -111,16 +111,17 @@ impl Transfer {
     }
 
     /// It begins, or goes on: time counts from here.
-    pub const fn begin(&mut self, now: Instant) {
-        self.pause();
+    pub fn begin(&mut self, now: Instant) {
+        self.pause(now);
         self.began = Some(now);
         self.last = Some(now);
     }
 
-    /// It was interrupted: the time until the next [`begin`](Self::begin) does not count, and the rate begins anew.
-    pub const fn pause(&mut self) {
+    /// It was interrupted, which is known now: the time until the next [`begin`](Self::begin) does not count, and the
+    /// rate begins anew.
+    pub fn pause(&mut self, now: Instant) {
         if let (Some(began), Some(last)) = (self.began.take(), self.last.take()) {
-            self.before = self.before.saturating_add(last.saturating_duration_since(began));
+            self.before = self.before.saturating_add(last.max(now).saturating_duration_since(began));
         }
         self.rate = Rate::EMPTY;
     }

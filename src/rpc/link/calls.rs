@@ -9,9 +9,11 @@ use super::upkeep::Streams;
 use super::{Action, Answer, Fallback, Life, Link, Queued};
 use crate::Transmit;
 use crate::frame::Reason;
+use crate::frame::carrier::LENGTH_LEN;
 use crate::limits::CHUNK_OVERHEAD;
 use crate::rpc::control::{METHOD_LEN, Message};
 use crate::rpc::{BATCH, CallError, Error, Misuse, STREAMING, batch};
+use crate::time::Instant;
 
 /// What a call of ours says.
 #[derive(Clone, Debug, Hash)]
@@ -19,6 +21,8 @@ pub(super) struct Request {
     method: Bytes,
     arguments: Bytes,
     fallback: Fallback,
+    /// Whether it is made again, and so as a batch.
+    again: bool,
 }
 
 impl Request {
@@ -52,7 +56,12 @@ enum Ours {
     /// Its result is there and waits for its streams.
     Returned(Box<Returned>),
     /// It was aborted, and its end delivered; the peer still has to answer.
-    Aborted,
+    Aborted {
+        /// Streams that the peer opened on it before it heard of that.
+        crossed: usize,
+        /// When the answer is due: its place in `answers`.
+        deadline: Option<Instant>,
+    },
     /// As before, and the peer has answered: its streams still have to end.
     Forgotten,
 }
@@ -61,7 +70,7 @@ enum Ours {
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Outgoing {
     state: Ours,
-    /// Whether one of its streams has failed.
+    /// Whether one of its streams has failed, and not by our own hand.
     pub(super) broken: bool,
     pub(super) streams: Streams,
 }
@@ -89,6 +98,15 @@ pub(super) struct Collected {
     pub(super) overflowed: bool,
 }
 
+/// A RESULT besides its value: the header of its frame, and the byte that tells a value from an error.
+const RESULT_LEN: usize = 6;
+
+/// The length of a RESULT with this value and what a batch has collected.
+fn result_len(value: &Bytes, batch: Option<&Collected>) -> usize {
+    let items = batch.map_or(0, |batch| batch.out.len().saturating_add(LENGTH_LEN));
+    value.len().saturating_add(items).saturating_add(RESULT_LEN)
+}
+
 /// A call of the peer's.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Incoming {
@@ -101,6 +119,16 @@ impl Incoming {
     pub(super) const fn is_running(&self) -> bool {
         matches!(self.state, Theirs::Running)
     }
+
+    /// Whether the peer waits for its answer.
+    pub(super) const fn is_pending(&self) -> bool {
+        !matches!(self.state, Theirs::Aborted)
+    }
+
+    /// Whether it is a batch that has room.
+    pub(super) fn collects(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| !batch.overflowed)
+    }
 }
 
 impl Outgoing {
@@ -109,9 +137,22 @@ impl Outgoing {
         matches!(self.state, Ours::Sent(_))
     }
 
-    /// Whether a stream opened on it crossed with its abort.
-    pub(super) const fn is_aborted(&self) -> bool {
-        matches!(self.state, Ours::Aborted)
+    /// How many streams opened on it have crossed with its abort, if it was aborted and the peer has not answered.
+    pub(super) const fn crossed(&mut self) -> Option<&mut usize> {
+        match &mut self.state {
+            Ours::Aborted { crossed, .. } => Some(crossed),
+            Ours::Queued(_) | Ours::Sent(_) | Ours::Batched | Ours::Returned(_) | Ours::Forgotten => None,
+        }
+    }
+
+    /// Whether its end is still to be told.
+    pub(super) const fn is_pending(&self) -> bool {
+        !matches!(self.state, Ours::Aborted { .. } | Ours::Forgotten)
+    }
+
+    /// The peer has not answered in time: nothing more is expected of an aborted call.
+    pub(super) fn forget(&mut self) {
+        self.state = Ours::Forgotten;
     }
 }
 
@@ -134,19 +175,19 @@ impl Link {
         if self.queued >= self.config.control_bytes {
             return Err(Misuse::Full { limit: self.config.control_bytes });
         }
-        let request = Request { method, arguments, fallback };
+        let request = Request { method, arguments, fallback, again: false };
         let (length, limit) = (request.cost(), self.config.max_message);
         if length > limit {
             return Err(Misuse::TooLong { length, limit });
         }
-        self.make_call(request).ok_or(Misuse::CallsExhausted)
+        self.make_call(Box::new(request)).ok_or(Misuse::CallsExhausted)
     }
 
-    fn make_call(&mut self, request: Request) -> Option<u32> {
+    fn make_call(&mut self, request: Box<Request>) -> Option<u32> {
         let call = self.calls.checked_add(1)?;
         self.calls = call;
         self.queued = self.queued.saturating_add(request.cost());
-        let state = Ours::Queued(Box::new(request));
+        let state = Ours::Queued(request);
         self.outgoing.insert(call, Outgoing { state, broken: false, streams: Streams::default() });
         match self.life {
             Life::Ready { .. } => self.enqueue(Queued::Call(call)),
@@ -167,13 +208,14 @@ impl Link {
     pub(super) fn give_up(&mut self, call: u32, error: CallError) -> Result<(), Misuse> {
         let misuse = Misuse::NoCall { call };
         let open = self.is_open();
+        let deadline = self.now.checked_add(self.config.stream.stall_timeout);
         let outgoing = self.outgoing.find_mut(call).filter(|_| open).ok_or(misuse)?;
         let was_sent = match &outgoing.state {
             Ours::Queued(_) => false,
             Ours::Sent(_) | Ours::Batched | Ours::Returned(_) => true,
-            Ours::Aborted | Ours::Forgotten => return Err(misuse),
+            Ours::Aborted { .. } | Ours::Forgotten => return Err(misuse),
         };
-        let is_over = match core::mem::replace(&mut outgoing.state, Ours::Aborted) {
+        let is_over = match core::mem::replace(&mut outgoing.state, Ours::Aborted { crossed: 0, deadline }) {
             Ours::Queued(request) => {
                 self.queued = self.queued.saturating_sub(request.cost());
                 self.outgoing.remove(call);
@@ -184,7 +226,10 @@ impl Link {
                 outgoing.state = Ours::Forgotten;
                 true
             }
-            Ours::Sent(_) | Ours::Batched | Ours::Aborted | Ours::Forgotten => false,
+            Ours::Sent(_) | Ours::Batched | Ours::Aborted { .. } | Ours::Forgotten => {
+                self.answers.extend(deadline.map(|deadline| (deadline, call)));
+                false
+            }
         };
         if was_sent {
             self.mute_streams(call);
@@ -204,8 +249,8 @@ impl Link {
         let limit = self.config.max_message;
         let incoming = self.incoming.find_mut(call).filter(|incoming| incoming.is_running());
         let incoming = incoming.ok_or(Misuse::NoCall { call })?;
-        let extra = incoming.batch.as_ref().map_or(0, |batch| batch.out.len().saturating_add(4));
-        let length = result.as_ref().map_or(0, Bytes::len).saturating_add(extra).saturating_add(6);
+        // An error goes alone, whatever the batch has collected.
+        let length = result.as_ref().map_or(RESULT_LEN, |value| result_len(value, incoming.batch.as_deref()));
         if length > limit {
             return Err(Misuse::TooLong { length, limit });
         }
@@ -234,7 +279,7 @@ impl Link {
     /// The message of a call whose turn to be sent has come; `None` if it was aborted.
     pub(super) fn send_call(&mut self, call: u32) -> Option<Transmit> {
         let streams = self.both(STREAMING);
-        let batches = self.both_batch();
+        let batches = self.both(BATCH);
         let outgoing = self.outgoing.find_mut(call)?;
         if !matches!(outgoing.state, Ours::Queued(_)) {
             return None;
@@ -245,7 +290,7 @@ impl Link {
         self.queued = self.queued.saturating_sub(request.cost());
         let method = request.method.clone();
         match &request.fallback {
-            Fallback::Batch(items) if batches && !streams => {
+            Fallback::Batch(items) if batches && (request.again || !streams) => {
                 let mut parts = BytesMut::new();
                 items.iter().for_each(|item| batch::put(&mut parts, item));
                 let arguments = batch::encode(&request.arguments, &parts);
@@ -258,10 +303,6 @@ impl Link {
                 Some(Message::Call { call, batch: false, method, arguments }.encode())
             }
         }
-    }
-
-    fn both_batch(&self) -> bool {
-        self.both(BATCH)
     }
 
     pub(super) fn on_call(
@@ -307,7 +348,10 @@ impl Link {
             Ours::Sent(request) => request.take(),
             Ours::Batched => None,
             // The late result of an aborted call: expected, and ignored.
-            Ours::Aborted => {
+            Ours::Aborted { deadline, .. } => {
+                if let Some(deadline) = deadline.take() {
+                    self.answers.remove(&(deadline, call));
+                }
                 outgoing.state = Ours::Forgotten;
                 self.finish_outgoing(call);
                 return Ok(());
@@ -334,15 +378,17 @@ impl Link {
     }
 
     pub(super) fn on_abort(&mut self, call: u32) -> Result<(), Error> {
-        let Some(incoming) = self.incoming.find_mut(call) else { return self.ignore() };
-        match incoming.state {
-            Theirs::Running | Theirs::Answered(_) => {}
-            Theirs::Aborted => return self.ignore(),
-        }
-        // Answered, and waiting for its streams: the application has had its end, and hears of the streams'.
-        let was_running = incoming.is_running();
-        incoming.state = Theirs::Aborted;
+        let was_running = match self.incoming.find(call).map(|incoming| &incoming.state) {
+            Some(Theirs::Running) => true,
+            // It waits for its streams: the application has had its end, and hears of the streams'.
+            Some(Theirs::Answered(_)) => false,
+            Some(Theirs::Aborted) | None => return self.ignore(),
+        };
+        // Before anything changes: a link that ends here still owes the call its end (RPC-27).
         self.count_reset()?;
+        if let Some(incoming) = self.incoming.find_mut(call) {
+            incoming.state = Theirs::Aborted;
+        }
         self.cancel_streams(call);
         if was_running {
             self.actions.push_back(Action::Aborted { call });
@@ -358,7 +404,7 @@ impl Link {
         };
         match outgoing.state {
             Ours::Returned(_) | Ours::Forgotten => {}
-            Ours::Queued(_) | Ours::Sent(_) | Ours::Batched | Ours::Aborted => return,
+            Ours::Queued(_) | Ours::Sent(_) | Ours::Batched | Ours::Aborted { .. } => return,
         }
         let Some(Outgoing { state: Ours::Returned(returned), broken, .. }) = self.outgoing.remove(call)
         else {
@@ -366,7 +412,7 @@ impl Link {
         };
         let Returned { result, request } = *returned;
         match (result, request) {
-            (Err(_), Some(request)) if broken && self.is_open() => self.retry(call, &request),
+            (Err(error), Some(request)) if broken && self.is_open() => self.retry(call, request, error),
             (result, _) => {
                 let result = result.map(|value| Answer { value, items: Vec::new() });
                 self.actions.push_back(Action::Returned { call, result });
@@ -374,22 +420,14 @@ impl Link {
         }
     }
 
-    /// A call whose stream has failed is made once more, as a batch (RPC-25).
-    fn retry(&mut self, call: u32, request: &Request) {
-        let Some(again) = self.calls.checked_add(1) else {
-            return self.actions.push_back(Action::Returned { call, result: Err(CallError::Closed) });
+    /// A call whose stream has failed is made once more, as a batch (RPC-25). Without a number for it the error stays.
+    fn retry(&mut self, call: u32, mut request: Box<Request>, error: CallError) {
+        request.again = true;
+        let ended = match self.make_call(request) {
+            Some(again) => Action::Retried { call, again },
+            None => Action::Returned { call, result: Err(error) },
         };
-        self.calls = again;
-        let mut parts = BytesMut::new();
-        if let Fallback::Batch(items) = &request.fallback {
-            items.iter().for_each(|item| batch::put(&mut parts, item));
-        }
-        let arguments = batch::encode(&request.arguments, &parts);
-        let message = Message::Call { call: again, batch: true, method: request.method.clone(), arguments };
-        self.enqueue(Queued::Message(message.encode()));
-        let streams = Streams::default();
-        self.outgoing.insert(again, Outgoing { state: Ours::Batched, broken: false, streams });
-        self.actions.push_back(Action::Retried { call, again });
+        self.actions.push_back(ended);
     }
 
     /// The result of a call of the peer's, once it is there and its streams are over.
@@ -399,12 +437,16 @@ impl Link {
             return;
         }
         let Some(Incoming { state, batch, .. }) = self.incoming.remove(call) else { return };
+        let limit = self.config.max_message;
         let result = match (state, batch) {
             (Theirs::Aborted | Theirs::Running, _) => Err(Reason::encode("aborted")),
-            (Theirs::Answered(_), Some(batch)) if batch.overflowed => {
-                Err(Reason::encode("the batch is too large"))
-            }
-            (Theirs::Answered(result), Some(batch)) => result.map(|value| batch::encode(&value, &batch.out)),
+            // What was collected after the answer has not been held to the limit yet.
+            (Theirs::Answered(result), Some(batch)) => result.and_then(|value| {
+                if batch.overflowed || result_len(&value, Some(&batch)) > limit {
+                    return Err(Reason::encode("the batch is too large"));
+                }
+                Ok(batch::encode(&value, &batch.out))
+            }),
             (Theirs::Answered(result), None) => *result,
         };
         if self.is_open() {
@@ -419,7 +461,7 @@ impl Link {
                 returned.result.map(|value| Answer { value, items: Vec::new() })
             }
             Some(Ours::Queued(_) | Ours::Sent(_) | Ours::Batched) => Err(CallError::Closed),
-            Some(Ours::Aborted | Ours::Forgotten) | None => return,
+            Some(Ours::Aborted { .. } | Ours::Forgotten) | None => return,
         };
         self.actions.push_back(Action::Returned { call, result });
     }
@@ -438,15 +480,14 @@ impl Link {
         let batch = self.incoming.find_mut(call).and_then(|incoming| incoming.batch.as_mut());
         let batch = batch.ok_or(Misuse::NoCall { call })?;
         let cost = batch.cost.saturating_add(item.len()).saturating_add(CHUNK_OVERHEAD);
-        if cost > limit {
+        // After one item too many a smaller one would be missing its neighbour.
+        if batch.overflowed || cost > limit {
             batch.overflowed = true;
             batch.out = BytesMut::new();
             return Err(Misuse::BatchFull { limit });
         }
-        if !batch.overflowed {
-            batch.cost = cost;
-            batch::put(&mut batch.out, item);
-        }
+        batch.cost = cost;
+        batch::put(&mut batch.out, item);
         Ok(())
     }
 }

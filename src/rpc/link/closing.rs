@@ -9,6 +9,8 @@ impl Link {
         self.queued = 0;
         self.sending.clear();
         self.timers.clear();
+        self.answers.clear();
+        self.stuck = None;
         self.life = Life::Closing { end };
     }
 

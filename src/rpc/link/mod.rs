@@ -4,7 +4,7 @@
 //! link:      WAITING ── the peer's READY ─► READY ── handle_closed, an error ─► CLOSING ── every call and stream has
 //!                                                                                its end ─► OVER
 //! our call:  QUEUED ── polled ─► SENT ── RESULT ─► RETURNED (its streams are over) ─► (none)
-//!               └─ abort: only ABORT goes out       └─ abort ─► ABORTED ── RESULT, late ─► (none)
+//!               └─ abort: only ABORT goes out       └─ abort ─► ABORTED ── RESULT, or its time is over ─► (none)
 //! the peer's call:  RUNNING ── respond ─► ANSWERED ── its streams are over: RESULT ─► (none)
 //!                       └── ABORT: its streams are cancelled ─► ABORTED ── they are over: RESULT "aborted" ─► (none)
 //! ```
@@ -25,6 +25,7 @@
 //!
 //! Limits: [`Config`]. Rules: `spec/10-control.md`.
 
+mod answers;
 mod calls;
 mod closing;
 mod streams;
@@ -243,6 +244,10 @@ pub struct Link {
     sending: VecDeque<u32>,
     /// The deadlines of streams that have one.
     timers: BTreeSet<(Instant, u32)>,
+    /// When the answers to our ABORTs are due.
+    answers: BTreeSet<(Instant, u32)>,
+    /// Until when something has to leave, while as much waits as may.
+    stuck: Option<Instant>,
     /// Calls made, and the highest numbers of streams of each side.
     calls: u32,
     our_streams: u32,
@@ -260,6 +265,7 @@ impl Hash for Link {
         (life, now, queue, queued, actions).hash(state);
         (outgoing, incoming, streams).hash(state);
         (&self.busy, &self.sending, &self.timers).hash(state);
+        (&self.answers, self.stuck).hash(state);
         (self.calls, self.our_streams, self.their_streams).hash(state);
         (self.late, self.ignored, self.resets, self.failures).hash(state);
     }
@@ -284,6 +290,8 @@ impl Link {
             busy: VecDeque::new(),
             sending: VecDeque::new(),
             timers: BTreeSet::new(),
+            answers: BTreeSet::new(),
+            stuck: None,
             calls: 0,
             our_streams: 0,
             their_streams: 0,
@@ -318,8 +326,8 @@ impl Link {
         self.tell(now);
         let end = match &self.life {
             Life::Waiting { .. } => Err(Error::Closed),
-            Life::Ready { .. } if self.outgoing.len() == 0 && self.incoming.len() == 0 => Ok(()),
-            Life::Ready { .. } => Err(Error::Closed),
+            Life::Ready { .. } if self.is_pending() => Err(Error::Closed),
+            Life::Ready { .. } => Ok(()),
             Life::Closing { end } | Life::Over { end } => return end.clone(),
         };
         self.begin_closing(end.clone());
@@ -327,7 +335,7 @@ impl Link {
     }
 
     /// The time of [`Self::poll_timeout`] has come. Too early tells the link the time and nothing else. At most 64
-    /// streams are looked at; the deadline stays in the past while there are more.
+    /// streams and 64 aborted calls are looked at; the deadline stays in the past while there are more.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tell(now);
         match self.life {
@@ -336,12 +344,24 @@ impl Link {
             }
             Life::Waiting { .. } | Life::Ready { .. } | Life::Closing { .. } | Life::Over { .. } => {}
         }
+        self.check_owed();
         self.fire_timers();
     }
 
     /// The next message for the control channel. Call it only while the channel has room.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let message = self.next_message();
+        self.watch_queue(message.is_some());
+        message
+    }
+
+    fn next_message(&mut self) -> Option<Transmit> {
+        let is_waiting = matches!(self.life, Life::Waiting { .. });
         loop {
+            // A peer that has not said READY may not have heard ours, and takes nothing else before it (RPC-10).
+            if is_waiting && !self.is_ready_queued() {
+                return None;
+            }
             let next = self.queue.pop_front()?;
             self.queued = self.queued.saturating_sub(next.cost());
             match next {
@@ -382,13 +402,19 @@ impl Link {
             Life::Waiting { deadline } => deadline,
             Life::Ready { .. } | Life::Closing { .. } | Life::Over { .. } => None,
         };
-        earliest(ready, self.timers.first().map(|(deadline, _)| *deadline))
+        let first = earliest(ready, self.timers.first().map(|(deadline, _)| *deadline));
+        earliest(first, self.owed())
     }
 
     /// Whether to read on in the control channel. `false`: our own messages wait up to the cap, or the link is over.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.is_open() && self.queued < self.config.control_bytes
+        match self.life {
+            // What waits goes out when the peer's READY has come.
+            Life::Waiting { .. } => true,
+            Life::Ready { .. } => self.queued < self.config.control_bytes,
+            Life::Closing { .. } | Life::Over { .. } => false,
+        }
     }
 
     /// Whether the link is over. What is left in `poll_action` is still to be taken.
@@ -410,19 +436,26 @@ impl Link {
         matches!(self.life, Life::Waiting { .. } | Life::Ready { .. })
     }
 
-    fn tell(&mut self, now: Instant) {
+    pub(in crate::rpc) fn tell(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
 
     fn enqueue(&mut self, item: Queued) {
         self.queued = self.queued.saturating_add(item.cost());
         self.queue.push_back(item);
+        self.watch_queue(false);
     }
 
+    /// READY goes before all that may wait.
     fn enqueue_ready(&mut self) {
         let capabilities = self.config.capabilities.encode();
-        let ready = Message::Ready { version: VERSION, capabilities };
-        self.enqueue(Queued::Ready(ready.encode()));
+        let ready = Queued::Ready(Message::Ready { version: VERSION, capabilities }.encode());
+        self.queued = self.queued.saturating_add(ready.cost());
+        self.queue.push_front(ready);
+    }
+
+    fn is_ready_queued(&self) -> bool {
+        matches!(self.queue.front(), Some(Queued::Ready(_)))
     }
 
     /// Whether both sides have said this capability.
@@ -471,12 +504,12 @@ impl Link {
         self.actions
             .push_back(Action::Ready { version: version.min(VERSION), capabilities: capabilities.clone() });
         // Ours may have been lost if it left before the peer listened. One that is still here will be heard.
-        let waits = self.queue.iter().any(|item| matches!(item, Queued::Ready(_)));
         self.life = Life::Ready { capabilities };
-        if !waits {
+        if !self.is_ready_queued() {
             self.enqueue_ready();
         }
         self.queue_waiting_calls();
+        self.watch_queue(false);
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::calls::Incoming;
 use super::upkeep::{Body, Stream, Streams};
 use super::{Action, Life, Link, Queued};
 use crate::Transmit;
@@ -133,10 +134,11 @@ impl Link {
     /// Whether [`Self::write`] takes something.
     #[must_use]
     pub fn can_write(&self, stream: u32) -> bool {
-        match self.streams.find(stream).map(|found| &found.body) {
-            Some(Body::Live(core)) => core.can_write(&self.config.stream),
-            Some(Body::Batch) => true,
-            Some(Body::Muted(_)) | None => false,
+        let Some(found) = self.streams.find(stream) else { return false };
+        match &found.body {
+            Body::Live(core) => core.can_write(&self.config.stream),
+            Body::Batch => self.incoming.find(found.call).is_some_and(Incoming::collects),
+            Body::Muted(_) => false,
         }
     }
 
@@ -174,6 +176,11 @@ impl Link {
         late
     }
 
+    /// A mux counts what may still come on a channel that it closes, so the link does not.
+    pub(in crate::rpc) const fn hand_over(&mut self, late: u32) {
+        self.late = self.late.saturating_sub(late as u64);
+    }
+
     /// Whether there is such a stream.
     pub(in crate::rpc) fn has_stream(&self, stream: u32) -> bool {
         self.streams.contains(stream)
@@ -201,24 +208,33 @@ impl Link {
             return Err(Error::StreamNumber { stream });
         }
         self.their_streams = stream;
-        let Some(outgoing) = self.outgoing.find(call) else { return self.ignore() };
-        if outgoing.is_aborted() {
+        let excessive = shape.window > self.config.max_window(shape);
+        let limit = self.config.max_call_streams;
+        let Some(outgoing) = self.outgoing.find_mut(call) else { return self.ignore() };
+        if let Some(crossed) = outgoing.crossed() {
+            if excessive || *crossed >= limit {
+                return self.ignore();
+            }
             // It crossed with our ABORT: the peer cancels it, and nobody attaches its channel.
-            self.late = self.late.saturating_add(u64::from(shape.window)).saturating_add(3);
+            *crossed = crossed.saturating_add(1);
+            self.expect_late(shape);
             return Ok(());
         }
         if !outgoing.is_running() {
             return self.ignore();
         }
-        if let Some(limit) = self.too_many(outgoing.streams) {
+        let streams = outgoing.streams;
+        if let Some(limit) = self.too_many(streams) {
             self.count_failure()?;
+            if !excessive {
+                self.expect_late(shape);
+            }
             self.give_up(call, CallError::TooManyStreams { limit }).unwrap_or_default();
             return Ok(());
         }
         let shape = shape.reversed();
         let Ok(mut core) = Core::new(shape) else { return self.ignore() };
         core.open(self.now);
-        let excessive = shape.window > self.config.max_window(shape);
         if excessive {
             self.count_failure()?;
             core.cancel(self.now, Some("the window is too large"));
@@ -229,10 +245,20 @@ impl Link {
         Ok(())
     }
 
-    /// The OPEN of a stream of ours is on its way: the channel may follow. `false`: the stream is gone, and nobody needs
+    /// A stream of the peer's that has no place here: what it may send before it hears of that is nobody's fault (RPC-21).
+    fn expect_late(&mut self, shape: Shape) {
+        // Its blocks and their mark, ERROR or CANCEL, and END.
+        self.late = self.late.saturating_add(u64::from(shape.window)).saturating_add(3);
+    }
+
+    /// The OPEN of a stream of ours is on its way: the channel may follow. `false`: the stream is over, and nobody needs
     /// to hear of it.
     pub(super) fn opening_sent(&mut self, stream: u32, shape: Shape) -> bool {
-        let Some(found) = self.streams.find(stream) else { return false };
+        let Some(found) = self.streams.find_mut(stream) else { return false };
+        if found.core().is_none_or(|core| core.has_ended()) {
+            return false;
+        }
+        found.is_announced = true;
         self.actions.push_back(Action::OpenChannel { channel: stream, call: found.call, shape });
         true
     }
@@ -277,7 +303,9 @@ impl Link {
                 Action::StreamFinished { stream }
             }
             stream::Action::Failed(error) => {
-                self.release(stream, true);
+                // What the application itself has ended is nothing to recover from.
+                let ours = matches!(error, stream::Error::Cancelled | stream::Error::Aborted);
+                self.release(stream, !ours);
                 Action::StreamFailed { stream, error }
             }
         })
@@ -293,8 +321,8 @@ impl Link {
     /// The streams of a call of ours that was aborted are over for the application.
     pub(super) fn mute_streams(&mut self, call: u32) {
         let list = self.outgoing.find(call).map(|outgoing| outgoing.streams);
-        self.expect_ends(list.unwrap_or_default());
         for stream in self.list(list) {
+            self.drive(self.now, stream, Core::give_up);
             let Some(found) = self.streams.find_mut(stream) else { continue };
             match core::mem::replace(&mut found.body, Body::Batch) {
                 Body::Live(core) => {
@@ -330,7 +358,7 @@ impl Link {
     }
 
     fn on_frame(&mut self, channel: u32, message: Bytes) -> Result<(), Error> {
-        let cancels = message.first() == Some(&FrameType::Cancel.as_u8());
+        let kind = message.first().copied().map(FrameType::from);
         let now = self.now;
         let Some(core) = self.streams.find_mut(channel).and_then(Stream::core) else {
             return match self.late.checked_sub(1) {
@@ -349,7 +377,7 @@ impl Link {
         match handled {
             Err(_) if was_over => self.ignore(),
             Err(_) => self.count_failure(),
-            Ok(()) if cancels => self.count_reset(),
+            Ok(()) if matches!(kind, Some(FrameType::Cancel | FrameType::Error)) => self.count_reset(),
             Ok(()) => Ok(()),
         }
     }

@@ -51,6 +51,8 @@ pub(super) struct Stream {
     /// Whether it is in `busy`, and in `sending`.
     pub(super) is_busy: bool,
     pub(super) is_sending: bool,
+    /// Whether the peer may know of it: its OPEN came, or ours has left.
+    pub(super) is_announced: bool,
     /// The deadline under which it stands in `timers`.
     pub(super) deadline: Option<Instant>,
 }
@@ -171,6 +173,7 @@ impl Link {
                 previous: NIL,
                 is_busy: false,
                 is_sending: false,
+                is_announced: !self.config.role.owns(stream),
                 deadline: None,
             },
         );
@@ -185,7 +188,8 @@ impl Link {
 
     /// A stream is over: its slot is free, and its call may be over too.
     pub(super) fn release(&mut self, stream: u32, failed: bool) {
-        let Some(removed) = self.streams.remove(stream) else { return };
+        let Some(mut removed) = self.streams.remove(stream) else { return };
+        let announced = removed.is_announced;
         if let Some(deadline) = removed.deadline {
             self.timers.remove(&(deadline, stream));
         }
@@ -202,10 +206,11 @@ impl Link {
                 streams.first = removed.next;
             }
         }
-        if let Body::Live(core) | Body::Muted(core) = &removed.body {
+        let mut excessive = false;
+        if let Some(core) = removed.core().filter(|_| announced) {
             // What was on its way when the stream ended is nobody's fault, but for a window that was never accepted.
             let shape = core.shape();
-            let excessive = !self.config.role.owns(stream) && shape.window > self.config.max_window(shape);
+            excessive = !self.config.role.owns(stream) && shape.window > self.config.max_window(shape);
             let late = if excessive { 0 } else { core.under_way() };
             self.late = self.late.saturating_add(late.into());
             self.actions.push_back(Action::CloseChannel { channel: stream, late });
@@ -214,7 +219,8 @@ impl Link {
             self.finish_incoming(call);
         } else {
             if let Some(outgoing) = self.outgoing.find_mut(call) {
-                outgoing.broken |= failed;
+                // A window that was refused here is a failure, though this side has cancelled the stream for it.
+                outgoing.broken |= failed || excessive;
             }
             self.finish_outgoing(call);
         }
@@ -252,14 +258,15 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::Reason;
     use crate::rpc::slab::Slab;
-    use crate::rpc::{Config, Fallback, Misuse, Role};
+    use crate::rpc::{CallError, Config, Fallback, Misuse, Role};
     use crate::stream::Direction;
     use bytes::Bytes;
 
     /// STREAM-26: what an idle stream costs a link on its heap; nothing else is kept for it.
     #[test]
-    fn stream_26_an_idle_stream_of_a_link_costs_at_most_256_bytes() {
+    fn stream_26_an_idle_stream_of_a_link_costs_at_most_192_bytes() {
         let count: u32 = 100_000;
         let mut streams = Slab::new();
         for number in 1..=count {
@@ -274,6 +281,7 @@ mod tests {
                     previous: NIL,
                     is_busy: false,
                     is_sending: false,
+                    is_announced: true,
                     deadline: None,
                 },
             );
@@ -352,6 +360,23 @@ mod tests {
         let call = |link: &mut Link| link.call(Bytes::new(), Bytes::new(), Fallback::None);
         assert_eq!(call(&mut ends[0]), Ok(u32::MAX));
         assert_eq!(call(&mut ends[0]), Err(Misuse::CallsExhausted));
+        // RPC-25: nor is one for a call that would be made again; its error stays.
+        let mut client = Link::new(Config::new(Role::Initiator), NOW).unwrap();
+        let ready = Bytes::from_static(b"\x10\0\0\0\x01batch\nstreaming\n");
+        client.handle_message(NOW, ready).unwrap();
+        client.calls = u32::MAX - 1;
+        assert_eq!(client.call(Bytes::new(), Bytes::new(), Fallback::Batch(Vec::new())), Ok(u32::MAX));
+        while client.poll_transmit().is_some() {}
+        let open = b"\x14\xff\xff\xff\xff\0\0\0\x02\0\0\0\0\x10\0";
+        client.handle_message(NOW, Bytes::from_static(open)).unwrap();
+        client.channel_closed(NOW, 2);
+        client.handle_message(NOW, Bytes::from_static(b"\x12\xff\xff\xff\xff\x01\"no\"")).unwrap();
+        let mut last = None;
+        while let Some(action) = client.poll_action() {
+            last = Some(action);
+        }
+        let result = Err(CallError::Remote(Reason::Text("no".into())));
+        assert_eq!(last, Some(Action::Returned { call: u32::MAX, result }));
     }
 
     /// STREAM-26: the queues of a busy stream do not outlive what waited in them.

@@ -32,18 +32,21 @@ impl<T> ChannelMap<T> {
     }
 
     /// The value of a channel.
+    #[inline]
     #[must_use]
     pub fn get(&self, channel: u32) -> Option<&T> {
         self.0.find(channel)
     }
 
     /// The value of a channel, to change it.
+    #[inline]
     #[must_use]
     pub fn get_mut(&mut self, channel: u32) -> Option<&mut T> {
         self.0.find_mut(channel)
     }
 
     /// Sets the value of a channel; the one that it had.
+    #[inline]
     pub fn insert(&mut self, channel: u32, value: T) -> Option<T> {
         if let Some(found) = self.0.find_mut(channel) {
             return Some(core::mem::replace(found, value));
@@ -52,7 +55,14 @@ impl<T> ChannelMap<T> {
         None
     }
 
+    /// Drops the value of a channel where it lies, which is quicker than [`Self::remove`] for a large one.
+    #[inline]
+    pub fn discard(&mut self, channel: u32) {
+        self.0.discard(channel);
+    }
+
     /// Takes the value of a channel out.
+    #[inline]
     pub fn remove(&mut self, channel: u32) -> Option<T> {
         self.0.remove(channel)
     }
@@ -82,5 +92,9 @@ mod tests {
         *map.get_mut(3).unwrap() = 'd';
         assert_eq!((map.len(), map.get(1), map.get(3)), (2, Some(&'c'), Some(&'d')));
         assert_eq!((map.remove(1), map.remove(1), map.len()), (Some('c'), None, 1));
+        map.discard(1);
+        assert_eq!(map.len(), 1);
+        map.discard(3);
+        assert!(map.is_empty() && map.get(3).is_none());
     }
 }

@@ -17,7 +17,7 @@ pub struct Config {
     pub max_message: usize,
     /// Outgoing: the bytes of one turn, and so the longest message on a channel that takes turns.
     pub quantum: usize,
-    /// Outgoing: bytes that wait on one channel from which on `send` refuses more.
+    /// Outgoing: bytes that wait on one channel, overhead included, from which on `send` refuses more.
     pub channel_bytes: usize,
     /// Outgoing: bytes that wait on the control channel, overhead included, from which on `send` refuses more.
     pub control_bytes: usize,

@@ -33,7 +33,7 @@ use bytes::{Buf, Bytes};
 
 pub use channel_map::ChannelMap;
 pub use config::{Config, ConfigError, Error, OpenError, SendError};
-use turns::{Channel, Phase, Turns};
+use turns::{Channel, Phase, Turns, frame};
 
 use super::bucket::Bucket;
 use super::slab::Slab;
@@ -56,7 +56,7 @@ pub enum Action {
     },
     /// A message came.
     Message {
-        /// The channel: [`CONTROL`], or one that is open.
+        /// The channel: [`CONTROL`], or one that is open; the message that opened one comes though it was closed between.
         channel: u32,
         /// The message.
         message: Bytes,
@@ -223,14 +223,15 @@ impl Mux {
             self.turns.push_control(message);
             return Ok(());
         }
-        self.check_length(message.len(), self.longest())?;
+        let length = message.len();
+        self.check_length(length, self.longest())?;
         let place = self.channels.place(channel).ok_or(SendError::NotOpen { channel })?;
         match self.channels.at(place).map(|(_, found)| found.phase) {
             Some(Phase::Open) => {}
             Some(Phase::Full) => return Err(SendError::Full { limit: self.config.channel_bytes }),
             Some(Phase::Closing) | None => return Err(SendError::NotOpen { channel }),
         }
-        self.turns.push(&mut self.channels, place, message, self.config.channel_bytes);
+        self.turns.push(&mut self.channels, place, Some(message), length, self.config.channel_bytes);
         Ok(())
     }
 
@@ -242,16 +243,17 @@ impl Mux {
     /// # Errors
     /// [`SendError`], of which [`SendError::TooLong`] has taken a message from the source. A channel without room is no
     /// error: [`Action::Writable`] tells when to come again.
-    pub fn send_from<T: Into<Transmit>>(
+    #[inline]
+    pub fn send_from(
         &mut self,
         channel: u32,
-        mut source: impl FnMut() -> Option<T>,
+        mut source: impl FnMut() -> Option<Transmit>,
     ) -> Result<bool, SendError> {
         self.check_open()?;
         let mut any = false;
         if channel == CONTROL {
             while self.turns.control_held() < self.config.control_bytes {
-                let Some(message) = source().map(Into::into) else { break };
+                let Some(message) = source() else { break };
                 self.check_length(message.len(), self.config.max_message)?;
                 self.turns.push_control(message);
                 any = true;
@@ -265,9 +267,11 @@ impl Mux {
             return Err(SendError::NotOpen { channel });
         }
         while phase == Phase::Open {
-            let Some(message) = source().map(Into::into) else { break };
-            self.check_length(message.len(), longest)?;
-            phase = self.turns.push(&mut self.channels, place, message, self.config.channel_bytes);
+            let message = source();
+            let Some(length) = message.as_ref().map(Transmit::len) else { break };
+            self.check_length(length, longest)?;
+            let limit = self.config.channel_bytes;
+            phase = self.turns.push(&mut self.channels, place, message, length, limit);
             any = true;
         }
         Ok(any)
@@ -302,11 +306,10 @@ impl Mux {
 
     /// Closes this end of a channel once what waits is sent. Messages that still come for it are ignored (MUX-9). A
     /// channel that is not open stays so.
+    #[inline]
     pub fn close(&mut self, channel: u32) {
         match self.channels.find_mut(channel) {
-            Some(found) if found.is_idle() => {
-                self.channels.remove(channel);
-            }
+            Some(found) if found.is_idle() => self.channels.discard(channel),
             Some(found) => found.phase = Phase::Closing,
             None => {}
         }
@@ -314,12 +317,8 @@ impl Mux {
 
     /// The next bytes for the pipe. Call it only while the pipe has room: that is the backpressure.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        let was_full = self.turns.control_held() >= self.config.control_bytes;
-        if let Some(message) = self.turns.pop_control() {
-            if was_full && self.turns.control_held() < self.config.control_bytes {
-                self.roomy.push_back(CONTROL);
-            }
-            return Some(framed(CONTROL, message));
+        if self.turns.control_held() > 0 {
+            return self.poll_control();
         }
         let (message, sent) = self.turns.pop(&mut self.channels)?;
         match sent.phase {
@@ -331,12 +330,21 @@ impl Mux {
                 self.roomy.push_back(sent.channel);
             }
             Phase::Full => {}
-            Phase::Closing if sent.idle => {
-                self.channels.remove(sent.channel);
-            }
+            Phase::Closing if sent.idle => self.channels.discard(sent.channel),
             Phase::Closing => {}
         }
-        Some(framed(sent.channel, message))
+        Some(message)
+    }
+
+    fn poll_control(&mut self) -> Option<Transmit> {
+        let was_full = self.turns.control_held() >= self.config.control_bytes;
+        let mut message = self.turns.pop_control()?;
+        let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        frame(CONTROL, &mut message, length);
+        if was_full && self.turns.control_held() < self.config.control_bytes {
+            self.roomy.push_back(CONTROL);
+        }
+        Some(message)
     }
 
     /// What happened. Reads on in the input where it has to.
@@ -406,6 +414,7 @@ impl Mux {
     }
 
     /// One message of the pipe. `None`: nothing of it is told.
+    #[inline]
     fn receive(&mut self, mut message: Bytes) -> Option<Action> {
         let Some(channel) = message.first_chunk::<CHANNEL_LEN>().map(|bytes| u32::from_be_bytes(*bytes))
         else {
@@ -462,26 +471,20 @@ impl Mux {
     /// The end of the next channel, and after the last one of the mux.
     fn next_end(&mut self) -> Action {
         let Life::Closing { from, end } = &mut self.life else { return Action::Finished };
-        if let Some((place, (channel, _))) =
+        while let Some((place, (channel, found))) =
             self.channels.next_used(*from).and_then(|place| Some((place, self.channels.at(place)?)))
         {
             *from = place.saturating_add(1);
-            return Action::Closed { channel };
+            // The driver has closed it before, and only what waited on it kept it.
+            if found.phase != Phase::Closing {
+                return Action::Closed { channel };
+            }
         }
         let end = end.clone();
         self.channels = Slab::new();
         self.life = Life::Over(end.clone());
         end.map_or_else(Action::Failed, |()| Action::Finished)
     }
-}
-
-/// A message as it goes on the pipe: length, channel, message.
-fn framed(channel: u32, message: Transmit) -> Transmit {
-    // `send` holds every message to a length that leaves room for the channel.
-    let length = u32::try_from(message.len().saturating_add(CHANNEL_LEN)).unwrap_or(u32::MAX);
-    let [a, b, c, d] = length.to_be_bytes();
-    let [e, f, g, h] = channel.to_be_bytes();
-    message.prefixed([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]
@@ -502,5 +505,24 @@ mod tests {
             assert!(each <= 64, "{each} bytes at {count}");
         }
         assert!(size_of::<Channel>() <= 24);
+    }
+
+    /// MUX-7: what waited on many channels at once leaves nothing behind.
+    #[test]
+    fn mux_7_a_mux_that_was_busy_gives_its_memory_back() {
+        let mut mux = Mux::new(Config::new(Role::Initiator), Instant::ZERO).unwrap();
+        for _ in 0..2 {
+            for _ in 0..4000 {
+                let channel = mux.open().unwrap();
+                mux.send(channel, Bytes::from_static(b"x")).unwrap();
+                mux.close(channel);
+            }
+            assert!(mux.turns.heap() > 4000 * 40, "{}", mux.turns.heap());
+            let mut sent = 0;
+            while mux.poll_transmit().is_some() {
+                sent += 1;
+            }
+            assert_eq!((sent, mux.turns.heap(), mux.open_channels()), (4000, 0, 0));
+        }
     }
 }

@@ -43,8 +43,10 @@ impl Config {
         if mux.quantum < frame {
             return too_small("quantum", mux.quantum, frame);
         }
-        if mux.max_channels < link.max_streams {
-            return too_small("max_channels", mux.max_channels, link.max_streams);
+        // OPEN has left when its channel is opened: there has to be room beside those that close.
+        let channels = link.max_streams.saturating_mul(2);
+        if mux.max_channels < channels {
+            return too_small("max_channels", mux.max_channels, channels);
         }
         Ok(())
     }
@@ -70,7 +72,8 @@ pub enum ConfigError {
         field: &'static str,
         /// Its value.
         value: usize,
-        /// What the link's configuration asks for: `max_message`, `max_streams`, or `stream.max_block` with its header.
+        /// What the link's configuration asks for: `max_message`, twice `max_streams`, or `stream.max_block` with its
+        /// header.
         least: usize,
     },
 }

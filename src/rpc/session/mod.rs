@@ -277,6 +277,8 @@ impl Session {
 
     fn tell(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        // Input is read later, but what leaves before that leaves now.
+        self.link.tell(self.now);
     }
 
     /// Whether our own control messages have to leave before more is read (RPC-23). A pipe that is closed takes none.
@@ -338,6 +340,7 @@ impl Session {
                 return None;
             }
             link::Action::CloseChannel { channel, late } => {
+                self.link.hand_over(late);
                 self.mux.expect_late(late);
                 self.mux.close(channel);
                 return None;

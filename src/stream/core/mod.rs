@@ -7,7 +7,7 @@ mod steps;
 
 use alloc::boxed::Box;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::action::{Action, Notice, Room};
 use super::config::{ConfigError, Direction, Limits, Shape};
@@ -19,7 +19,7 @@ use super::size::Sizing;
 use super::stopwatch::Stopwatch;
 use super::window::{Credit, Window};
 use crate::Transmit;
-use crate::frame::{Frame, FrameType, Reason, decode_bytes};
+use crate::frame::{Frame, FrameType, HEADER_LEN, Reason, decode};
 use crate::time::Instant;
 
 /// The frame that goes out next when the stream is over.
@@ -36,6 +36,8 @@ enum Outlook {
     Open,
     /// The peer is done with the stream: END is due.
     EndDue,
+    /// Nobody here wants the stream any more: END is due, whatever else comes.
+    GivenUp,
 }
 
 /// Why the stream failed, and the payload that tells the peer.
@@ -74,6 +76,7 @@ impl Core {
     ///
     /// # Errors
     /// [`ConfigError`] for a shape with which nothing could ever be sent.
+    #[inline]
     pub fn new(shape: Shape) -> Result<Self, ConfigError> {
         shape.check()?;
         Ok(Self {
@@ -95,11 +98,13 @@ impl Core {
     }
 
     /// The stream's opening was sent or received.
+    #[inline]
     pub fn open(&mut self, now: Instant) {
         self.apply(now, Input::Open);
     }
 
     /// The stream's channel is there.
+    #[inline]
     pub fn attach(&mut self, limits: &Limits, now: Instant) {
         self.apply(now, Input::Attach);
         self.settle(limits, now);
@@ -109,11 +114,13 @@ impl Core {
     ///
     /// # Errors
     /// As [`super::Endpoint::handle_message`].
-    pub fn handle_message(&mut self, limits: &Limits, now: Instant, message: Bytes) -> Result<(), Error> {
-        match decode_bytes(message) {
-            Ok(frame) => self.handle_frame(limits, now, frame),
-            Err(error) => self.fault(limits, now, error.into()),
-        }
+    pub fn handle_message(&mut self, limits: &Limits, now: Instant, mut message: Bytes) -> Result<(), Error> {
+        let (kind, id) = match decode(&message) {
+            Ok(Frame { kind, id, payload: _ }) => (kind, id),
+            Err(error) => return self.fault(limits, now, error.into()),
+        };
+        message.advance(HEADER_LEN);
+        self.handle_parts(limits, now, kind, id, message)
     }
 
     /// One frame of the channel.
@@ -121,7 +128,18 @@ impl Core {
     /// # Errors
     /// As [`super::Endpoint::handle_message`].
     pub fn handle_frame(&mut self, limits: &Limits, now: Instant, frame: Frame<Bytes>) -> Result<(), Error> {
-        let kind = frame.kind;
+        self.handle_parts(limits, now, frame.kind, frame.id, frame.payload)
+    }
+
+    #[inline]
+    fn handle_parts(
+        &mut self,
+        limits: &Limits,
+        now: Instant,
+        kind: FrameType,
+        id: u32,
+        payload: Bytes,
+    ) -> Result<(), Error> {
         if self.receive.has_ended() {
             self.late(limits)?;
             return Err(Error::AfterEnd { kind });
@@ -140,10 +158,11 @@ impl Core {
             | FrameType::Reserved(_)
             | FrameType::Application(_) => return self.fault(limits, now, Error::UnknownType { kind }),
         };
-        let checked = match next(self.state, input).1 {
-            Effect::Move => self.handle_flow(limits, frame),
-            Effect::Hear => self.handle_failure(&frame),
-            Effect::Drain if self.failure.is_none() => self.handle_end(frame.id),
+        let (state, effect) = next(self.state, input);
+        let checked = match effect {
+            Effect::Move => self.handle_flow(limits, kind, id, payload),
+            Effect::Hear => self.handle_failure(kind, id, &payload),
+            Effect::Drain if self.failure.is_none() => self.handle_end(id),
             Effect::Refuse => Err(Error::NotOpen { kind }),
             Effect::Nothing
             | Effect::Await
@@ -156,14 +175,14 @@ impl Core {
                 if kind == FrameType::End {
                     self.receive.mark_ended();
                 }
-                self.apply(now, input);
+                self.enter(now, state, effect);
                 return self.late(limits);
             }
         };
         if let Err(error) = checked {
             return self.fault(limits, now, error);
         }
-        self.apply(now, input);
+        self.enter(now, state, effect);
         self.settle(limits, now);
         Ok(())
     }
@@ -239,6 +258,7 @@ impl Core {
     }
 
     /// No more will be written.
+    #[inline]
     pub fn finish(&mut self, limits: &Limits, now: Instant) {
         self.send.finish();
         self.settle(limits, now);
@@ -246,12 +266,25 @@ impl Core {
 
     /// The peer has said elsewhere that it is done with the stream: its END is due within `stall_timeout`.
     pub fn expect_end(&mut self, limits: &Limits, now: Instant) {
+        match self.outlook {
+            Outlook::Open => self.look_to_end(limits, now, Outlook::EndDue),
+            Outlook::EndDue | Outlook::GivenUp => self.settle(limits, now),
+        }
+    }
+
+    /// This side has given the stream up on another channel: END is due within `stall_timeout`, and what still comes does
+    /// not put it off.
+    pub(crate) fn give_up(&mut self, limits: &Limits, now: Instant) {
+        self.look_to_end(limits, now, Outlook::GivenUp);
+    }
+
+    fn look_to_end(&mut self, limits: &Limits, now: Instant, outlook: Outlook) {
         match (self.state, self.outlook) {
             (State::Active, Outlook::Open) => self.watch = Stopwatch::ZERO,
             (State::Idle | State::Opening | State::Closing(_) | State::Closed, _)
-            | (State::Active, Outlook::EndDue) => {}
+            | (State::Active, Outlook::EndDue | Outlook::GivenUp) => {}
         }
-        self.outlook = Outlook::EndDue;
+        self.outlook = outlook;
         self.settle(limits, now);
     }
 
@@ -266,39 +299,26 @@ impl Core {
     }
 
     /// The oldest [`Action::Data`] that was not consumed is.
+    #[inline]
     pub fn consume(&mut self) {
         self.receive.consume();
     }
 
     /// The next message to send.
+    #[inline]
     pub fn poll_transmit(&mut self, limits: &Limits, now: Instant) -> Option<Transmit> {
         match self.state {
-            State::Active => {}
-            State::Closing(Closing::Ending | Closing::Telling) => return Some(self.poll_farewell(now)),
+            State::Active => self.poll_flow(limits, now),
+            State::Closing(Closing::Ending | Closing::Telling) => Some(self.poll_farewell(now)),
             State::Idle
             | State::Opening
             | State::Closing(Closing::Waiting | Closing::Hearing | Closing::Draining)
-            | State::Closed => return None,
-        }
-        if self.direction.receives() {
-            if let Some(credit) = self.receive.poll_credit(self.sizing, limits) {
-                return Some(credit);
-            }
-        }
-        match self.send.poll(self.sizing, limits) {
-            Ok(block) => {
-                self.settle(limits, now);
-                block
-            }
-            Err(error) => {
-                let words = Reason::encode(&alloc::format!("{error}"));
-                self.stop(now, Input::Fail, error, || words);
-                Some(self.poll_farewell(now))
-            }
+            | State::Closed => None,
         }
     }
 
     /// Whether [`Self::poll_transmit`] has something.
+    #[inline]
     #[must_use]
     pub fn has_transmit(&self, limits: &Limits) -> bool {
         match self.state {
@@ -315,13 +335,13 @@ impl Core {
     }
 
     /// What happened.
+    #[inline]
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
         if self.opened.take() {
             return Some(Action::Opened);
         }
-        if let Some(data) = self.receive.poll() {
-            self.deliver(now);
-            return Some(Action::Data(data));
+        if !self.receive.is_empty() {
+            return self.next_data(now);
         }
         if self.done.take() {
             return Some(Action::PeerDone);
@@ -331,13 +351,22 @@ impl Core {
             return Some(Action::Writable);
         }
         if self.terminal.take() {
-            let failed = self.failure.as_ref().map(|failure| Action::Failed(failure.error.clone()));
-            return Some(failed.unwrap_or(Action::Finished));
+            return Some(match &self.failure {
+                None => Action::Finished,
+                Some(failure) => Action::Failed(failure.error.clone()),
+            });
         }
         None
     }
 
+    fn next_data(&mut self, now: Instant) -> Option<Action> {
+        let data = self.receive.poll()?;
+        self.deliver(now);
+        Some(Action::Data(data))
+    }
+
     /// Whether [`Self::poll_action`] has something.
+    #[inline]
     #[must_use]
     pub fn has_action(&self) -> bool {
         self.opened.is_due()
@@ -366,6 +395,7 @@ impl Core {
     }
 
     /// Whether the stream is over. What is left in `poll_action` is still to be taken.
+    #[inline]
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         matches!(self.state, State::Closed)

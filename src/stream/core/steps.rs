@@ -15,8 +15,14 @@ use crate::frame::{Frame, FrameType, Reason};
 use crate::time::Instant;
 
 impl Core {
-    pub(super) fn handle_flow(&mut self, limits: &Limits, frame: Frame<Bytes>) -> Result<(), Error> {
-        let Frame { kind, id, payload } = frame;
+    #[inline]
+    pub(super) fn handle_flow(
+        &mut self,
+        limits: &Limits,
+        kind: FrameType,
+        id: u32,
+        payload: Bytes,
+    ) -> Result<(), Error> {
         if kind == FrameType::Credit {
             if !self.direction.sends() {
                 return Err(Error::WrongDirection { kind });
@@ -31,7 +37,7 @@ impl Core {
         } else {
             self.idle = 0;
         }
-        self.receive.handle_block(self.sizing, limits, (id, payload, kind == FrameType::Last))?;
+        self.receive.handle_block(self.sizing, limits, id, payload, kind == FrameType::Last)?;
         if self.receive.is_done() {
             self.done.raise();
         }
@@ -39,13 +45,13 @@ impl Core {
     }
 
     /// The peer's ERROR or CANCEL.
-    pub(super) fn handle_failure(&mut self, frame: &Frame<Bytes>) -> Result<(), Error> {
-        let error = if frame.kind == FrameType::Cancel {
-            self.send.check_consumed(frame.id)?;
-            let reason = (!frame.payload.is_empty()).then(|| Reason::decode(&frame.payload));
-            Error::PeerCancelled { consumed: frame.id, reason }
+    pub(super) fn handle_failure(&mut self, kind: FrameType, id: u32, payload: &Bytes) -> Result<(), Error> {
+        let error = if kind == FrameType::Cancel {
+            self.send.check_consumed(id)?;
+            let reason = (!payload.is_empty()).then(|| Reason::decode(payload));
+            Error::PeerCancelled { consumed: id, reason }
         } else {
-            Error::Remote { block: frame.id, reason: Reason::decode(&frame.payload) }
+            Error::Remote { block: id, reason: Reason::decode(payload) }
         };
         self.failure = Some(Box::new(Failure { error, words: Bytes::new() }));
         Ok(())
@@ -56,7 +62,9 @@ impl Core {
         if self.direction.ends() {
             return Err(Error::WrongDirection { kind: FrameType::End });
         }
-        if !self.send.is_done() {
+        // On a one-way stream END also stands for LAST (STREAM-5); a responder has to have said it.
+        let is_due = self.send.is_done() && (!self.direction.sends() || self.receive.is_done());
+        if !is_due {
             return Err(Error::EarlyEnd);
         }
         self.receive.handle_end(count)?;
@@ -109,17 +117,40 @@ impl Core {
         self.apply(now, input);
     }
 
+    /// DATA, LAST or CREDIT.
+    pub(super) fn poll_flow(&mut self, limits: &Limits, now: Instant) -> Option<Transmit> {
+        if self.direction.receives() {
+            if let Some(credit) = self.receive.poll_credit(self.sizing, limits) {
+                return Some(credit);
+            }
+        }
+        match self.send.poll(self.sizing, limits) {
+            Ok(block) => {
+                self.settle(limits, now);
+                block
+            }
+            Err(error) => Some(self.exhausted(now, error)),
+        }
+    }
+
+    /// Sending has failed here: the peer is told so.
+    #[cold]
+    fn exhausted(&mut self, now: Instant, error: Error) -> Transmit {
+        let words = Reason::encode(&alloc::format!("{error}"));
+        self.stop(now, Input::Fail, error, || words);
+        self.poll_farewell(now)
+    }
+
     /// ERROR or CANCEL, and then END.
     pub(super) fn poll_farewell(&mut self, now: Instant) -> Transmit {
-        let words = self.failure.as_ref().map(|failure| failure.words.clone()).unwrap_or_default();
         let frame = match self.farewell {
             Farewell::Error => {
                 let theirs = self.failure.as_ref().is_some_and(|failure| failure.error.is_violation());
                 let received = theirs || !self.direction.sends();
                 let at = if received { self.receive.received() } else { self.send.sent() };
-                Frame::new(FrameType::Error, at, words)
+                Frame::new(FrameType::Error, at, self.words())
             }
-            Farewell::Cancel => Frame::new(FrameType::Cancel, self.receive.consumed(), words),
+            Farewell::Cancel => Frame::new(FrameType::Cancel, self.receive.consumed(), self.words()),
             Farewell::End => {
                 let count = self.send.sent();
                 self.apply(now, Input::Told);
@@ -130,9 +161,20 @@ impl Core {
         frame.encode()
     }
 
+    fn words(&self) -> Bytes {
+        self.failure.as_ref().map(|failure| failure.words.clone()).unwrap_or_default()
+    }
+
     /// Takes the step of the table.
+    #[inline]
     pub(super) fn apply(&mut self, now: Instant, input: Input) {
         let (state, effect) = next(self.state, input);
+        self.enter(now, state, effect);
+    }
+
+    /// The state, and what it asks for: a step that was looked up.
+    #[inline]
+    pub(super) fn enter(&mut self, now: Instant, state: State, effect: Effect) {
         self.state = state;
         match effect {
             Effect::Nothing | Effect::Move | Effect::Late | Effect::Refuse => {}
@@ -141,34 +183,45 @@ impl Core {
                 self.watch = Stopwatch::ZERO;
                 self.opened.raise();
             }
-            Effect::Hear => {
-                self.send.stop();
-                self.room = Room::Open;
-                self.watch = Stopwatch::ZERO;
-                self.watch.start(now);
-            }
+            Effect::Hear => self.hear(now),
             Effect::End => self.farewell = Farewell::End,
-            Effect::Tell => {
-                self.send.stop();
-                self.receive.stop();
-                self.room = Room::Open;
-                self.done = Notice::Given;
-            }
-            Effect::Drain => {
-                self.send.stop();
-                self.room = Room::Open;
-                self.deliver(now);
-            }
-            Effect::Close => {
-                self.send.stop();
-                self.receive.stop();
-                self.room = Room::Open;
-                self.terminal.raise();
-            }
+            Effect::Tell => self.tell(),
+            Effect::Drain => self.drain(now),
+            Effect::Close => self.close(),
         }
     }
 
+    fn hear(&mut self, now: Instant) {
+        self.stop_sending();
+        self.watch = Stopwatch::ZERO;
+        self.watch.start(now);
+    }
+
+    fn tell(&mut self) {
+        self.stop_sending();
+        self.receive.stop();
+        self.done = Notice::Given;
+    }
+
+    fn drain(&mut self, now: Instant) {
+        self.stop_sending();
+        self.deliver(now);
+    }
+
+    fn close(&mut self) {
+        self.stop_sending();
+        self.receive.stop();
+        self.terminal.raise();
+    }
+
+    #[inline]
+    fn stop_sending(&mut self) {
+        self.send.stop();
+        self.room = Room::Open;
+    }
+
     /// A stream that only had to deliver is closed once it has.
+    #[inline]
     pub(super) fn deliver(&mut self, now: Instant) {
         if self.receive.is_empty() {
             match self.state {
@@ -206,16 +259,18 @@ impl Core {
                 self.watch = Stopwatch::ZERO;
             }
             self.watch.start(now);
+        } else if matches!(self.outlook, Outlook::GivenUp) {
+            self.watch.start(now);
         } else if matches!(self.outlook, Outlook::EndDue) {
             self.await_end(now);
+        } else if self.send.is_empty() {
+            self.send.reset_pace();
+            self.watch = Stopwatch::ZERO;
         } else if self.send.is_blocked(self.sizing, limits) {
             if self.send.keeps_pace() {
                 self.watch.restart(now);
             }
             self.watch.start(now);
-        } else if self.send.is_empty() {
-            self.send.reset_pace();
-            self.watch = Stopwatch::ZERO;
         } else {
             self.watch.stop(now);
         }

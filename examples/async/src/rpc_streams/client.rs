@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 
 use bytes::{Bytes, BytesMut};
-use portline::Instant;
 use portline::rpc::Fallback;
 use portline::rpc::session::{Action, Session};
+use portline::{Instant, Printable};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::server::Digest;
 use crate::side::App;
-use crate::trace::plain;
 
 /// Bytes read from a file at once.
 const READ: usize = 64 << 10;
@@ -217,7 +216,7 @@ impl Client {
 
     fn data(&mut self, session: &mut Session, now: Instant, stream: u32, data: &[u8]) {
         let Some(Running { call, doing, .. }) = &mut self.running else { return };
-        let written = print(&plain(data));
+        let written = print(&Printable(data).to_string());
         match doing {
             Doing::Numbers { got, cancel_after } => {
                 *got = got.saturating_add(1);
@@ -241,7 +240,7 @@ impl Client {
         match result {
             Ok(value) => {
                 // A closed standard output changes nothing any more.
-                print(&plain(&value)).unwrap_or_default();
+                print(&Printable(&value).to_string()).unwrap_or_default();
                 if fails {
                     self.problems.push("a call that should have failed did not".into());
                 }

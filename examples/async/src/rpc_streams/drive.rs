@@ -69,9 +69,11 @@ pub(crate) async fn drive<A: App>(mut socket: TcpStream, side: &mut Side<A>) -> 
             },
             written = writer.write_buf(&mut outbox), if outbox.has_remaining() => {
                 written?;
+                // Room again, and what leaves now begins to wait now: the session learns the time by being told.
+                side.handle_timeout(clock.now());
             }
             () = time::sleep_until(until), if deadline.is_some() => side.handle_timeout(clock.now()),
-            () = side.app.more() => {}
+            () = side.app.more() => side.handle_timeout(clock.now()),
         }
     }
 }

@@ -140,8 +140,3 @@ fn shown(payload: &[u8]) -> String {
         Some(_) | None => payload.escape_ascii().to_string(),
     }
 }
-
-/// What the peer says, whole, for a terminal: it must not be able to drive it.
-pub(crate) fn plain(words: &[u8]) -> String {
-    String::from_utf8_lossy(words).replace(char::is_control, "\u{fffd}")
-}

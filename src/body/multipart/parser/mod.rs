@@ -36,8 +36,8 @@ pub use config::Config;
 pub use error::{Error, Place};
 pub use part::Part;
 
-use super::seek::{Begun, seek};
-use crate::body::input::{Input, Refused};
+use super::seek::{Begun, Sought, seek};
+use crate::body::input::{Input, Overrun};
 use crate::time::Instant;
 
 /// What happened.
@@ -148,8 +148,8 @@ impl Parser {
             | State::Data { .. }
             | State::Epilogue { .. } => {}
         }
-        self.input.push(bytes).map_err(|refused| {
-            let error = self.refused(refused);
+        self.input.push(bytes).map_err(|Overrun| {
+            let error = Error::Overrun { limit: self.config.input_bytes };
             self.input.discard();
             self.state = State::Failing(error.clone());
             error
@@ -177,24 +177,24 @@ impl Parser {
     /// The next thing that happened.
     #[inline]
     pub fn poll_action(&mut self) -> Option<Action> {
-        loop {
-            match self.input.advance() {
-                Ok(true) => {}
-                Ok(false) => return self.without_input(),
-                Err(refused) => return self.beyond(refused),
-            }
-            match self.step() {
-                Ok(None) => {}
-                Ok(action) => return action,
-                Err(error) => return Some(self.end(Err(error))),
-            }
+        if let Some(data) = self.plain() {
+            return Some(Action::Data(data));
         }
+        // Half of all calls: everything was said, and more may come.
+        if self.input.is_empty() && self.input.is_open() && self.is_running() {
+            return None;
+        }
+        self.read()
     }
 
     /// Whether more input is of use now: everything given has been handed on, and the body goes on.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        !matches!(self.state, State::Failing(_) | State::Ended(_)) && self.input.wants_more()
+        self.is_running() && self.input.wants_more()
+    }
+
+    const fn is_running(&self) -> bool {
+        !matches!(self.state, State::Failing(_) | State::Ended(_))
     }
 
     /// Whether the terminal action has been handed out.
@@ -226,21 +226,8 @@ impl Parser {
         gathered.saturating_add(self.config.boundary.delimiter().len())
     }
 
-    /// What is to be said when more input came than may be read.
-    fn beyond(&mut self, refused: Refused) -> Option<Action> {
-        let error = match &self.state {
-            State::Ended(_) => return None,
-            State::Failing(error) => error.clone(),
-            State::Preamble { .. }
-            | State::Boundary { .. }
-            | State::Headers { .. }
-            | State::Data { .. }
-            | State::Epilogue { .. } => self.refused(refused),
-        };
-        Some(self.end(Err(error)))
-    }
-
     /// What is to be said when all input is read.
+    #[inline(never)]
     fn without_input(&mut self) -> Option<Action> {
         let result = match &self.state {
             State::Failing(error) => Err(error.clone()),
@@ -250,7 +237,16 @@ impl Parser {
             | State::Headers { .. }
             | State::Data { .. }
             | State::Epilogue { .. }
-                if !self.input.is_closed() =>
+                if self.input.is_too_long() =>
+            {
+                Err(Error::BodyTooLong { limit: self.config.max_body })
+            }
+            State::Preamble { .. }
+            | State::Boundary { .. }
+            | State::Headers { .. }
+            | State::Data { .. }
+            | State::Epilogue { .. }
+                if self.input.is_open() =>
             {
                 return None;
             }
@@ -263,35 +259,70 @@ impl Parser {
         Some(self.end(result))
     }
 
-    /// Reads on: consumes input, and may make an action of it. There is input.
+    /// Reads a short piece in which no line ends: it is data as it came, or a part of a header. So single bytes cost
+    /// nothing of what it takes to look for more.
     #[inline]
-    fn step(&mut self) -> Result<Option<Action>, Error> {
+    fn plain(&mut self) -> Option<Bytes> {
         match &mut self.state {
-            State::Data { .. } => self.data(),
-            State::Boundary { after, line } => {
-                let (after, line) = (*after, *line);
-                self.boundary_line(after, line)
+            State::Data { begun: Begun::NOTHING, left } => {
+                let most = usize::try_from(*left).unwrap_or(usize::MAX);
+                let data = self.input.take_plain(b'\r', most)?;
+                *left = left.saturating_sub(u64::try_from(data.len()).unwrap_or(u64::MAX));
+                Some(data)
             }
-            State::Headers { .. } => self.headers(),
-            State::Preamble { .. } => self.preamble(),
-            State::Epilogue { dropped } => {
-                *dropped = dropped.saturating_add(self.input.piece.len());
-                self.input.piece.clear();
-                let limit = self.config.max_epilogue;
-                if *dropped > limit { Err(Error::EpilogueTooLong { limit }) } else { Ok(None) }
+            State::Headers { gathered } => {
+                let limit = self.config.max_header_bytes;
+                let room = limit.saturating_sub(gathered.len()).saturating_sub(1);
+                let piece = self.input.take_plain(b'\n', room)?;
+                gather(gathered, &piece, limit);
+                None
             }
-            State::Failing(error) | State::Ended(Err(error)) => Err(error.clone()),
-            State::Ended(Ok(())) => {
-                self.input.piece.clear();
-                Ok(None)
-            }
+            State::Data { .. }
+            | State::Preamble { .. }
+            | State::Boundary { .. }
+            | State::Epilogue { .. }
+            | State::Failing(_)
+            | State::Ended(_) => None,
         }
     }
 
-    fn preamble(&mut self) -> Result<Option<Action>, Error> {
+    /// Reads on, up to the next action.
+    #[inline(never)]
+    fn read(&mut self) -> Option<Action> {
+        while let Some(piece) = self.input.take() {
+            match self.step(piece) {
+                Ok(None) => {}
+                Ok(action) => return action,
+                Err(error) => return Some(self.end(Err(error))),
+            }
+        }
+        self.without_input()
+    }
+
+    /// Consumes of a piece what it can at once, and may make an action of it.
+    fn step(&mut self, piece: Bytes) -> Result<Option<Action>, Error> {
+        match &mut self.state {
+            State::Data { .. } => Ok(self.data(piece).map(Action::Data)),
+            State::Headers { .. } => self.headers(piece),
+            State::Boundary { after, line } => {
+                let (after, line) = (*after, *line);
+                self.boundary_line(piece, after, line)
+            }
+            State::Preamble { .. } => self.preamble(piece),
+            State::Epilogue { dropped } => {
+                *dropped = dropped.saturating_add(piece.len());
+                let limit = self.config.max_epilogue;
+                if *dropped > limit { Err(Error::EpilogueTooLong { limit }) } else { Ok(None) }
+            }
+            // What is left after the end is dropped.
+            State::Failing(_) | State::Ended(_) => Ok(None),
+        }
+    }
+
+    fn preamble(&mut self, piece: Bytes) -> Result<Option<Action>, Error> {
         let State::Preamble { begun, dropped } = &mut self.state else { return Ok(None) };
-        let (bytes, is_last) = seek(&self.config.boundary, &mut self.input.piece, begun);
-        *dropped = dropped.saturating_add(bytes.len());
+        let Sought { data, is_last, rest } = seek(&self.config.boundary, piece, begun);
+        *dropped = dropped.saturating_add(data.len());
         let limit = self.config.max_preamble;
         if *dropped > limit {
             return Err(Error::PreambleTooLong { limit });
@@ -299,31 +330,38 @@ impl Parser {
         if is_last {
             self.state = State::Boundary { after: Before::Preamble, line: Line::Named };
         }
+        self.input.put_back(rest);
         Ok(None)
     }
 
-    #[inline]
-    fn data(&mut self) -> Result<Option<Action>, Error> {
-        let State::Data { begun, left } = &mut self.state else { return Ok(None) };
-        let (mut bytes, is_last) = seek(&self.config.boundary, &mut self.input.piece, begun);
-        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        match left.checked_sub(length) {
-            Some(rest) => *left = rest,
+    /// Reads on in data; what of the piece is data for certain.
+    fn data(&mut self, piece: Bytes) -> Option<Bytes> {
+        let State::Data { begun, left } = &mut self.state else { return None };
+        let Sought { mut data, is_last, rest } = seek(&self.config.boundary, piece, begun);
+        match left.checked_sub(u64::try_from(data.len()).unwrap_or(u64::MAX)) {
+            Some(less) => {
+                *left = less;
+                if is_last {
+                    self.state = State::Boundary { after: Before::Part, line: Line::Named };
+                }
+                self.input.put_back(rest);
+            }
             None => {
-                bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                data.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
                 self.state = State::Failing(Error::PartTooLong { limit: self.config.max_part });
-                self.input.piece.clear();
             }
         }
-        if is_last && matches!(self.state, State::Data { .. }) {
-            self.state = State::Boundary { after: Before::Part, line: Line::Named };
-        }
-        Ok((!bytes.is_empty()).then_some(Action::Data(bytes)))
+        (!data.is_empty()).then_some(data)
     }
 
-    fn boundary_line(&mut self, after: Before, mut line: Line) -> Result<Option<Action>, Error> {
-        while let Some(byte) = self.input.piece.first().copied() {
-            self.input.piece.advance(1);
+    fn boundary_line(
+        &mut self,
+        mut piece: Bytes,
+        after: Before,
+        mut line: Line,
+    ) -> Result<Option<Action>, Error> {
+        while let Some(byte) = piece.first().copied() {
+            piece.advance(1);
             line = match (line, byte) {
                 (Line::Named, b'-') => Line::Hyphen,
                 (Line::Named, b' ' | b'\t') => self.blanks(1)?,
@@ -331,10 +369,12 @@ impl Parser {
                 (Line::Named | Line::Blanks(_), b'\r') => Line::Return,
                 (Line::Hyphen, b'-') => {
                     self.state = State::Epilogue { dropped: 0 };
+                    self.input.put_back(Some(piece));
                     return Ok(after.end());
                 }
                 (Line::Return, b'\n') => {
                     self.next_part();
+                    self.input.put_back(Some(piece));
                     return Ok(after.end());
                 }
                 (Line::Named | Line::Hyphen | Line::Blanks(_) | Line::Return, found) => {
@@ -361,36 +401,32 @@ impl Parser {
         };
     }
 
-    fn headers(&mut self) -> Result<Option<Action>, Error> {
+    fn headers(&mut self, mut piece: Bytes) -> Result<Option<Action>, Error> {
         let State::Headers { gathered } = &mut self.state else { return Ok(None) };
         let limit = self.config.max_header_bytes;
         let block = if gathered.is_empty() {
-            let window = self.input.piece.get(..limit).unwrap_or(&self.input.piece);
+            let window = piece.get(..limit).unwrap_or(&piece);
             match block_end(window, 0) {
-                Some(end) => self.input.piece.split_to(end),
+                Some(end) => piece.split_to(end),
                 None if window.len() == limit => return Err(Error::HeadersTooLong { limit }),
                 None => {
-                    gather(gathered, &self.input.piece, limit);
-                    self.input.piece.clear();
+                    gather(gathered, &piece, limit);
                     return Ok(None);
                 }
             }
         } else {
             let before = gathered.len();
             let room = limit.saturating_sub(before);
-            let piece = self.input.piece.get(..room).unwrap_or(&self.input.piece);
-            gather(gathered, piece, limit);
+            gather(gathered, piece.get(..room).unwrap_or(&piece), limit);
             let Some(end) = block_end(gathered, before) else {
-                if gathered.len() >= limit {
-                    return Err(Error::HeadersTooLong { limit });
-                }
-                self.input.piece.clear();
-                return Ok(None);
+                let is_full = gathered.len() >= limit;
+                return if is_full { Err(Error::HeadersTooLong { limit }) } else { Ok(None) };
             };
-            self.input.piece.advance(end.saturating_sub(before).min(self.input.piece.len()));
+            piece.advance(end.saturating_sub(before).min(piece.len()));
             gathered.truncate(end);
             Bytes::from(mem::take(gathered))
         };
+        self.input.put_back(Some(piece));
         let headers = block.slice(..block.len().saturating_sub(2));
         let part = Part::parse(headers, &self.config)?;
         self.state = State::Data { begun: Begun::LINE, left: self.config.max_part };
@@ -406,13 +442,6 @@ impl Parser {
             Err(error) => Action::Failed(error),
         }
     }
-
-    const fn refused(&self, refused: Refused) -> Error {
-        match refused {
-            Refused::Overrun => Error::Overrun { limit: self.config.input_bytes },
-            Refused::TooLong => Error::BodyTooLong { limit: self.config.max_body },
-        }
-    }
 }
 
 impl Before {
@@ -425,27 +454,26 @@ impl Before {
     }
 }
 
-/// Pieces of headers that are not worth a vector search.
-const SHORT: usize = 16;
-
 /// Where the block of headers ends, its blank line included. All that is new begins at `from`.
 fn block_end(block: &[u8], from: usize) -> Option<usize> {
     let new = block.get(from..)?;
-    // In single bytes, the search's start would be the longer part.
-    if new.len() < SHORT && !new.contains(&b'\n') {
-        return None;
-    }
     memchr::memchr_iter(b'\n', new)
         .map(|at| from.saturating_add(at).saturating_add(1))
         .find(|end| block.get(..*end).is_some_and(|block| block == b"\r\n" || block.ends_with(b"\r\n\r\n")))
 }
 
 /// Appends `piece`, and lets the buffer grow twofold but never above `limit`.
+#[inline(never)]
 fn gather(gathered: &mut Vec<u8>, piece: &[u8], limit: usize) {
-    let wanted = gathered.len().saturating_add(piece.len());
-    if wanted > gathered.capacity() {
-        let capacity = wanted.max(gathered.capacity().saturating_mul(2)).min(limit.max(wanted));
-        gathered.reserve_exact(capacity.saturating_sub(gathered.len()));
+    if piece.len() > gathered.capacity().saturating_sub(gathered.len()) {
+        grow(gathered, piece.len(), limit);
     }
     gathered.extend_from_slice(piece);
+}
+
+#[cold]
+fn grow(gathered: &mut Vec<u8>, more: usize, limit: usize) {
+    let wanted = gathered.len().saturating_add(more);
+    let capacity = wanted.max(gathered.capacity().saturating_mul(2)).min(limit.max(wanted));
+    gathered.reserve_exact(capacity.saturating_sub(gathered.len()));
 }

@@ -212,7 +212,7 @@ fn read_line(line: &[u8]) -> Option<(&[u8], Cow<'_, [u8]>)> {
     let value = trim(value);
     match memchr2(b'\r', 0, value) {
         None => Some((name, Cow::Borrowed(value))),
-        Some(_) => Some((name, Cow::Owned(unfolded(value)?))),
+        Some(_) => Some((name, Cow::Owned(trim(&unfolded(value)?).to_vec()))),
     }
 }
 

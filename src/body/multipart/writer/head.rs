@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use memchr::memchr3;
 
-use super::super::Boundary;
+use super::super::boundary::{Boundary, LINE_END};
 use crate::body::content_disposition::put_form_data;
 use crate::body::parameters::is_token;
 
@@ -64,7 +64,7 @@ impl Head {
             return Err(HeadError::Name);
         }
         let mut out = Vec::with_capacity(self.room(boundary));
-        out.extend_from_slice(boundary.delimiter().get(if is_first { 2 } else { 0 }..).unwrap_or(&[]));
+        out.extend_from_slice(boundary.delimiter().get(if is_first { LINE_END } else { 0 }..).unwrap_or(&[]));
         out.extend_from_slice(b"\r\nContent-Disposition: ");
         put_form_data(&mut out, &self.name, self.filename.as_deref());
         out.extend_from_slice(b"\r\n");

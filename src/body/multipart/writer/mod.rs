@@ -30,6 +30,7 @@ pub use head::{Head, HeadError};
 
 use super::boundary::{Boundary, LINE_END};
 use super::seek::Begun;
+use crate::body::input::cost;
 use crate::error::Blame;
 use crate::limits;
 use crate::time::Instant;
@@ -348,7 +349,7 @@ pub fn content_length<'a>(
 /// The last boundary with its hyphens and line end; without parts it needs no line end in front.
 fn closing_length(boundary: &Boundary, is_first: bool) -> u64 {
     let whole = size(boundary.delimiter().len()).saturating_add(4);
-    if is_first { whole.saturating_sub(2) } else { whole }
+    if is_first { whole.saturating_sub(size(LINE_END)) } else { whole }
 }
 
 impl Boundary {
@@ -357,10 +358,6 @@ impl Boundary {
     pub fn is_outside(&self, data: &[u8]) -> bool {
         Begun::LINE.after(self, data).is_some()
     }
-}
-
-fn cost(bytes: &Bytes) -> usize {
-    bytes.len().saturating_add(limits::CHUNK_OVERHEAD)
 }
 
 fn size(length: usize) -> u64 {

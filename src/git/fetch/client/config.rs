@@ -79,7 +79,8 @@ pub struct Config {
     pub max_haves: usize,
     /// Rounds at the most; then the server makes do. Default [`limits::ROUNDS`].
     pub max_rounds: usize,
-    /// How long nothing may arrive and no verb be called. Default `None`: for ever.
+    /// How long the server may be silent, as GIT-13 counts it: not while the driver owes an answer or has actions to
+    /// poll, and anew with each input and verb. Default `None`: for ever.
     pub idle_timeout: Option<Duration>,
 }
 

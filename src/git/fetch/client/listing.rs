@@ -6,10 +6,9 @@ use bytes::Bytes;
 
 use super::request::Offer;
 use super::{Client, Error, State};
-use crate::git::advertisement::malformed;
+use crate::git::advertisement::{Tally, malformed};
 use crate::git::wire::Step;
 use crate::git::{Advertisement, AdvertisementError, ObjectFormat, ObjectId, Ref, RefName, SessionError};
-use crate::limits;
 use crate::pkt::{self, Packet};
 
 const REFS: &str = "a ref of ls-refs, or its flush";
@@ -19,8 +18,7 @@ const REFS: &str = "a ref of ls-refs, or its flush";
 pub(super) struct Refs {
     pub(super) offer: Offer,
     pub(super) seen: Advertisement,
-    lines: usize,
-    bytes: usize,
+    tally: Tally,
 }
 
 impl Client {
@@ -29,7 +27,7 @@ impl Client {
         let (offer, seen) = both;
         let request = offer.ls_refs(&self.config)?;
         self.core.wire.turn().extend_from_slice(&request);
-        Ok((State::Listing(Box::new(Refs { offer, seen, lines: 0, bytes: 0 })), Step::Again))
+        Ok((State::Listing(Box::new(Refs { offer, seen, tally: Tally::default() })), Step::Again))
     }
 
     /// Listing: one line.
@@ -54,7 +52,7 @@ impl Refs {
     /// `ID NAME`, then `symref-target:NAME` and `peeled:ID` in any order; or `unborn NAME symref-target:NAME`
     /// (V2C-5). Other attributes are for others.
     fn take(&mut self, line: &Bytes) -> Result<(), Error> {
-        self.count(line)?;
+        self.tally.count(line)?;
         let text = pkt::trim_lf(line);
         if let Some(message) = text.strip_prefix(b"ERR ") {
             return Err(SessionError::remote(message).into());
@@ -80,18 +78,6 @@ impl Refs {
         match name {
             Ok(name) if !id.is_null() => self.seen.refs.push(Ref { peeled, target, ..Ref::new(name, id) }),
             Ok(_) | Err(_) => self.seen.skipped = self.seen.skipped.saturating_add(1),
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, line: &Bytes) -> Result<(), AdvertisementError> {
-        self.lines = self.lines.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(line.len());
-        if self.lines > limits::REFS {
-            return Err(AdvertisementError::TooLarge { what: "lines", limit: limits::REFS });
-        }
-        if self.bytes > limits::ADVERTISEMENT {
-            return Err(AdvertisementError::TooLarge { what: "bytes", limit: limits::ADVERTISEMENT });
         }
         Ok(())
     }

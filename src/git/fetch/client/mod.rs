@@ -193,6 +193,8 @@ pub struct Outcome {
 /// A question to the driver: which of `asked` are held?
 #[derive(Debug)]
 struct Inquiry {
+    /// As it was when it was checked.
+    config: Config,
     offer: Offer,
     agreed: Agreed,
     wants: Vec<ObjectId>,
@@ -262,7 +264,8 @@ impl Client {
 
     /// What is asked for, while it may still change: until [`Client::want`] answers the advertisement. A driver may
     /// learn only then what its user wants, as a remote helper does. What was sent by then, the request and in
-    /// version 2 the question for the refs, stays as it was.
+    /// version 2 the question for the refs, stays as it was; so does what the transport is like
+    /// ([`Config::stateless`]). Later changes do nothing.
     pub const fn config_mut(&mut self) -> &mut Config {
         &mut self.config
     }

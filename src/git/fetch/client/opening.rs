@@ -157,6 +157,8 @@ impl Client {
         ids.sort_unstable();
         ids.dedup();
         offer.ids = ids;
+        offer.tips = seen.refs.iter().map(|entry| entry.id).collect();
+        offer.tips.sort_unstable();
         self.core.push(Action::Advertised(seen));
         (State::Wanting(Box::new(offer)), Step::Again)
     }

@@ -42,6 +42,11 @@ impl Pack {
         Self { outcome, start, is_begun: false }
     }
 
+    /// Whether some of it is there.
+    pub(super) const fn is_begun(&self) -> bool {
+        self.is_begun
+    }
+
     const fn expected(&self) -> &'static str {
         if self.is_begun { REST } else { PACK }
     }

@@ -73,7 +73,7 @@ impl Client {
         if ids.len() > limits::WANTS || ids.iter().any(|id| id.format() != offer.format) {
             return refuse("an id is of another object format than the server's, or there are too many");
         }
-        let request = offer.object_info(&self.config, ids);
+        let request = self.check(offer).and_then(|()| offer.object_info(&self.config, ids));
         self.ask(now, request, Answer::Attribute { asked: ids.len() });
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Client {
         if !offer.is_v2() || !offer.capabilities.has("bundle-uri") {
             return Err(Misuse::Argument { verb: VERB, reason: "the server does not offer bundle-uri" });
         }
-        let request = offer.bundle_uri(&self.config);
+        let request = self.check(offer).and_then(|()| offer.bundle_uri(&self.config));
         self.ask(now, request, Answer::Bundles(Vec::new()));
         Ok(())
     }

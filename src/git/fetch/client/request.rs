@@ -22,6 +22,8 @@ pub(super) struct Offer {
     pub(super) capabilities: Capabilities,
     /// Every object that the server has shown to have, sorted.
     pub(super) ids: Vec<ObjectId>,
+    /// Those of them that a shown ref points to, sorted: not what a tag peels to.
+    pub(super) tips: Vec<ObjectId>,
     /// The server's own shallow border as versions 0 and 1 show it.
     pub(super) shallow: Vec<ObjectId>,
 }
@@ -33,6 +35,7 @@ impl Offer {
             format: seen.format,
             capabilities: seen.capabilities.clone(),
             ids: Vec::new(),
+            tips: Vec::new(),
             shallow: seen.shallow.clone(),
         }
     }
@@ -110,7 +113,7 @@ impl Offer {
         let takes_any = ["allow-tip-sha1-in-want", "allow-reachable-sha1-in-want"]
             .iter()
             .any(|allowed| self.capabilities.has(allowed));
-        self.is_v2() || takes_any || wants.iter().all(|id| self.ids.binary_search(id).is_ok())
+        self.is_v2() || takes_any || wants.iter().all(|id| self.tips.binary_search(id).is_ok())
     }
 
     /// Whether packs may be told by their URIs.

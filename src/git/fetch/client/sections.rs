@@ -136,7 +136,10 @@ impl Client {
         expected: &'static str,
     ) -> Result<Result<Packet<Bytes>, Step>, Error> {
         let Some(packet) = self.core.wire.packet(expected)? else { return Ok(Err(Step::Wait)) };
-        let Packet::Data(line) = &packet else { return Ok(Ok(packet)) };
+        let Packet::Data(line) = &packet else {
+            self.empty = 0;
+            return Ok(Ok(packet));
+        };
         if let Some(message) = line.strip_prefix(b"ERR ") {
             return Err(SessionError::remote(message).into());
         }
@@ -157,6 +160,7 @@ impl Client {
                 Ok(Err(Step::Again))
             }
             Band::Progress => {
+                self.empty = 0;
                 self.core.push(Action::Progress(rest));
                 Ok(Err(Step::Again))
             }

@@ -202,13 +202,13 @@ impl Talk {
         Ok(())
     }
 
-    /// What the session comes to, once the pack is next.
     /// The pack that comes next.
     pub(super) fn pack(&mut self) -> Box<Pack> {
         let start = self.terms.resumes.then(|| PackStart::new(self.part));
         Box::new(Pack::new(self.outcome(), start))
     }
 
+    /// What the session comes to, once the pack is next.
     fn outcome(&mut self) -> Outcome {
         self.common.sort_unstable();
         self.common.dedup();

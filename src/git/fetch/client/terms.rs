@@ -111,7 +111,9 @@ fn agree_lines(config: &Config, seen: &Offer) -> Result<(Terms, Capabilities), E
     let filtered = request(config.filter.is_some(), "filter");
     let resumes = request(config.resume, CAPABILITY);
     if offered.has("object-format") {
-        list.push_value("object-format", seen.format.name().as_bytes()).map_err(Error::Agent)?;
+        let what = "object format";
+        list.push_value("object-format", seen.format.name().as_bytes())
+            .map_err(|_| Error::Unsendable { what })?;
     }
     if let Some(agent) = config.agent.as_ref().filter(|_| offered.has("agent")) {
         list.push_value("agent", agent).map_err(Error::Agent)?;

@@ -141,12 +141,12 @@ impl Client {
     /// says the same.
     ///
     /// # Errors
-    /// [`Misuse`]: no pack is coming, or its end is told by the sideband.
+    /// [`Misuse`]: no byte of a pack has come, or its end is told by the sideband.
     pub fn pack_complete(&mut self, now: Instant) -> Result<(), Misuse> {
         const VERB: &str = "pack_complete";
         self.core.running(VERB)?;
         match mem::replace(&mut self.state, State::Ended) {
-            State::Raw(pack) => self.core.finish(Action::Finished(pack.outcome)),
+            State::Raw(pack) if pack.is_begun() => self.core.finish(Action::Finished(pack.outcome)),
             state => {
                 self.state = state;
                 return Err(Misuse::NotAsked { verb: VERB });
@@ -156,28 +156,43 @@ impl Client {
         Ok(())
     }
 
+    /// Whether the config, as it is by now, can be sent to this server.
+    pub(super) fn check(&self, offer: &Offer) -> Result<(), Error> {
+        self.config.check()?;
+        terms::introduce(&self.config, offer)
+    }
+
     fn inquire(&mut self, offer: Offer, names: BTreeSet<RefName>, wants: Vec<ObjectId>, tips: Vec<ObjectId>) {
         if wants.is_empty() && names.is_empty() {
             self.finish_without_pack();
             return;
         }
-        let agreed = match self.config.check().and_then(|()| terms::agree(&self.config, &offer)) {
+        let config = self.config.clone();
+        let agreed = match self.check(&offer).and_then(|()| terms::agree(&config, &offer)) {
             Ok(agreed) => agreed,
             Err(error) => return self.fail(error),
         };
         let mut asked = wants.clone();
-        if self.config.algorithm != Algorithm::Noop {
+        if config.algorithm != Algorithm::Noop {
             asked.extend_from_slice(&offer.ids);
         }
         asked.sort_unstable();
         asked.dedup();
         self.core.push(Action::FindHeld(asked.clone()));
-        self.state =
-            State::Holding(Box::new(Inquiry { offer, agreed, wants, names, tips, asked, part: None }));
+        self.state = State::Holding(Box::new(Inquiry {
+            config,
+            offer,
+            agreed,
+            wants,
+            names,
+            tips,
+            asked,
+            part: None,
+        }));
     }
 
     fn take_held(&mut self, inquiry: Inquiry, mut held: Vec<ObjectId>) -> Result<(), Error> {
-        let Inquiry { offer, agreed, mut wants, names, tips, asked, part } = inquiry;
+        let Inquiry { config, offer, agreed, mut wants, names, tips, asked, part } = inquiry;
         let part = part.filter(|_| agreed.terms.resumes);
         held.retain(|id| asked.binary_search(id).is_ok());
         held.sort_unstable();
@@ -190,16 +205,16 @@ impl Client {
             return Ok(());
         }
         let advertised = held.into_iter().filter(|id| offer.ids.binary_search(id).is_ok());
-        let negotiator = Negotiator::new(self.config.algorithm, advertised, tips)
-            .with_limits(self.config.max_haves, self.config.max_rounds);
+        let negotiator = Negotiator::new(config.algorithm, advertised, tips)
+            .with_limits(config.max_haves, config.max_rounds);
         let start = Start {
             terms: agreed.terms,
-            head: offer.head(&self.config, &agreed, &wants, &names, part.as_ref())?,
+            head: offer.head(&config, &agreed, &wants, &names, part.as_ref())?,
             part: part.map_or(0, |part| part.offset()),
             wants: wants.len().saturating_add(names.len()),
-            takes_uris: offer.takes_uris(&self.config),
+            takes_uris: offer.takes_uris(&config),
             names,
-            shallow: self.config.shallow.iter().copied().collect(),
+            shallow: config.shallow.iter().copied().collect(),
             remote_shallow: offer.shallow,
         };
         self.state = State::Talking(Box::new(Talk::new(start, negotiator)));

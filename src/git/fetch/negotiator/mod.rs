@@ -109,7 +109,7 @@ pub struct Negotiator {
     window: usize,
     haves: usize,
     rounds: usize,
-    /// Haves since the last acknowledgement, once there was one.
+    /// Haves since the last acknowledgement that told something new, once there was one.
     vain: Option<usize>,
     max_haves: usize,
     max_rounds: usize,
@@ -213,8 +213,12 @@ impl Negotiator {
     /// `false` when `id` was never sent: the server is lying.
     pub fn acknowledge(&mut self, id: &ObjectId) -> bool {
         let Some(at) = self.graph.find(id).filter(|at| self.graph.is_sent(*at)) else { return false };
+        // Where answers repeat themselves (version 2, stateless), only the first is an end to asking in vain.
+        let is_news = self.graph.standing(at) != Standing::Common;
         self.graph.cover(smallvec::smallvec![at]);
-        self.vain = Some(0);
+        if is_news || self.vain.is_none() {
+            self.vain = Some(0);
+        }
         true
     }
 

@@ -7,10 +7,9 @@ use core::mem;
 use bytes::Bytes;
 
 use super::{DeepenRequest, Error, wants};
-use crate::git::wire::Wire;
 use crate::git::{Depth, ObjectFormat, ObjectId, SessionError, ShallowUpdate};
 use crate::limits;
-use crate::pkt::{self, Packet};
+use crate::pkt::Packet;
 
 /// What the client says of its history.
 #[derive(Debug, Default)]
@@ -94,23 +93,13 @@ impl Border {
         }
     }
 
-    /// Writes how the border moves. The lines have no LF, as Git's have none.
-    pub(super) fn write(&self, mut put: impl FnMut(&[&[u8]]) -> Result<(), Error>) -> Result<(), Error> {
-        for (word, ids) in
-            [(b"shallow ".as_slice(), &self.update.shallow), (b"unshallow ", &self.update.unshallow)]
-        {
-            for id in ids {
-                put(&[word, id.to_hex().as_bytes()])?;
-            }
+    /// How the border moves, line by line: a word and a commit.
+    pub(super) fn line(&self, at: usize) -> Option<(&'static [u8], &ObjectId)> {
+        let ShallowUpdate { shallow, unshallow } = &self.update;
+        match at.checked_sub(shallow.len()) {
+            None => shallow.get(at).map(|id| (&b"shallow "[..], id)),
+            Some(at) => unshallow.get(at).map(|id| (&b"unshallow "[..], id)),
         }
-        Ok(())
-    }
-
-    /// As the answer to a flush in versions 0 and 1.
-    pub(super) fn write_list(&self, wire: &mut Wire) -> Result<(), Error> {
-        self.write(|parts| pkt::put_packet(wire.turn(), parts).map_err(Error::pkt))?;
-        wire.flush();
-        Ok(())
     }
 
     /// Commits that stand without their parents at the client, and those that no longer will.

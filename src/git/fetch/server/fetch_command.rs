@@ -1,13 +1,13 @@
-//! `fetch` of version 2: its arguments, and the lines of its answer.
+//! `fetch` of version 2: its arguments, and how the lines of its answer are put.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::mem;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::border::{capped, line_excerpt};
+use super::haves::Haves;
 use super::wants::Wants;
 use super::{Config, Error};
 use crate::git::wire::Wire;
@@ -18,15 +18,13 @@ use crate::pkt::{self, Packet};
 /// What may come as an argument.
 pub(super) const EXPECTED: &str = "an argument of fetch or a flush packet";
 
-/// Haves that are looked up with one question at the most: bounds what is kept of those that are not here.
-const BATCH: usize = 4096;
-
 /// What a `fetch` asks for besides its [`Wants`].
 #[derive(Debug, Default)]
 pub(super) struct Fetch {
     /// Names, in the order in which they came.
     pub(super) want_refs: Vec<Bytes>,
     want_refs_seen: BTreeSet<Bytes>,
+    want_ref_bytes: usize,
     /// What the names stand for.
     pub(super) wanted: Vec<(ObjectId, Bytes)>,
     pub(super) done: bool,
@@ -34,20 +32,8 @@ pub(super) struct Fetch {
     pub(super) sideband_all: bool,
     pub(super) uri_protocols: Vec<Bytes>,
     pub(super) haves: Haves,
-}
-
-/// What the client has.
-#[derive(Debug, Default)]
-pub(super) struct Haves {
-    /// Not looked up yet.
-    batch: Vec<ObjectId>,
-    /// Those that are here, each once, in the order in which they came.
-    pub(super) common: Vec<ObjectId>,
-    known: BTreeSet<ObjectId>,
     /// Those that are acknowledged.
-    acks: Vec<ObjectId>,
-    /// Lines, repeated ones included.
-    pub(super) lines: usize,
+    pub(super) acks: Vec<ObjectId>,
 }
 
 impl Fetch {
@@ -62,10 +48,7 @@ impl Fetch {
         } else if let Some(name) = line.strip_prefix(b"want-ref ") {
             self.take_want_ref(name, config)?;
         } else if let Some(hex) = line.strip_prefix(b"have ") {
-            self.haves.lines = self.haves.lines.saturating_add(1);
-            capped(self.haves.lines, "have lines", config.max_haves)?;
-            self.haves.batch.push(id(hex).ok_or_else(unexpected)?);
-            return Ok(self.haves.batch.len() >= BATCH);
+            return self.haves.take(id(hex).ok_or_else(unexpected)?, config);
         } else if wants.border.take(line, config.format)?
             || wants.take_filter(line, config)?
             || wants.take_resume(line, config)?
@@ -101,8 +84,10 @@ impl Fetch {
         if !self.want_refs_seen.insert(name.clone()) {
             return Err(Error::DuplicateWantRef { name });
         }
+        self.want_ref_bytes = self.want_ref_bytes.saturating_add(name.len());
         self.want_refs.push(name);
-        capped(self.want_refs.len(), "want-ref lines", limits::WANT_REFS)
+        capped(self.want_refs.len(), "want-ref lines", limits::WANT_REFS)?;
+        capped(self.want_ref_bytes, "bytes of want-ref lines", limits::WANT_REF_BYTES)
     }
 
     fn take_uri_protocols(&mut self, list: &[u8], config: &Config) -> Result<(), Error> {
@@ -131,72 +116,12 @@ impl Fetch {
         pkt::put_packet(wire.turn(), &whole).map_err(Error::pkt)
     }
 
-    /// The acknowledgements. With `ready` a pack follows, otherwise nothing.
-    pub(super) fn write_acks(&self, ready: bool, wire: &mut Wire) -> Result<(), Error> {
-        self.line(wire, &[b"acknowledgments"])?;
-        if self.haves.acks.is_empty() {
-            self.line(wire, &[b"NAK"])?;
-        }
-        for id in &self.haves.acks {
-            self.line(wire, &[b"ACK ", id.to_hex().as_bytes()])?;
-        }
-        if ready {
-            self.line(wire, &[b"ready"])?;
-            pkt::put_delim(wire.turn());
-        } else {
-            wire.flush();
-        }
-        Ok(())
-    }
-
-    /// What the wanted names stand for.
-    pub(super) fn write_wanted_refs(&self, wire: &mut Wire) -> Result<(), Error> {
-        if self.wanted.is_empty() {
-            return Ok(());
-        }
-        self.line(wire, &[b"wanted-refs"])?;
-        for (id, name) in &self.wanted {
-            self.line(wire, &[id.to_hex().as_bytes(), b" ", name])?;
-        }
-        pkt::put_delim(wire.turn());
-        Ok(())
-    }
-
-    /// Where the client's history ends from now on.
-    pub(super) fn write_shallow_info(&self, wants: &Wants, wire: &mut Wire) -> Result<(), Error> {
-        self.line(wire, &[b"shallow-info"])?;
-        wants.border.write(|parts| self.put(wire, parts))?;
-        pkt::put_delim(wire.turn());
-        Ok(())
-    }
-}
-
-impl Haves {
-    /// The ids that are to be looked up, each once.
-    pub(super) fn unknown(&self) -> Vec<ObjectId> {
-        let mut unknown: Vec<ObjectId> =
-            self.batch.iter().filter(|id| !self.known.contains(id)).copied().collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        unknown
-    }
-
-    /// Takes the answer to [`Self::unknown`].
-    pub(super) fn found(&mut self, mut found: Vec<ObjectId>) {
-        found.sort_unstable();
-        for id in mem::take(&mut self.batch) {
-            if found.binary_search(&id).is_ok() && self.known.insert(id) {
-                self.common.push(id);
-            }
-        }
-    }
-
     /// Acknowledges the common ones, but for each that is a parent of one before it: the client knows.
     pub(super) fn leave_out_parents(&mut self, commits: &[Commit]) {
         let mut commits: Vec<&Commit> = commits.iter().collect();
         commits.sort_unstable_by_key(|commit| commit.id);
         let mut told = BTreeSet::new();
-        self.acks.clone_from(&self.common);
+        self.acks = self.haves.common().to_vec();
         self.acks.retain(|id| {
             let commit =
                 commits.binary_search_by_key(id, |commit| commit.id).ok().and_then(|at| commits.get(at));

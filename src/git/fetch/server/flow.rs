@@ -11,12 +11,13 @@ use core::mem;
 use bytes::Bytes;
 
 use super::advertise::{Advertising, shown};
+use super::answer::{Part, Telling};
 use super::negotiation::{AtFlush, Next, Search, Stop};
 use super::pack::{Begun, Packing};
 use super::tips::{Names, Tips};
 use super::wants::{Wants, may_go_beyond};
 use super::{Action, Error, Fetch, Listing, Outcome, Server, State, WantPolicy};
-use crate::git::wire::Drive;
+use crate::git::wire::{Drive, Step};
 use crate::git::{ObjectId, Ref, Serving, Version};
 
 impl Server {
@@ -149,16 +150,36 @@ impl Server {
         if self.is_version_2() {
             return self.send_sections(true);
         }
-        self.wants.border.write_list(&mut self.core.wire)?;
-        self.state = State::Haves;
+        self.tell(Part::BorderList)
+    }
+
+    /// Begins a part of the answer.
+    pub(super) fn tell(&mut self, part: Part) -> Result<(), Error> {
+        self.state = State::Telling(Telling::begin(part, &self.fetch, &mut self.core.wire)?);
         Ok(())
+    }
+
+    /// Writes on, and then what follows.
+    pub(super) fn step_telling(&mut self, mut telling: Telling) -> Result<Step, Error> {
+        if !telling.write(&self.fetch, &self.wants, &mut self.core.wire)? {
+            self.state = State::Telling(telling);
+            return Ok(Step::Wait);
+        }
+        match telling.into_part() {
+            Part::Acks { ready: true } => self.prepare()?,
+            Part::Acks { ready: false } | Part::Sizes(..) => self.answered_request()?,
+            Part::WantedRefs { border: true } => self.tell(Part::Border)?,
+            Part::WantedRefs { border: false } | Part::Border => self.send_pack()?,
+            Part::BorderList => self.state = State::Haves,
+        }
+        Ok(Step::Again)
     }
 
     // ---- versions 0 and 1: haves ----
 
     /// A batch of haves is complete: which of them exist?
     pub(super) fn find(&mut self, stop: Stop) {
-        let unknown = self.negotiation.unknown();
+        let unknown = self.negotiation.haves.unknown();
         if unknown.is_empty() {
             self.negotiation.found(unknown);
             self.weigh(stop);
@@ -192,7 +213,7 @@ impl Server {
             Ok(Next::Pack) => {
                 let banded = features.sideband.map(|most| (most, Begun::Head));
                 let packing = Packing::new(banded, self.wants.resume.as_ref());
-                self.core.push(Action::BuildPack(self.wants.pack(self.negotiation.common())));
+                self.core.push(Action::BuildPack(self.wants.pack(self.negotiation.haves.common())));
                 self.state = State::Packing(packing);
             }
             Err(error) => self.fail(error),
@@ -217,9 +238,9 @@ impl Server {
         let outcome = Outcome {
             pack: self.totals.pack,
             wants: self.totals.wants.saturating_add(ids.len()),
-            haves: self.totals.haves.saturating_add(self.negotiation.haves),
+            haves: self.totals.haves.saturating_add(self.negotiation.haves.lines()),
             rounds: self.totals.rounds.saturating_add(self.negotiation.rounds),
-            common: self.totals.common.saturating_add(self.negotiation.common().len()),
+            common: self.totals.common.saturating_add(self.negotiation.haves.common().len()),
             requests: self.totals.requests,
         };
         self.fetch = Fetch::default();

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::advertise::printable;
 use super::{Config, Error, Unborn};
+use crate::git::resume::CAPABILITY;
 use crate::git::wire::Wire;
 
 /// Writes the capabilities in Git's order (V2S-1).
@@ -18,7 +19,7 @@ pub(super) fn put(config: &Config, wire: &mut Wire) -> Result<(), Error> {
     features.extend(config.ref_in_want.then_some(b" ref-in-want".as_slice()));
     features.extend(config.sideband_all.then_some(b" sideband-all".as_slice()));
     features.extend(config.packfile_uris.then_some(b" packfile-uris".as_slice()));
-    features.extend(config.resume.then_some(b" portline-resume".as_slice()));
+    features.extend(config.resume.then_some([b" ".as_slice(), CAPABILITY.as_bytes()]).into_iter().flatten());
     wire.line(&features)?;
     wire.line(&[b"server-option"])?;
     wire.line(&[b"object-format=", config.format.name().as_bytes()])?;

@@ -1,14 +1,15 @@
 //! Finding what both sides have, in Git's words.
 //!
-//! Haves are gathered into a batch until a flush, `done` or [`BATCH`] of them; one question finds which exist;
-//! then the answers are written as if each line had been answered when it came, because that is what Git does.
+//! Haves are gathered into a batch until a flush, `done` or [`BATCH`](super::haves::BATCH) of them; one question finds
+//! which exist; then the answers are written as if each line had been answered when it came, because that is what Git
+//! does. A batch bounds what is written at once.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
 
+use super::haves::{Haves, Looked};
 use super::{Config, Error};
 use crate::git::wire::Wire;
 use crate::git::{ObjectId, SessionError};
@@ -16,9 +17,6 @@ use crate::pkt::{self, Packet};
 
 /// What may come once the wants are told.
 pub(super) const EXPECTED: &str = "a have line, a flush packet or done";
-
-/// Haves that are looked up with one question at the most: bounds what a round without an end can hold.
-const BATCH: usize = 4096;
 
 /// How common objects are acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,26 +59,12 @@ pub(super) enum Next {
     Leave,
 }
 
-/// One have, looked up.
-#[derive(Clone, Copy, Debug)]
-enum Looked {
-    Common(ObjectId),
-    /// Not here; and how many common objects were known when it came.
-    Missing(ObjectId, usize),
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Negotiation {
-    /// Haves of the batch, repeated ones included: Git answers each.
-    batch: Vec<ObjectId>,
+    pub(super) haves: Haves,
     looked: Vec<Looked>,
-    /// Common objects in the order in which they came, and the same as a set.
-    common: Vec<ObjectId>,
-    known: BTreeSet<ObjectId>,
     /// The latest common object, the one that the final ACK names.
     last: Option<ObjectId>,
-    /// Have lines, repeated ones included.
-    pub(super) haves: usize,
     pub(super) rounds: usize,
     round: Round,
     cover: Cover,
@@ -131,7 +115,7 @@ impl Search {
 impl Negotiation {
     /// Whether nothing has come yet.
     pub(super) const fn is_untouched(&self) -> bool {
-        self.haves == 0 && self.rounds == 0
+        self.haves.lines() == 0 && self.rounds == 0
     }
 
     /// Takes one packet; `Some` when it ends a batch.
@@ -146,13 +130,8 @@ impl Negotiation {
         if let Some(hex) = line.strip_prefix(b"have ") {
             let id = ObjectId::from_hex(hex.trim_ascii_end()).ok().filter(|id| id.format() == config.format);
             let id = id.ok_or_else(|| SessionError::unexpected(EXPECTED, packet))?;
-            self.haves = self.haves.saturating_add(1);
-            if self.haves > config.max_haves {
-                return Err(SessionError::TooMany { what: "have lines", limit: config.max_haves }.into());
-            }
             self.round.haves = self.round.haves.saturating_add(1);
-            self.batch.push(id);
-            return Ok((self.batch.len() >= BATCH).then_some(Stop::Full));
+            return Ok(self.haves.take(id, config)?.then_some(Stop::Full));
         }
         if line == b"done" {
             if self.round.haves > 0 {
@@ -175,29 +154,9 @@ impl Negotiation {
         Ok(())
     }
 
-    /// The ids of the batch that are not known to be common, each once.
-    pub(super) fn unknown(&self) -> Vec<ObjectId> {
-        let mut unknown: Vec<ObjectId> =
-            self.batch.iter().filter(|id| !self.known.contains(id)).copied().collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        unknown
-    }
-
-    /// Takes the answer to [`Self::unknown`].
-    pub(super) fn found(&mut self, mut found: Vec<ObjectId>) {
-        found.sort_unstable();
-        for id in mem::take(&mut self.batch) {
-            if self.known.contains(&id) {
-                self.looked.push(Looked::Common(id));
-            } else if found.binary_search(&id).is_ok() {
-                self.known.insert(id);
-                self.common.push(id);
-                self.looked.push(Looked::Common(id));
-            } else {
-                self.looked.push(Looked::Missing(id, self.common.len()));
-            }
-        }
+    /// Takes the answer to [`Haves::unknown`].
+    pub(super) fn found(&mut self, found: Vec<ObjectId>) {
+        self.haves.found(found, |one| self.looked.push(one));
         for one in &self.looked {
             match one {
                 Looked::Common(_) => self.round.common = true,
@@ -219,7 +178,7 @@ impl Negotiation {
                 Looked::Common(_) => None,
                 Looked::Missing(_, size) => Some(*size),
             })
-            .chain(self.all_common(acks, stop).then_some(self.common.len()))
+            .chain(self.all_common(acks, stop).then_some(self.haves.common().len()))
             .filter(|size| *size > self.cover.not_by)
             .collect();
         sizes.dedup();
@@ -233,7 +192,8 @@ impl Negotiation {
 
     /// The common objects that the next question is about.
     pub(super) fn asked(&self, search: &Search) -> Vec<ObjectId> {
-        self.common.get(..search.size()).unwrap_or(&self.common).to_vec()
+        let common = self.haves.common();
+        common.get(..search.size()).unwrap_or(common).to_vec()
     }
 
     /// Takes the answer; the search goes on while it is not settled.
@@ -298,7 +258,7 @@ impl Negotiation {
     }
 
     fn reply_flush(&mut self, wire: &mut Wire, acks: Acks, flush: AtFlush) -> Result<Next, Error> {
-        let give_up = self.all_common(acks, Stop::Flush) && self.can_give_up(self.common.len());
+        let give_up = self.all_common(acks, Stop::Flush) && self.can_give_up(self.haves.common().len());
         self.round = Round::default();
         if let Some(last) = self.last.filter(|_| give_up) {
             self.ready = true;
@@ -315,11 +275,6 @@ impl Negotiation {
             _ if flush.leaves => Ok(Next::Leave),
             _ => Ok(Next::Haves),
         }
-    }
-
-    /// The common objects, in the order in which they were found.
-    pub(super) fn common(&self) -> &[ObjectId] {
-        &self.common
     }
 }
 

@@ -43,18 +43,27 @@ impl ObjectInfo {
         self.size && !self.ids.is_empty()
     }
 
-    /// Writes the answer. The lines have no LF, as Git's have none; an object that is not there has no size.
-    pub(super) fn write(&self, sizes: &BTreeMap<ObjectId, u64>, wire: &mut Wire) -> Result<(), Error> {
+    /// Writes the head of the answer.
+    pub(super) fn begin(&self, wire: &mut Wire) -> Result<(), Error> {
         if self.asks_sizes() {
             pkt::put_packet(wire.turn(), &[b"size"]).map_err(Error::pkt)?;
         }
-        for id in &self.ids {
-            let hex = id.to_hex();
-            let size = sizes.get(id).map(|size| Bytes::from(format!("{size}"))).unwrap_or_default();
-            let gap: &[u8] = if self.size { b" " } else { b"" };
-            pkt::put_packet(wire.turn(), &[hex.as_bytes(), gap, &size]).map_err(Error::pkt)?;
-        }
-        wire.flush();
         Ok(())
+    }
+
+    /// Writes a line of the answer, if there is one. The lines have no LF, as Git's have none; an object that is not
+    /// there has no size.
+    pub(super) fn line(
+        &self,
+        at: usize,
+        sizes: &BTreeMap<ObjectId, u64>,
+        wire: &mut Wire,
+    ) -> Result<bool, Error> {
+        let Some(id) = self.ids.get(at) else { return Ok(false) };
+        let hex = id.to_hex();
+        let size = sizes.get(id).map(|size| Bytes::from(format!("{size}"))).unwrap_or_default();
+        let gap: &[u8] = if self.size { b" " } else { b"" };
+        pkt::put_packet(wire.turn(), &[hex.as_bytes(), gap, &size]).map_err(Error::pkt)?;
+        Ok(true)
     }
 }

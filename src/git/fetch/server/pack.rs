@@ -67,8 +67,10 @@ impl Packing {
         Self { way, start }
     }
 
-    pub(super) const fn is_banded(&self) -> bool {
-        matches!(self.way, Way::Banded { .. })
+    /// Whether an empty packet has a place: in a sideband, once the pack's section has begun. Before that a client reads
+    /// lines.
+    pub(super) const fn keeps_alive(&self) -> bool {
+        matches!(self.way, Way::Banded { begun: Begun::Head | Begun::Pack, .. })
     }
 
     /// The pack begins with what the client holds: only the rest comes. `false` where that has no meaning.

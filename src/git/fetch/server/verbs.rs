@@ -64,6 +64,10 @@ impl Server {
                 self.show(asked, refs);
                 Ok(())
             }
+            State::Listing(Listing::Sizes(asked)) => {
+                self.know_tips(advertise::tips(&self.config, &refs), true);
+                self.judge_sizes(asked)
+            }
             other => return Err(self.not_asked(other, verb)),
         };
         self.took(now, went);
@@ -96,7 +100,7 @@ impl Server {
                 Ok(())
             }
             State::Looking { more } => {
-                self.fetch.haves.found(found);
+                self.fetch.haves.found(found, drop);
                 self.looked(more)
             }
             other => return Err(self.not_asked(other, verb)),
@@ -118,7 +122,7 @@ impl Server {
                 let beyond = self.wants.beyond(&self.tips);
                 self.granted(&beyond)
             }
-            State::Sizing(asked) => self.ask_sizes(asked, all),
+            State::Judging(asked) => self.ask_sizes(asked, all),
             other => return Err(self.not_asked(other, verb)),
         };
         self.took(now, went);
@@ -157,7 +161,7 @@ impl Server {
         if !matches!(self.state, State::Loading) {
             return Err(Misuse::NotAsked { verb });
         }
-        self.fetch.haves.leave_out_parents(&commits);
+        self.fetch.leave_out_parents(&commits);
         let went = self.cover();
         self.took(now, went);
         Ok(())
@@ -206,11 +210,14 @@ impl Server {
     ///
     /// # Errors
     /// [`Misuse`].
-    pub fn sizes(&mut self, now: Instant, sizes: Vec<(ObjectId, u64)>) -> Result<(), Misuse> {
+    pub fn sizes(&mut self, now: Instant, mut sizes: Vec<(ObjectId, u64)>) -> Result<(), Misuse> {
         let verb = "sizes";
         self.core.running(verb)?;
         let went = match mem::replace(&mut self.state, State::Ended) {
-            State::Sizing(asked) => self.tell_sizes(&asked, sizes),
+            State::Sizing(asked, ids) => {
+                sizes.retain(|(id, _)| ids.binary_search(id).is_ok());
+                self.tell_sizes(asked, sizes)
+            }
             other => return Err(self.not_asked(other, verb)),
         };
         self.took(now, went);

@@ -108,7 +108,11 @@ impl Wants {
             let list = Capabilities::parse(part)?;
             self.features.add(&list);
             self.border.relative |= list.has("deepen-relative");
-            for (kept, name) in [(&mut self.agent, "agent"), (&mut self.session_id, "session-id")] {
+            let told = [
+                (&mut self.agent, "agent", config.agent.is_some()),
+                (&mut self.session_id, "session-id", config.session_id.is_some()),
+            ];
+            for (kept, name, _) in told.into_iter().filter(|(.., offered)| *offered) {
                 *kept = list.value(name).cloned().or_else(|| kept.take());
             }
         }

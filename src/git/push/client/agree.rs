@@ -68,12 +68,25 @@ pub(super) fn nonce(config: &Config, offer: &Offer) -> Result<Option<Bytes>, Err
     if !is_nonce(&nonce) {
         return Err(Error::Nonce { nonce: excerpt(&nonce, 80) });
     }
-    let breaks = |text: &Bytes| text.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
-    if breaks(&signing.pusher) || signing.pushee.as_ref().is_some_and(breaks) {
-        return Err(Error::Signer);
+    let limit = limits::CAPABILITY_VALUE;
+    for (what, text) in [("pusher", Some(&signing.pusher)), ("pushee", signing.pushee.as_ref())] {
+        let Some(text) = text else { continue };
+        if text.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+            return Err(Error::Signer);
+        }
+        if text.len() > limit {
+            return Err(Error::TooLong { what, limit });
+        }
     }
-    Ok(Some(nonce))
+    let limit = PUSH_OPTION_SIGNED;
+    match config.push_options.iter().any(|option| option.len() > limit) {
+        true => Err(Error::TooLong { what: "push option that is signed", limit }),
+        false => Ok(Some(nonce)),
+    }
 }
+
+/// The longest push option of a certificate: with the word in front and its LF it is one packet there.
+const PUSH_OPTION_SIGNED: usize = pkt::MAX_DATA - b"push-option \n".len();
 
 /// What no server could make sense of (PUSH-3).
 pub(super) fn check(

@@ -80,8 +80,9 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signing {
     /// The signer, the time in seconds since 1970, and the time zone: `A U Thor <author@example.org> 1700000000 +0000`.
+    /// At most [`CAPABILITY_VALUE`](crate::limits::CAPABILITY_VALUE) bytes.
     pub pusher: Bytes,
-    /// The URL of the repository that is pushed to, without a password.
+    /// The URL of the repository that is pushed to, without a password. At most [`CAPABILITY_VALUE`](crate::limits::CAPABILITY_VALUE) bytes.
     pub pushee: Option<Bytes>,
     /// Whether a server that takes no certificates is an error (`--signed`); otherwise the push is not signed then
     /// (`--signed=if-asked`).
@@ -138,6 +139,14 @@ pub enum Error {
     /// The configured signer or URL holds NUL, CR or LF. No command was sent.
     #[error("the pusher or the pushee of a certificate holds NUL, CR or LF")]
     Signer,
+    /// The configured signer, URL or a push option does not fit its line of a certificate. No command was sent.
+    #[error("a {what} has more than {limit} bytes")]
+    TooLong {
+        /// Which.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
     /// What the server wants to be signed is no nonce. No command was sent.
     #[error("the receiving end asked to sign an invalid nonce \"{}\"", .nonce.escape_ascii())]
     Nonce {
@@ -184,6 +193,7 @@ impl Error {
             | Self::Capability(_)
             | Self::PushOption { .. }
             | Self::Signer
+            | Self::TooLong { .. }
             | Self::Sign { .. }
             | Self::Pack { .. } => Blame::Caller,
         }

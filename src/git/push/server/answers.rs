@@ -188,8 +188,10 @@ impl Server {
         Ok(())
     }
 
-    /// Something for the user, such as a hook's output. It goes out on sideband 2 between the commands and the
-    /// end of the session; without a sideband there is no place for it, and it is dropped.
+    /// Something for the user, such as a hook's output. With a sideband it goes out on band 2 from
+    /// [`Action::ReceivePack`](super::Action::ReceivePack) or [`Action::UpdateRefs`](super::Action::UpdateRefs) to the end
+    /// of the session, between the packets of the report too; without one, and before, there is no place for it, and
+    /// it is dropped.
     ///
     /// # Errors
     /// [`Misuse::Ended`].
@@ -199,7 +201,9 @@ impl Server {
             State::Storing(batch)
             | State::Complete(batch)
             | State::Updating(batch, _)
-            | State::Reported(batch) => batch.agreed.sideband,
+            | State::Reporting(batch, _)
+            | State::Reported(batch)
+            | State::Closing(batch) => batch.agreed.sideband,
             State::Start
             | State::Listing
             | State::Showing(_)
@@ -207,8 +211,6 @@ impl Server {
             | State::Options(_)
             | State::Finding(_)
             | State::Starting(..)
-            | State::Reporting(..)
-            | State::Closing(_)
             | State::Over => false,
         };
         if has_place {

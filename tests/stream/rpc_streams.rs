@@ -1,0 +1,679 @@
+//! The seed's sequence diagrams, frame for frame, and streams of calls in the three shapes.
+
+use crate::rpc_support::{CLIENT, NOW, Pair, SERVER, bytes, linked, sends};
+use bytes::Bytes;
+use portline::Instant;
+use portline::frame::Reason;
+use portline::rpc::{Action, Answer, CallError, Capabilities, Fallback, Misuse, Role};
+use portline::stream::{self, Direction, Shape, Sizing};
+
+fn items(direction: Direction) -> Shape {
+    Shape::items(direction)
+}
+
+fn both() -> Shape {
+    items(Direction::Both(stream::Role::Responder))
+}
+
+fn value(text: &str) -> Result<Answer, CallError> {
+    Ok(Answer { value: bytes(text), items: Vec::new() })
+}
+
+fn remote(text: &str) -> Result<Answer, CallError> {
+    Err(CallError::Remote(Reason::Text(text.to_owned())))
+}
+
+fn data(stream: u32, text: &str) -> Action {
+    Action::Data { stream, data: bytes(text) }
+}
+
+/// The diagram "Unidirectional Streaming (Server → Client)". RPC-16, RPC-18.
+#[test]
+fn rpc_18_a_stream_from_the_server_to_the_client() {
+    let mut pair = Pair::ready();
+    let call = pair.call("streamData");
+    pair.run();
+    assert_eq!(
+        pair.seen(SERVER),
+        [Action::Called { call, method: bytes("streamData"), arguments: bytes("") }]
+    );
+    // With sizes of its own a stream gets back at once what was consumed, as in the diagram.
+    let shape = Shape { sizing: Sizing::Custom, ..sends() };
+    let stream = pair.ends[SERVER].open_stream(NOW, call, shape).unwrap();
+    pair.ends[SERVER].write(NOW, stream, bytes("value1")).unwrap();
+    pair.run();
+    pair.ends[CLIENT].consume(NOW, stream);
+    pair.run();
+    for item in ["value2", "value3"] {
+        pair.ends[SERVER].write(NOW, stream, bytes(item)).unwrap();
+    }
+    pair.run();
+    pair.ends[CLIENT].consume(NOW, stream);
+    pair.ends[CLIENT].consume(NOW, stream);
+    pair.run();
+    pair.ends[SERVER].write(NOW, stream, bytes("finalValue")).unwrap();
+    pair.ends[SERVER].finish(NOW, stream);
+    // Answered while the stream still runs: the result waits for it.
+    pair.ends[SERVER].respond(call, Ok(bytes("success"))).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\nstreamData",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x10\\x02",
+            "S 2 DATA 0 value1",
+            "C 2 CREDIT 1 1",
+            "S 2 DATA 1 value2",
+            "S 2 DATA 2 value3",
+            "C 2 CREDIT 3 2",
+            "S 2 LAST 3 finalValue",
+            "S 2 END 4",
+            "S RESULT 1 \\x00success",
+        ]
+    );
+    assert_eq!(
+        pair.seen(CLIENT),
+        [
+            Action::StreamOpened { stream, call, shape: shape.reversed() },
+            data(stream, "value1"),
+            data(stream, "value2"),
+            data(stream, "value3"),
+            data(stream, "finalValue"),
+            Action::PeerDone { stream },
+            Action::StreamFinished { stream },
+            Action::Returned { call, result: value("success") },
+        ]
+    );
+    assert_eq!(
+        pair.seen(SERVER),
+        [Action::StreamOpened { stream, call, shape }, Action::StreamFinished { stream }]
+    );
+    assert!(pair.open.iter().all(Vec::is_empty), "the channels were given back");
+}
+
+/// The diagram "Bidirectional Streaming".
+#[test]
+fn rpc_18_a_stream_both_ways() {
+    let mut pair = Pair::ready();
+    let call = pair.call("echo");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, Shape { window: 2, ..both() }).unwrap();
+    pair.run();
+    for word in ["Hello", "World"] {
+        pair.ends[CLIENT].write(NOW, stream, bytes(word)).unwrap();
+        pair.run();
+        pair.ends[SERVER].write(NOW, stream, bytes(&format!("Echo: {word}"))).unwrap();
+        pair.run();
+    }
+    for _ in 0..2 {
+        pair.ends[CLIENT].consume(NOW, stream);
+        pair.ends[SERVER].consume(NOW, stream);
+    }
+    pair.step(CLIENT);
+    pair.run();
+    pair.ends[CLIENT].finish(NOW, stream);
+    pair.run();
+    pair.ends[SERVER].finish(NOW, stream);
+    pair.ends[SERVER].respond(call, Ok(bytes("success"))).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\x04echo",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x02\\x00\\x00\\x00\\x02\\x00",
+            "C 2 DATA 0 Hello",
+            "S 2 DATA 0 Echo: Hello",
+            "C 2 DATA 1 World",
+            "S 2 DATA 1 Echo: World",
+            "C 2 CREDIT 2 2",
+            "S 2 CREDIT 2 2",
+            "C 2 LAST 2",
+            "S 2 LAST 2",
+            "S 2 END 2",
+            "S RESULT 1 \\x00success",
+        ]
+    );
+    assert_eq!(pair.seen(CLIENT).last(), Some(&Action::Returned { call, result: value("success") }));
+}
+
+/// The diagram "Error Handling in Streams". RPC-19.
+#[test]
+fn rpc_19_a_stream_that_fails() {
+    let mut pair = Pair::ready();
+    let call = pair.call("processStream");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.ends[SERVER].write(NOW, stream, bytes("data1")).unwrap();
+    pair.ends[SERVER].write(NOW, stream, bytes("data2")).unwrap();
+    pair.run();
+    pair.ends[SERVER].fail_stream(NOW, stream, "Processing failed");
+    pair.ends[SERVER].respond(call, Err("Stream processing failed")).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\rprocessStream",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x10\\x00",
+            "S 2 DATA 0 data1",
+            "S 2 DATA 1 data2",
+            "S 2 ERROR 2 \\\"Processing failed\\\"",
+            "S 2 END 2",
+            "S RESULT 1 \\x01\\\"Stream processing failed\\\"",
+        ]
+    );
+    let reason = Reason::Text("Processing failed".to_owned());
+    assert_eq!(
+        pair.seen(CLIENT),
+        [
+            Action::StreamOpened { stream, call, shape: sends().reversed() },
+            data(stream, "data1"),
+            data(stream, "data2"),
+            Action::StreamFailed { stream, error: stream::Error::Remote { block: 2, reason } },
+            Action::Returned { call, result: remote("Stream processing failed") },
+        ]
+    );
+}
+
+/// The diagram "Cancellation Flow". RPC-13, RPC-17.
+#[test]
+fn rpc_17_a_call_that_is_cancelled() {
+    let mut pair = Pair::ready();
+    let call = pair.call("longStream");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.ends[SERVER].write(NOW, stream, bytes("data1")).unwrap();
+    pair.ends[SERVER].write(NOW, stream, bytes("data2")).unwrap();
+    pair.run();
+    pair.seen = [Vec::new(), Vec::new()];
+    pair.ends[CLIENT].abort(call).unwrap();
+    // Here it is over at once, its streams first.
+    let cancelled = Action::StreamFailed { stream, error: stream::Error::Cancelled };
+    pair.step(CLIENT);
+    assert_eq!(
+        pair.seen(CLIENT),
+        [cancelled.clone(), Action::Returned { call, result: Err(CallError::Aborted) }]
+    );
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\nlongStream",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x00\\x10\\x00",
+            "S 2 DATA 0 data1",
+            "S 2 DATA 1 data2",
+            "C ABORT 1",
+            "S 2 CANCEL 0",
+            "S 2 END 2",
+            "S RESULT 1 \\x01\\\"aborted\\\"",
+        ]
+    );
+    assert_eq!(pair.seen(SERVER)[..], [Action::Aborted { call }, cancelled]);
+    assert_eq!(pair.seen(CLIENT), []);
+    assert_eq!(pair.ends[SERVER].respond(call, Ok(bytes(""))), Err(Misuse::NoCall { call }));
+    assert_eq!(pair.ends[CLIENT].abort(call), Err(Misuse::NoCall { call }));
+    assert!(pair.open.iter().all(Vec::is_empty) && pair.ends.iter().all(|end| end.open_streams() == 0));
+}
+
+#[test]
+fn rpc_18_a_stream_from_the_client_to_the_server() {
+    let mut pair = Pair::ready();
+    let call = pair.call("upload");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, items(Direction::Receive)).unwrap();
+    pair.run();
+    pair.ends[CLIENT].write(NOW, stream, bytes("one")).unwrap();
+    pair.ends[CLIENT].finish(NOW, stream);
+    pair.run();
+    pair.ends[SERVER].consume(NOW, stream);
+    pair.ends[SERVER].respond(call, Ok(bytes("digest"))).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\x06upload",
+            "S OPEN 1 \\x00\\x00\\x00\\x02\\x01\\x00\\x00\\x00\\x10\\x00",
+            "C 2 LAST 0 one",
+            "C 2 END 1",
+            "S RESULT 1 \\x00digest",
+        ]
+    );
+}
+
+/// Several streams a call, both sides calling, each side's numbers its own.
+#[test]
+fn rpc_18_several_streams_a_call_and_calls_in_both_directions() {
+    let mut pair = Pair::ready();
+    let call = pair.call("many");
+    let back = pair.ends[SERVER].call(bytes("back"), bytes(""), Fallback::None).unwrap();
+    pair.run();
+    assert_eq!((call, back), (1, 1));
+    let streams: Vec<u32> =
+        (0..3).map(|_| pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap()).collect();
+    let ours: Vec<u32> = (0..2).map(|_| pair.ends[CLIENT].open_stream(NOW, back, sends()).unwrap()).collect();
+    assert_eq!((&streams[..], &ours[..]), (&[2, 4, 6][..], &[1, 3][..]));
+    pair.run();
+    // RPC-19: one fails, the others go on.
+    pair.ends[SERVER].fail_stream(NOW, 4, "one of three");
+    for stream in [2, 6] {
+        pair.ends[SERVER].write(NOW, stream, bytes("still")).unwrap();
+        pair.ends[SERVER].finish(NOW, stream);
+    }
+    ours.iter().for_each(|stream| pair.ends[CLIENT].finish(NOW, *stream));
+    pair.ends[SERVER].respond(call, Ok(bytes("two of three"))).unwrap();
+    pair.ends[CLIENT].respond(back, Ok(bytes("fine"))).unwrap();
+    pair.run();
+    let seen = pair.seen(CLIENT);
+    assert!(seen.contains(&data(2, "still")) && seen.contains(&data(6, "still")));
+    assert!(seen.contains(&Action::StreamFinished { stream: 2 }));
+    assert!(seen.contains(&Action::Returned { call, result: value("two of three") }));
+    assert!(pair.seen(SERVER).contains(&Action::Returned { call: back, result: value("fine") }));
+}
+
+/// RPC-16: a result that overtakes its stream waits for it.
+#[test]
+fn rpc_16_a_result_that_comes_early_is_delivered_after_the_streams() {
+    let mut pair = Pair::ready();
+    let call = pair.call("numbers");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.run();
+    pair.ends[SERVER].write(NOW, stream, bytes("1")).unwrap();
+    pair.ends[SERVER].finish(NOW, stream);
+    let on_the_way: Vec<_> = std::iter::from_fn(|| pair.ends[SERVER].poll_channel_transmit(stream)).collect();
+    pair.ends[SERVER].respond(call, Ok(bytes("ok"))).unwrap();
+    pair.seen = [Vec::new(), Vec::new()];
+    pair.run();
+    assert_eq!(pair.traced().last().unwrap(), "S RESULT 1 \\x00ok");
+    assert_eq!(pair.seen(CLIENT), []);
+    for message in on_the_way {
+        pair.ends[CLIENT].handle_channel_message(NOW, stream, message.into_bytes()).unwrap();
+    }
+    pair.run();
+    assert_eq!(
+        pair.seen(CLIENT),
+        [
+            data(stream, "1"),
+            Action::PeerDone { stream },
+            Action::StreamFinished { stream },
+            Action::Returned { call, result: value("ok") },
+        ]
+    );
+}
+
+/// The program of a server that sends what it got and says how much.
+fn serve(pair: &mut Pair, call: u32) -> u32 {
+    let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+    pair.run();
+    for action in pair.seen(SERVER) {
+        if let Action::Data { data, .. } = action {
+            let echo = [b"echo ", &data[..]].concat();
+            pair.ends[SERVER].write(NOW, stream, echo.into()).unwrap();
+            pair.ends[SERVER].consume(NOW, stream);
+        }
+    }
+    pair.ends[SERVER].finish(NOW, stream);
+    stream
+}
+
+/// RPC-24, RPC-25: the same server, for a client that cannot stream.
+#[test]
+fn rpc_25_a_peer_without_streams_gets_everything_in_one_result() {
+    let mut only_batch = Capabilities::default();
+    only_batch.insert(b"batch").unwrap();
+    let client = linked(Role::Initiator, |config| config.capabilities = only_batch);
+    let mut pair = Pair::of([client, crate::rpc_support::link(Role::Acceptor)]);
+    pair.start();
+    let plain = pair.call("plain");
+    let fallback = Fallback::Batch(vec![bytes("a"), bytes("bc")]);
+    let call = pair.ends[CLIENT].call(bytes("echo"), bytes("args"), fallback).unwrap();
+    pair.run();
+    assert_eq!(pair.ends[SERVER].open_stream(NOW, plain, sends()), Err(Misuse::NoStreaming));
+    let called = Action::Called { call, method: bytes("echo"), arguments: bytes("args") };
+    assert_eq!(pair.seen[SERVER][1], called);
+    serve(&mut pair, call);
+    pair.ends[SERVER].respond(call, Ok(bytes("2"))).unwrap();
+    pair.run();
+    assert_eq!(
+        pair.traced(),
+        [
+            "C CALL 1 \\x00\\x05plain",
+            "C CALL 2 \\x80\\x04echo\\x00\\x00\\x00\\x04args\\x00\\x00\\x00\\x01a\\x00\\x00\\x00\\x02bc",
+            "S RESULT 2 \\x00\\x00\\x00\\x00\\x012\\x00\\x00\\x00\\x06echo a\\x00\\x00\\x00\\x07echo bc",
+        ]
+    );
+    let answer = Answer { value: bytes("2"), items: vec![bytes("echo a"), bytes("echo bc")] };
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: Ok(answer) }]);
+}
+
+/// RPC-25: a stream that failed is recovered once, by a batch, and not twice.
+#[test]
+fn rpc_25_a_failed_stream_is_recovered_once() {
+    let mut pair = Pair::ready();
+    let fallback = Fallback::Batch(vec![bytes("x")]);
+    let call = pair.ends[CLIENT].call(bytes("echo"), bytes(""), fallback).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+    pair.run();
+    pair.ends[CLIENT].channel_closed(NOW, stream);
+    pair.ends[SERVER].channel_closed(NOW, stream);
+    pair.ends[SERVER].respond(call, Err("the stream broke")).unwrap();
+    pair.run();
+    let again = call + 1;
+    let seen = pair.seen(CLIENT);
+    assert!(seen.contains(&Action::StreamFailed { stream, error: stream::Error::Closed }));
+    assert_eq!(seen.last(), Some(&Action::Retried { call, again }));
+    pair.seen[SERVER].clear();
+    serve(&mut pair, again);
+    pair.ends[SERVER].respond(again, Err("failed again")).unwrap();
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call: again, result: remote("failed again") }]);
+}
+
+/// RPC-25: who cancels or fails its own stream wants no more of it, and least of all everything once more. A window that
+/// this side refuses by itself is a failure like any other.
+#[test]
+fn rpc_25_a_stream_that_the_caller_has_ended_is_not_recovered() {
+    let ends: [fn(&mut Pair, u32); 2] = [
+        |pair, stream| pair.ends[CLIENT].cancel_stream(NOW, stream, None),
+        |pair, stream| pair.ends[CLIENT].fail_stream(NOW, stream, "no"),
+    ];
+    for end in ends {
+        let mut pair = Pair::ready();
+        let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+        pair.run();
+        let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+        pair.run();
+        end(&mut pair, stream);
+        pair.ends[SERVER].respond(call, Err("it was cancelled")).unwrap();
+        pair.run();
+        let returned = Action::Returned { call, result: remote("it was cancelled") };
+        assert_eq!(pair.seen(CLIENT).last(), Some(&returned));
+    }
+    let client = linked(Role::Initiator, |config| config.max_items = 1);
+    let mut pair = Pair::of([client, rpc_support::link(Role::Acceptor)]);
+    pair.start();
+    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+    pair.ends[SERVER].respond(call, Err("no window")).unwrap();
+    pair.run();
+    assert_eq!(pair.seen(CLIENT).last(), Some(&Action::Retried { call, again: call + 1 }));
+}
+
+/// RPC-12, RPC-25: a call that is made again is not sent yet when that is told, and may be aborted like any other.
+#[test]
+fn rpc_12_aborting_a_call_that_is_made_again_before_it_is_sent_sends_nothing_but_the_abort() {
+    let mut pair = Pair::ready();
+    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
+    pair.run();
+    for end in [CLIENT, SERVER] {
+        pair.ends[end].channel_closed(NOW, stream);
+    }
+    pair.ends[SERVER].respond(call, Err("the stream broke")).unwrap();
+    while pair.step(SERVER) {}
+    (pair.trace, pair.seen) = (Vec::new(), [Vec::new(), Vec::new()]);
+    let client = &mut pair.ends[CLIENT];
+    let again = loop {
+        if let Some(Action::Retried { again, .. }) = client.poll_action() {
+            break again;
+        }
+    };
+    client.abort(again).unwrap();
+    pair.run();
+    assert_eq!(pair.traced(), ["C ABORT 2"]);
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call: again, result: Err(CallError::Aborted) }]);
+}
+
+#[test]
+fn rpc_26_a_batch_is_bounded() {
+    let client = linked(Role::Initiator, |config| config.capabilities = batch_only());
+    let server = linked(Role::Acceptor, |config| config.batch_bytes = 200);
+    let mut pair = Pair::of([client, server]);
+    pair.start();
+    let call = pair.ends[CLIENT].call(bytes("much"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    let block = Bytes::from(vec![0; 30]);
+    for _ in 0..2 {
+        pair.ends[SERVER].write(NOW, stream, block.clone()).unwrap();
+    }
+    assert!(pair.ends[SERVER].can_write(stream));
+    assert_eq!(pair.ends[SERVER].write(NOW, stream, block), Err(Misuse::BatchFull { limit: 200 }));
+    // One that would have fitted is not taken either, nor lost in silence.
+    assert!(!pair.ends[SERVER].can_write(stream));
+    assert_eq!(pair.ends[SERVER].write(NOW, stream, bytes("")), Err(Misuse::BatchFull { limit: 200 }));
+    pair.ends[SERVER].finish(NOW, stream);
+    pair.ends[SERVER].respond(call, Ok(bytes("done"))).unwrap();
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("the batch is too large") }]);
+}
+
+/// A client that knows only batches, a server whose messages have at most 100 bytes; the call and its stream.
+fn small_batch() -> (Pair, u32, u32) {
+    let client = linked(Role::Initiator, |config| config.capabilities = batch_only());
+    let server = linked(Role::Acceptor, |config| config.max_message = 100);
+    let mut pair = Pair::of([client, server]);
+    pair.start();
+    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    (pair, call, stream)
+}
+
+/// RPC-6: no RESULT is longer than a message may be.
+#[test]
+fn rpc_26_a_batch_that_grows_after_its_answer_is_an_error() {
+    // Header, kind, the length of the value and of the item, four bytes of value: 18 besides the item.
+    for (length, fits) in [(82, true), (83, false)] {
+        let (mut pair, call, stream) = small_batch();
+        pair.ends[SERVER].respond(call, Ok(bytes("done"))).unwrap();
+        let item = Bytes::from(vec![b'x'; length]);
+        pair.ends[SERVER].write(NOW, stream, item.clone()).unwrap();
+        pair.ends[SERVER].finish(NOW, stream);
+        pair.run();
+        let whole = Ok(Answer { value: bytes("done"), items: vec![item] });
+        let result = if fits { whole } else { remote("the batch is too large") };
+        assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result }]);
+    }
+}
+
+/// RPC-26: an error carries no items and is not charged with them.
+#[test]
+fn rpc_26_an_error_is_not_charged_with_the_batch() {
+    let (mut pair, call, stream) = small_batch();
+    pair.ends[SERVER].write(NOW, stream, Bytes::from(vec![b'x'; 90])).unwrap();
+    let value = pair.ends[SERVER].respond(call, Ok(bytes("")));
+    assert_eq!(value, Err(Misuse::TooLong { length: 104, limit: 100 }));
+    assert_eq!(pair.ends[SERVER].respond(call, Err("no")), Ok(()));
+    pair.ends[SERVER].finish(NOW, stream);
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("no") }]);
+}
+
+fn batch_only() -> Capabilities {
+    Capabilities::parse(b"batch\n").unwrap()
+}
+
+/// RPC-16: a stream whose end does not come though the result is there fails, and the result is delivered.
+#[test]
+fn rpc_16_a_stream_that_does_not_end_with_its_call_fails_in_time() {
+    for consumes in [true, false] {
+        let mut pair = Pair::ready();
+        let call = pair.call("numbers");
+        pair.run();
+        let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+        pair.ends[SERVER].write(NOW, stream, bytes("1")).unwrap();
+        while pair.step(SERVER) {}
+        if consumes {
+            while pair.step(CLIENT) {}
+        }
+        // The server's channel could not be attached after all, so it has no way to tell.
+        pair.ends[SERVER].channel_failed(NOW, stream);
+        pair.ends[SERVER].respond(call, Err("no channel")).unwrap();
+        while pair.step(SERVER) {}
+        let deadline = Instant::from_millis(60_000);
+        // What waits to be polled may keep a driver from reading on.
+        assert_eq!(pair.ends[CLIENT].poll_timeout(), consumes.then_some(deadline));
+        while pair.step(CLIENT) {}
+        assert!(!pair.seen(CLIENT).iter().any(|action| matches!(action, Action::Returned { .. })));
+        assert_eq!(pair.ends[CLIENT].poll_timeout(), Some(deadline), "once everything is delivered");
+        pair.ends[CLIENT].handle_timeout(deadline);
+        while pair.step(CLIENT) {}
+        let error = stream::Error::Stalled { block: 0 };
+        let ends =
+            [Action::StreamFailed { stream, error }, Action::Returned { call, result: remote("no channel") }];
+        assert_eq!(pair.seen(CLIENT), ends);
+    }
+}
+
+/// RPC-16, T7: the streams of an aborted call do not keep their slots for ever.
+#[test]
+fn rpc_16_streams_of_an_aborted_call_are_given_up_in_time() {
+    let mut pair = Pair::ready();
+    let call = pair.call("longStream");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.run();
+    pair.ends[CLIENT].abort(call).unwrap();
+    let deadline = Instant::from_millis(60_000);
+    assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (1, Some(deadline)));
+    // T4: what the peer goes on sending until just before does not put it off, delivered (to nobody) or not.
+    for (second, id) in [(30, 0), (59, 1)] {
+        let data = [0, 0, 0, 0, id, b'x'];
+        let message = Bytes::copy_from_slice(&data);
+        let client = &mut pair.ends[CLIENT];
+        client.handle_channel_message(Instant::from_millis(second * 1000), stream, message).unwrap();
+        if id == 0 {
+            while pair.step(CLIENT) {}
+        }
+    }
+    assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (1, Some(deadline)));
+    pair.ends[CLIENT].handle_timeout(deadline);
+    while pair.step(CLIENT) {}
+    assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (0, None));
+}
+
+/// STREAM-21 in a link: the channel that nobody attaches, and the one that cannot be, fail their stream alone.
+#[test]
+fn rpc_19_a_channel_that_does_not_come_fails_its_stream_alone() {
+    let mut pair = Pair::ready();
+    let call = pair.call("many");
+    pair.run();
+    let server = &mut pair.ends[SERVER];
+    let streams = [(); 3].map(|()| server.open_stream(NOW, call, sends()).unwrap());
+    let opened = std::iter::from_fn(|| server.poll_transmit()).count();
+    assert_eq!(opened, 3);
+    server.channel_failed(NOW, streams[0]);
+    server.channel_attached(NOW, streams[1]);
+    let deadline = Instant::from_millis(30_000);
+    assert_eq!(server.poll_timeout(), Some(deadline));
+    server.handle_timeout(deadline);
+    let failed: Vec<Action> = std::iter::from_fn(|| server.poll_action())
+        .filter(|action| matches!(action, Action::StreamFailed { .. } | Action::StreamOpened { .. }))
+        .collect();
+    let error = |at: usize, error| Action::StreamFailed { stream: streams[at], error };
+    assert!(
+        failed.contains(&error(0, stream::Error::Closed))
+            && failed.contains(&error(2, stream::Error::OpenTimeout))
+    );
+    let opens =
+        |action: &Action| matches!(action, Action::StreamOpened { stream, .. } if *stream == streams[1]);
+    assert!(failed.iter().any(opens));
+    assert_eq!((failed.len(), server.open_streams(), server.has_ended()), (3, 1, false));
+}
+
+/// RPC-18: a stream that is over before its OPEN has left was never there.
+#[test]
+fn rpc_18_a_stream_that_is_gone_is_not_opened() {
+    let mut pair = Pair::ready();
+    let call = pair.call("m");
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.ends[SERVER].channel_closed(NOW, stream);
+    pair.ends[SERVER].respond(call, Err("no channel")).unwrap();
+    pair.seen = [Vec::new(), Vec::new()];
+    while pair.step(SERVER) {}
+    assert_eq!(pair.traced(), ["C CALL 1 \\x00\\x01m", "S RESULT 1 \\x01\\\"no channel\\\""]);
+    assert_eq!(pair.seen(SERVER), [Action::StreamFailed { stream, error: stream::Error::Closed }]);
+    pair.run();
+    assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("no channel") }]);
+}
+
+/// RPC-18: the same when the driver asks for messages before it hears that the stream has failed; and of a channel that
+/// nobody was told of there is nothing to close, nor is anything of the peer's under way on it (RPC-21).
+#[test]
+fn rpc_18_a_stream_that_is_gone_is_not_opened_though_its_failure_was_not_polled() {
+    for polls_first in [true, false] {
+        let mut server =
+            linked(Role::Acceptor, |config| config.ignored = portline::rpc::Budget::new(0, 1000));
+        server.handle_message(NOW, bytes("\x10\0\0\0\x01streaming\n")).unwrap();
+        while server.poll_transmit().is_some() {}
+        server.handle_message(NOW, bytes("\x11\0\0\0\x01\0\x01m")).unwrap();
+        while server.poll_action().is_some() {}
+        let stream = server.open_stream(NOW, 1, sends()).unwrap();
+        let deadline = server.poll_timeout().unwrap();
+        server.handle_timeout(deadline);
+        if polls_first {
+            assert_eq!(server.poll_transmit(), None);
+        }
+        let error = stream::Error::OpenTimeout;
+        assert_eq!(server.poll_action(), Some(Action::StreamFailed { stream, error }));
+        assert_eq!((server.poll_action(), server.poll_transmit()), (None, None));
+        let late = server.handle_channel_message(NOW, stream, bytes("\x02\0\0\0\0"));
+        assert_eq!(late, Err(portline::rpc::Error::TooManyIgnored { limit: 0 }));
+    }
+}
+
+/// STREAM-6, STREAM-11: sizes by the callers' function, in a link; and when to read on, where each channel has a
+/// transport of its own.
+#[test]
+fn rpc_18_sizes_by_a_function_and_input_by_channel() {
+    let sized = |role| {
+        linked(role, |config| {
+            config.stream.size_of = |block| u32::try_from(block.len()).unwrap();
+            config.stream.receive_bytes = 100;
+        })
+    };
+    let mut pair = Pair::of([sized(Role::Initiator), sized(Role::Acceptor)]);
+    pair.start();
+    let call = pair.call("m");
+    pair.run();
+    let shape = Shape { window: 10, sizing: Sizing::Custom, ..sends() };
+    let stream = pair.ends[SERVER].open_stream(NOW, call, shape).unwrap();
+    let large = stream::WriteError::LargerThanWindow { size: 11, window: 10 };
+    assert_eq!(pair.ends[SERVER].write(NOW, stream, bytes("eleven byte")), Err(Misuse::Write(large)));
+    for item in ["seven b", "five5", "12345"] {
+        pair.ends[SERVER].write(NOW, stream, bytes(item)).unwrap();
+    }
+    pair.run();
+    assert_eq!(pair.traced().pop().unwrap(), "S 2 DATA 0 seven b", "3 of 10 are left");
+    pair.ends[CLIENT].consume(NOW, stream);
+    while pair.step(CLIENT) {}
+    let sent: Vec<_> = std::iter::from_fn(|| pair.ends[SERVER].poll_channel_transmit(stream)).collect();
+    assert_eq!(sent.len(), 2);
+    for (message, wants) in sent.into_iter().zip([true, false]) {
+        pair.ends[CLIENT].handle_channel_message(NOW, stream, message.into_bytes()).unwrap();
+        assert_eq!(pair.ends[CLIENT].wants_channel_input(stream), wants, "69 bytes each with their overhead");
+    }
+    while pair.step(CLIENT) {}
+    assert!(pair.ends[CLIENT].wants_channel_input(stream) && !pair.ends[CLIENT].wants_channel_input(99));
+}
+
+/// RPC-25: without batches on the other side a failed stream is not recovered.
+#[test]
+fn rpc_25_a_peer_without_batches_cannot_recover_a_stream() {
+    let streaming = Capabilities::parse(b"streaming\n").unwrap();
+    let server = linked(Role::Acceptor, |config| config.capabilities = streaming);
+    let mut pair = Pair::of([crate::rpc_support::link(Role::Initiator), server]);
+    pair.start();
+    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    pair.run();
+    let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
+    pair.run();
+    pair.ends[SERVER].fail_stream(NOW, stream, "no");
+    pair.ends[SERVER].respond(call, Err("it broke")).unwrap();
+    pair.run();
+    assert_eq!(pair.seen(CLIENT).last(), Some(&Action::Returned { call, result: remote("it broke") }));
+}
