@@ -339,3 +339,15 @@ fn pkt_2_any_number_of_bad_digits_is_no_length() {
         assert_eq!(decode_header(header), Err(Error::InvalidLength { header }));
     }
 }
+
+/// FRAME-13: at the capacity no more is read, one byte below it is.
+#[test]
+fn frame_13_the_capacity_is_the_first_that_is_too_much() {
+    use portline::frame::carrier::Decoder;
+    let wants = |capacity: usize| {
+        let mut decoder = Decoder::new(100, capacity);
+        decoder.handle_bytes(Bytes::from_static(b"\0\0\0\x04data"));
+        decoder.wants_input()
+    };
+    assert_eq!((wants(8 + limits::CHUNK_OVERHEAD), wants(9 + limits::CHUNK_OVERHEAD)), (false, true));
+}

@@ -12,22 +12,22 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # group | files | tests besides the unit tests. The first group that has a file counts.
-groups='frame|src/frame/*.rs|frame codec_values
-pkt|src/pkt/*.rs|pkt codec_values
+groups='frame|src/frame/*.rs|port codec_values
+pkt|src/pkt/*.rs|port codec_values
 values|src/git/{id,refname,capabilities,request,advertisement,hidden,filter,progress,shallow,view}.rs|codec_values
 control|src/rpc/{control,capabilities}.rs|codec_values
 resume|src/git/resume.rs|git_resume
 push|src/git/push/**/*.rs|report git_push_client git_receive_pack git_receive_pack_refusals git_push_pair git_push_signed git_resume
 fetch|src/git/fetch/**/*.rs|git_fetch_client git_fetch_versions git_fetch_stateless git_fetch_v2_client git_upload_pack git_client_history negotiator git_resume
 wire|src/git/wire/*.rs|git_endings git_idle git_push_pair git_fetch_client
-rpc|src/rpc/**/*.rs|rpc_link rpc_hostile rpc_streams mux session session_rules
-port|src/port/*.rs|port_sender port_receiver port_link port_vectors port_model
-stream|src/stream/**/*.rs|stream_endpoint stream_hostile stream_lifecycle stream_model
+rpc|src/rpc/**/*.rs|stream hostile model mux session session_rules
+port|src/port/*.rs|port model
+stream|src/stream/**/*.rs|stream hostile model
 body|src/body/**/*.rs|body_queue body_readable body_registry body_tee body_transfer form multipart_parser multipart_writer
 recovery|src/recovery/**/*.rs|recovery recovery_operation recovery_shares
-sync|src/sync/*.rs|sync_plan sync_ancestry sync_hostile
-peer|src/peer/**/*.rs|peer_session sync_resilient sync_bytes sync_break
-base|src/{time,transmit,text,random,limits}.rs|frame pkt'
+sync|src/sync/*.rs|sync
+peer|src/peer/**/*.rs|sync sync_resilient multi_source
+base|src/{time,transmit,text,random,limits}.rs|port'
 
 shard=()
 if [ "${1:-}" = --shard ]; then
@@ -56,7 +56,10 @@ slim() {
     mkdir -p "$to/tests" "$to/.cargo"
     cp -r src "$to/src"
     cp .cargo/mutants.toml "$to/.cargo/"
-    cp -r tests/common tests/{frame,pkt,codec_values}.rs "$to/tests/"
+    cp -r tests/common tests/codec_values.rs "$to/tests/"
+    mkdir "$to/tests/port"
+    cp tests/port/{main,frame,pkt}.rs "$to/tests/port/"
+    sed -i '/^mod \(link\|receiver\|sender\|vectors\);/d' "$to/tests/port/main.rs"
     for file in "$to/src/lib.rs" "$to/src/git/mod.rs" "$to/src/rpc/mod.rs"; do
         # The examples in its documentation speak of what is not there.
         sed -i '/^\/\/!/d' "$file"
