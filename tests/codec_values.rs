@@ -10,8 +10,8 @@
 
 use bytes::{Bytes, BytesMut};
 use portline::git::{
-    AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, ObjectFormat, ObjectId, RefName,
-    RefNameError, Request, RequestError, Service, Version,
+    AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, IdError, ObjectFormat, ObjectId,
+    RefName, RefNameError, Request, RequestError, Service, Version,
 };
 use portline::pkt::Packet;
 use portline::rpc::control::{self, METHOD_LEN, Message};
@@ -37,6 +37,23 @@ fn git_1_formats_have_their_sizes_and_only_zeros_are_null() {
     for byte in 0..=255 {
         let id = ObjectId::from_raw(&[byte; 32]).unwrap();
         assert_eq!(id.to_string(), format!("{byte:02x}").repeat(32));
+    }
+}
+
+/// GIT-1: one digit that is none, and two of them side by side, which are told apart from the same byte twice.
+#[test]
+fn git_1_no_pair_of_bytes_but_of_digits_is_read() {
+    for (high, low) in (0..=255_u8).flat_map(|high| (0..=255_u8).map(move |low| (high, low))) {
+        let mut hex = [b'0'; 40];
+        (hex[6], hex[7]) = (high, low);
+        let good = high.is_ascii_hexdigit() && low.is_ascii_hexdigit();
+        match ObjectId::from_hex(&hex) {
+            Ok(id) => assert!(good && id.to_string().as_bytes().eq_ignore_ascii_case(&hex)),
+            Err(error) => {
+                let position = if high.is_ascii_hexdigit() { 7 } else { 6 };
+                assert_eq!((good, error), (false, IdError::Digit { position }));
+            }
+        }
     }
 }
 
@@ -290,4 +307,47 @@ fn rpc_2_tokens_are_counted_measured_and_sorted() {
     let mut none = rpc::Capabilities::default();
     none.insert(b"").unwrap();
     assert_eq!(none.iter().count(), 0);
+}
+
+/// T6, FRAME-13: what a flood of small chunks costs is what is told.
+#[test]
+fn frame_13_small_chunks_are_joined_and_others_are_kept_as_they_are() {
+    use portline::frame::carrier::Decoder;
+    let held = |count: usize, size: usize| {
+        let mut decoder = Decoder::new(1 << 20, 1 << 20);
+        for _ in 0..count {
+            decoder.handle_bytes(Bytes::from(vec![0xff; size]));
+        }
+        decoder.buffered() - count * size
+    };
+    let overhead = limits::CHUNK_OVERHEAD;
+    assert_eq!(
+        (held(0, 1), held(1, 1), held(3, 512), held(3, 511)),
+        (0, overhead, 3 * overhead, 2 * overhead)
+    );
+    // A joined chunk is closed at 8 KiB: the first one, 32 of the joined, one in the next.
+    assert_eq!((held(1 + 32, 256), held(1 + 33, 256)), (2 * overhead, 3 * overhead));
+}
+
+/// PKT-2: one byte that is no digit, or several, which must not make up for each other.
+#[test]
+fn pkt_2_any_number_of_bad_digits_is_no_length() {
+    use portline::pkt::{Error, decode_header};
+    for bad in 1..16_u8 {
+        let digit = |at: u8| if bad & (1 << at) == 0 { b'0' } else { b'g' };
+        let header = [digit(0), digit(1), digit(2), digit(3)];
+        assert_eq!(decode_header(header), Err(Error::InvalidLength { header }));
+    }
+}
+
+/// FRAME-13: at the capacity no more is read, one byte below it is.
+#[test]
+fn frame_13_the_capacity_is_the_first_that_is_too_much() {
+    use portline::frame::carrier::Decoder;
+    let wants = |capacity: usize| {
+        let mut decoder = Decoder::new(100, capacity);
+        decoder.handle_bytes(Bytes::from_static(b"\0\0\0\x04data"));
+        decoder.wants_input()
+    };
+    assert_eq!((wants(8 + limits::CHUNK_OVERHEAD), wants(9 + limits::CHUNK_OVERHEAD)), (false, true));
 }

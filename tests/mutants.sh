@@ -12,21 +12,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # group | files | tests besides the unit tests. The first group that has a file counts.
-groups='frame|src/frame/*.rs|frame
-pkt|src/pkt/*.rs|pkt
+groups='frame|src/frame/*.rs|port codec_values
+pkt|src/pkt/*.rs|port codec_values
 values|src/git/{id,refname,capabilities,request,advertisement,hidden,filter,progress,shallow,view}.rs|codec_values
 control|src/rpc/{control,capabilities}.rs|codec_values
 resume|src/git/resume.rs|git_resume
 push|src/git/push/**/*.rs|report git_push_client git_receive_pack git_receive_pack_refusals git_push_pair git_push_signed git_resume
 fetch|src/git/fetch/**/*.rs|git_fetch_client git_fetch_versions git_fetch_stateless git_fetch_v2_client git_upload_pack git_client_history negotiator git_resume
 wire|src/git/wire/*.rs|git_endings git_idle git_push_pair git_fetch_client
-rpc|src/rpc/**/*.rs|stream hostile mux session session_rules
+rpc|src/rpc/**/*.rs|stream hostile model mux session session_rules
 port|src/port/*.rs|port hostile model
 stream|src/stream/**/*.rs|stream hostile model
 body|src/body/**/*.rs|body_queue body_readable body_registry body_tee body_transfer form multipart_parser multipart_writer
 recovery|src/recovery/**/*.rs|recovery recovery_operation recovery_shares
 sync|src/sync/*.rs|sync hostile
-peer|src/peer/**/*.rs|sync sync_resilient sync_programs
+peer|src/peer/**/*.rs|sync sync_resilient multi_source
 base|src/{time,transmit,text,random,limits}.rs|frame pkt'
 
 shard=()
@@ -56,7 +56,10 @@ slim() {
     mkdir -p "$to/tests" "$to/.cargo"
     cp -r src "$to/src"
     cp .cargo/mutants.toml "$to/.cargo/"
-    cp -r tests/common tests/{frame,pkt,codec_values}.rs "$to/tests/"
+    cp -r tests/common tests/codec_values.rs "$to/tests/"
+    mkdir "$to/tests/port"
+    cp tests/port/{main,frame,pkt}.rs "$to/tests/port/"
+    sed -i '/^mod \(link\|receiver\|sender\|vectors\);/d' "$to/tests/port/main.rs"
     for file in "$to/src/lib.rs" "$to/src/git/mod.rs" "$to/src/rpc/mod.rs"; do
         # The examples in its documentation speak of what is not there.
         sed -i '/^\/\/!/d' "$file"
@@ -130,17 +133,18 @@ for name in "${ran[@]}"; do
         sed "s/^/$kind /" "$out/$name/mutants.out/$kind.txt"
     done
 done | awk '
-    { split($2, at, ":"); file = at[1]; files[file] = 1; count[file, $1]++; count["all", $1]++ }
+    { split($2, place, ":"); file = place[1]; files[file] = 1; count[file, $1]++; count["all", $1]++ }
     $1 == "missed" { sub(/^missed /, ""); survivors[++many] = $0 }
     function score(of,    good, all) {
         good = count[of, "caught"] + count[of, "timeout"]
         all = good + count[of, "missed"]
-        printf "%-40s %6d of %6d %7.1f %%  %6d did not compile\n", of, good, all, all ? 100 * good / all : 100, count[of, "unviable"]
+        return sprintf("%-40s %6d of %6d %7.1f %%  %6d did not compile", of, good, all, all ? 100 * good / all : 100, count[of, "unviable"])
     }
     END {
-        for (at = 1; at <= many; at++) print "survivor: " survivors[at]
-        for (file in files) if (file != "all") score(file) | "sort"
+        for (n = 1; n <= many; n++) print "survivor: " survivors[n]
+        fflush()
+        for (file in files) print score(file) | "sort"
         close("sort")
-        score("all")
+        print score("all")
         exit many > 0
     }'

@@ -72,6 +72,8 @@ impl World {
     }
 
     fn connect(&mut self, good: bool) -> bool {
+        // It may have been given up meanwhile: then a `Disconnect` waits.
+        while self.act() {}
         if !self.connecting {
             assert!(self.left.connected(self.now).is_err(), "nothing is being connected");
             return false;

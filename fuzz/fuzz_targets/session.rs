@@ -21,11 +21,23 @@ struct Step {
 
 #[derive(Arbitrary, Debug)]
 enum Operation {
-    Call { batch: bool },
+    Call {
+        batch: bool,
+    },
     Abort(u8),
-    Open { call: u8, direction: u8, window: u8 },
-    Respond { call: u8, good: bool },
-    Write { stream: u8, length: u8 },
+    Open {
+        call: u8,
+        direction: u8,
+        window: u8,
+    },
+    Respond {
+        call: u8,
+        good: bool,
+    },
+    Write {
+        stream: u8,
+        length: u8,
+    },
     Finish(u8),
     Fail(u8),
     Cancel(u8),
@@ -212,6 +224,8 @@ fuzz_target!(|steps: Vec<Step>| {
         assert_eq!(end.terminal, 1);
         assert!(end.calls.is_empty() && end.asked.is_empty(), "{:?} {:?}", end.calls, end.asked);
         assert!(end.streams.is_empty() && end.session.open_streams() == 0, "{:?}", end.streams);
-        assert!(end.session.has_ended() && !end.session.wants_input() && end.session.poll_timeout().is_none());
+        assert!(
+            end.session.has_ended() && !end.session.wants_input() && end.session.poll_timeout().is_none()
+        );
     }
 });
