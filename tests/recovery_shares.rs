@@ -173,9 +173,13 @@ fn recovery_24_a_share_is_not_taken_and_handed_back() {
     let quickest = shares.add_peer(at(0), 1..40).unwrap();
     let mut given = actions(&mut shares);
     assert_eq!(given, [fetch(slow, &[0]), fetch(steady, &[40]), fetch(quickest, &[1])]);
-    // The quickest brings all that it has but for its last unit, at which it stays.
+    // The quickest brings all that it has but for its last share, at which it stays.
     let mut now = 0;
-    while given.pop() != Some(fetch(quickest, &[39])) {
+    let is_last = |given: Option<Action<u32>>| match given {
+        Some(Action::Fetch { units, .. }) => units.contains(&39),
+        _ => false,
+    };
+    while !is_last(given.pop()) {
         now += 10;
         shares.moved(quickest, 10_000);
         shares.finished(at(now), quickest, &[]).unwrap();
