@@ -144,6 +144,8 @@ fn config(args: &Args, strategy: Strategy, base: Option<Vec<base::Entry>>) -> Co
         port: port::Config { window: args.window, ..port::Config::default() },
         chunk: args.chunk,
     };
+    // However large the repositories are: silence ends an attempt, and `--timeout`, but no slowness.
+    (config.recovery.operation_timeout, config.recovery.transfer_timeout) = (None, None);
     let backoff = &mut config.recovery.backoff;
     backoff.retries = args.retries.unwrap_or(if args.chaos.is_some() { CHAOS_RETRIES } else { 0 });
     backoff.deadline = args.timeout;
