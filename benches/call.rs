@@ -48,7 +48,7 @@ impl End {
             match action {
                 Action::Called { call, method, .. } if method == "ping" => {
                     self.called += 1;
-                    self.session.respond(call, Ok(method)).unwrap();
+                    self.session.respond(NOW, call, Ok(method)).unwrap();
                 }
                 Action::Called { call, .. } => {
                     let shape = Shape::items(Direction::Both(StreamRole::Responder));
@@ -78,7 +78,7 @@ impl Pair {
     fn new(streams: usize) -> Self {
         let ends = [End::new(Role::Initiator, 0), End::new(Role::Acceptor, streams)];
         let mut pair = Self { ends, writing: [None, None], carried: [0; 2] };
-        pair.ends[0].session.call("streams".into(), Bytes::new(), Fallback::None).unwrap();
+        pair.ends[0].session.call(NOW, "streams".into(), Bytes::new(), Fallback::None).unwrap();
         // Until all streams are open and move; without streams until all is quiet.
         while (pair.step(0) | pair.step(1)) && pair.carried[0] < 3 * STREAMS * CHUNK {}
         pair
@@ -104,7 +104,7 @@ impl Pair {
     fn ping(&mut self) -> (Duration, usize) {
         let (called, returned) = (self.ends[1].called, self.ends[0].returned);
         let start = std::time::Instant::now();
-        self.ends[0].session.call("ping".into(), Bytes::new(), Fallback::None).unwrap();
+        self.ends[0].session.call(NOW, "ping".into(), Bytes::new(), Fallback::None).unwrap();
         let there = self.carried[0];
         while self.ends[1].called == called {
             self.step(0);

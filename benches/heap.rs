@@ -114,7 +114,7 @@ fn links(count: usize, used: bool) -> [usize; 2] {
         Link::new(config, NOW).unwrap()
     });
     settle(&mut links);
-    let call = links[0].call(Bytes::from_static(b"many"), Bytes::new(), Fallback::None).unwrap();
+    let call = links[0].call(NOW, Bytes::from_static(b"many"), Bytes::new(), Fallback::None).unwrap();
     settle(&mut links);
     for _ in 0..count {
         let stream = links[1].open_stream(NOW, call, Shape::items(Direction::Send)).unwrap();

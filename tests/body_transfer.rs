@@ -328,7 +328,7 @@ impl Call {
                 rpc::Action::Called { call, .. } => {
                     let shape = Shape::bytes(Direction::Send, 65536);
                     self.stream = Some(server.open_stream(NOW, call, shape).unwrap());
-                    server.respond(call, Ok(Bytes::new())).unwrap();
+                    server.respond(NOW, call, Ok(Bytes::new())).unwrap();
                 }
                 rpc::Action::OpenChannel { channel, .. } => server.channel_attached(NOW, channel),
                 rpc::Action::StreamFinished { .. } => self.upload.stream_finished(),
@@ -368,7 +368,7 @@ fn transfer_9_a_body_crosses_on_a_stream_of_a_call() {
     config.stream.send_bytes = 1; // one piece at a time
     let server = Link::new(rpc::Config { role: Role::Acceptor, ..config.clone() }, NOW).unwrap();
     let mut links = [Link::new(config, NOW).unwrap(), server];
-    links[0].call(Bytes::from_static(b"read"), Bytes::new(), Fallback::None).unwrap();
+    links[0].call(NOW, Bytes::from_static(b"read"), Bytes::new(), Fallback::None).unwrap();
     let mut download = Download::new(queue::Config::default()).unwrap();
     download.pull().unwrap();
     let upload = Upload::new(upload::Config::default()).unwrap();

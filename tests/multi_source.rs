@@ -298,6 +298,22 @@ fn shares_9_what_a_source_refuses_goes_to_the_others() {
     }
 }
 
+/// A server does not say which want it has not got, nor that there is but one.
+#[test]
+fn shares_9_one_want_that_is_refused_does_not_condemn_those_that_were_asked_for_with_it() {
+    let (repo, mut tips) = branches(1, 9, 1);
+    for at in [2, 6] {
+        tips.insert(at, id(70 + at as u64));
+    }
+    for version in [Version::V0, Version::V2] {
+        let site = Site::new(repo.clone()).version(version);
+        let world = World::new(Config { holds: Holds::Anything, ..config() }, vec![site], tips.clone()).run();
+        let failure = failed(&world);
+        assert_eq!((failure.why, &failure.missing[..]), (Why::Exhausted, &[id(72), id(76)][..]));
+        assert_eq!(units(&failure.sources), [9]);
+    }
+}
+
 #[test]
 fn shares_10_what_is_missing_is_told_in_its_order_with_every_reason() {
     let (repo, mut tips) = branches(1, 4, 1);

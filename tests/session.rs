@@ -98,7 +98,7 @@ fn server() -> Side {
         Action::PeerDone { stream } => {
             link.finish(now, stream);
             let (call, count, _) = left[&stream];
-            link.respond(call, Ok(count.to_be_bytes().to_vec().into())).unwrap();
+            link.respond(now, call, Ok(count.to_be_bytes().to_vec().into())).unwrap();
         }
         _ => {}
     })
@@ -110,7 +110,7 @@ fn client(done: std::rc::Rc<std::cell::Cell<(u32, u32)>>) -> Side {
     Side::new(Config::new(Role::Initiator), move |link, now, action| match action {
         Action::Ready { .. } => {
             for _ in 0..CALLS {
-                link.call(Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
+                link.call(now, Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
             }
         }
         Action::StreamOpened { stream, .. } => {
@@ -182,12 +182,12 @@ fn downloads(calls: u32, items: u32, window: u32, cancels: bool) -> (u32, u32) {
         let stream = link.open_stream(now, call, shape).unwrap();
         (0..items).for_each(|_| link.write(now, stream, Bytes::from_static(b"item")).unwrap());
         link.finish(now, stream);
-        link.respond(call, Ok(Bytes::new())).unwrap();
+        link.respond(now, call, Ok(Bytes::new())).unwrap();
     });
     let mut client = Side::new(Config::new(Role::Initiator), move |link, now, action| match action {
         Action::Ready { .. } => {
             for _ in 0..calls {
-                link.call(Bytes::from_static(b"m"), Bytes::new(), Fallback::None).unwrap();
+                link.call(now, Bytes::from_static(b"m"), Bytes::new(), Fallback::None).unwrap();
             }
         }
         Action::Data { stream, .. } if cancels => link.cancel_stream(now, stream, None),
@@ -227,7 +227,9 @@ fn saturated(role: Role, done: std::rc::Rc<std::cell::Cell<u32>>, streams: usize
     let mut config = Config::new(role);
     config.link.max_call_streams = STREAMS;
     Side::new(config, move |link, now, action| match action {
-        Action::Called { call, method, .. } if method == "ping" => link.respond(call, Ok(method)).unwrap(),
+        Action::Called { call, method, .. } if method == "ping" => {
+            link.respond(now, call, Ok(method)).unwrap();
+        }
         Action::Called { call, .. } => {
             for _ in 0..streams {
                 let both = Shape::items(Direction::Both(StreamRole::Responder));
@@ -287,7 +289,7 @@ impl Slow {
     /// One call: the stream messages and bytes in front of it and of its result, and the microseconds it took.
     fn ping(&mut self, done: &std::cell::Cell<u32>) -> ([(usize, usize); 2], u64) {
         let (start, before) = (self.now, done.get());
-        self.sides[0].session.call("ping".into(), Bytes::new(), Fallback::None).unwrap();
+        self.sides[0].session.call(Instant::ZERO, "ping".into(), Bytes::new(), Fallback::None).unwrap();
         let mut ahead = [(0, 0); 2];
         for (direction, ahead) in ahead.iter_mut().enumerate() {
             let from = self.delivered[direction];
@@ -306,7 +308,7 @@ fn slow(streams: usize) -> (Slow, std::rc::Rc<std::cell::Cell<u32>>) {
     let sides =
         [(Role::Initiator, 0), (Role::Acceptor, streams)].map(|(role, n)| saturated(role, done.clone(), n));
     let mut slow = Slow { now: Instant::ZERO, sides, writing: [None, None], delivered: [(0, 0); 2] };
-    slow.sides[0].session.call("streams".into(), Bytes::new(), Fallback::None).unwrap();
+    slow.sides[0].session.call(Instant::ZERO, "streams".into(), Bytes::new(), Fallback::None).unwrap();
     // READY both ways, again READY in answer, CALL, and the OPENs: the pipe is quiet without streams.
     loop {
         slow.load();

@@ -59,7 +59,7 @@ fn settle(ends: &mut [Session; 2]) -> [Vec<Action>; 2] {
 }
 
 fn call(ends: &mut [Session; 2]) -> u32 {
-    let call = ends[CLIENT].call("method".into(), Bytes::new(), Fallback::None).unwrap();
+    let call = ends[CLIENT].call(NOW, "method".into(), Bytes::new(), Fallback::None).unwrap();
     settle(ends);
     call
 }
@@ -127,7 +127,7 @@ fn mux_15_channels_come_and_go_with_their_streams() {
         ends[SERVER].write(NOW, streams[0], "last".into()).unwrap();
         ends[SERVER].finish(NOW, streams[0]);
         ends[SERVER].fail_stream(NOW, streams[1], "no");
-        ends[SERVER].respond(call, Ok(Bytes::new())).unwrap();
+        ends[SERVER].respond(NOW, call, Ok(Bytes::new())).unwrap();
         settle(&mut ends);
         assert_eq!(channels(&ends), [0, 0]);
     }
@@ -142,7 +142,7 @@ fn mux_15_streams_that_cross_with_the_abort_of_their_call_leave_no_channel() {
         let call = call(&mut ends);
         let stream = ends[SERVER].open_stream(NOW, call, Shape::items(Direction::Send)).unwrap();
         ends[SERVER].write(NOW, stream, "crosses".into()).unwrap();
-        ends[CLIENT].abort(call).unwrap();
+        ends[CLIENT].abort(NOW, call).unwrap();
         settle(&mut ends);
         assert_eq!(channels(&ends), [0, 0]);
         assert_eq!(ends[CLIENT].open_streams() + ends[SERVER].open_streams(), 0);
@@ -264,14 +264,14 @@ fn mux_17_nothing_more_is_read_while_our_own_control_messages_wait_up_to_the_cap
     let mut ends = sessions(both);
     settle(&mut ends);
     for _ in 0..200 {
-        ends[CLIENT].call("method".into(), Bytes::new(), Fallback::None).unwrap();
+        ends[CLIENT].call(NOW, "method".into(), Bytes::new(), Fallback::None).unwrap();
     }
     let bytes = drain(&mut ends[CLIENT]);
     ends[SERVER].handle_bytes(NOW, bytes).unwrap();
     let mut answered = 0;
     while let Some(action) = ends[SERVER].poll_action() {
         let Action::Called { call, .. } = action else { panic!("{action:?}") };
-        ends[SERVER].respond(call, Ok(vec![7; 100].into())).unwrap();
+        ends[SERVER].respond(NOW, call, Ok(vec![7; 100].into())).unwrap();
         answered += 1;
     }
     assert!(answered < 20 && !ends[SERVER].wants_input(), "{answered} answers wait");
@@ -281,7 +281,7 @@ fn mux_17_nothing_more_is_read_while_our_own_control_messages_wait_up_to_the_cap
         ends[CLIENT].handle_bytes(NOW, results).unwrap();
         for action in actions(&mut ends[SERVER]) {
             let Action::Called { call, .. } = action else { panic!("{action:?}") };
-            ends[SERVER].respond(call, Ok(vec![7; 100].into())).unwrap();
+            ends[SERVER].respond(NOW, call, Ok(vec![7; 100].into())).unwrap();
             answered += 1;
         }
     }
@@ -301,18 +301,18 @@ fn rpc_23_two_sides_that_both_read_nothing_end_in_time() {
     let mut ends = sessions(both);
     settle(&mut ends);
     let calls = [CLIENT, SERVER].map(|end| {
-        while ends[end].call("method".into(), Bytes::new(), Fallback::None).is_ok() {}
+        while ends[end].call(NOW, "method".into(), Bytes::new(), Fallback::None).is_ok() {}
         drain(&mut ends[end])
     });
     let again = [CLIENT, SERVER].map(|end| {
-        while ends[end].call("method".into(), Bytes::new(), Fallback::None).is_ok() {}
+        while ends[end].call(NOW, "method".into(), Bytes::new(), Fallback::None).is_ok() {}
         drain(&mut ends[end])
     });
     for (end, bytes) in [CLIENT, SERVER].into_iter().zip(calls.into_iter().zip(again).rev()) {
         ends[end].handle_bytes(NOW, [bytes.0, bytes.1].concat().into()).unwrap();
         while let Some(action) = ends[end].poll_action() {
             let Action::Called { call, .. } = action else { panic!("{action:?}") };
-            ends[end].respond(call, Ok(vec![7; 100].into())).unwrap();
+            ends[end].respond(NOW, call, Ok(vec![7; 100].into())).unwrap();
         }
         assert!(!ends[end].wants_input(), "and what it has to say finds no room");
     }

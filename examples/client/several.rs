@@ -14,7 +14,7 @@ use super::{listing, move_refs, wishes};
 use crate::support::several::{Several, name};
 use crate::support::{Error, history};
 
-/// Fetches what the first server that answers has, from all of them; prints what each did, and the refs.
+/// Fetches what the first server of the list that has not failed has, from all of them; prints what each did, and the refs.
 ///
 /// # Errors
 /// What kept the objects from coming; a ref that cannot be moved is a line of the table.

@@ -77,7 +77,7 @@ struct Site {
 
 /// What came of it.
 pub struct Fetched {
-    /// What the wants were chosen by: of the first source that answered.
+    /// What the wants were chosen by: of the first source in their order that did not fail.
     pub advertisement: Option<Advertisement>,
     /// The machine's end.
     pub end: Result<Outcome, Failure>,
@@ -317,12 +317,16 @@ impl<'a> Several<'a> {
 
     /// The pack's program has ended, and all of the pack has come: its objects are taken in if nothing is missing.
     fn stored(&mut self, site: usize) -> Result<(), Error> {
-        let (repository, now) = (self.repository, self.clock.now());
+        let repository = self.repository;
         let Some(one) = self.sites.get_mut(site) else { return Ok(()) };
         let Pack { store, wants, .. } = std::mem::take(&mut one.pack);
         let (Some(store), wants) = (store, wants.unwrap_or_default()) else {
             // Not even a header came.
-            let refused = self.machine.pack_stored(now, one.id, Err(Bytes::from_static(b"there is no pack")));
+            let refused = self.machine.pack_stored(
+                self.clock.now(),
+                one.id,
+                Err(Bytes::from_static(b"there is no pack")),
+            );
             return refused.map_err(|error| Error::session(&error));
         };
         let result = match store.finish()? {
@@ -338,7 +342,8 @@ impl<'a> Several<'a> {
                 }
             }
         };
-        self.machine.pack_stored(now, one.id, result).map_err(|error| Error::session(&error))
+        // The look at what it reaches takes time: that is not what the other sources wait since.
+        self.machine.pack_stored(self.clock.now(), one.id, result).map_err(|error| Error::session(&error))
     }
 
     fn hear(&mut self, news: News) -> Result<(), Error> {

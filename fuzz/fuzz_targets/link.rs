@@ -130,12 +130,12 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
             Operation::Call { batch } => {
                 let items = vec![Bytes::from_static(b"item")];
                 let fallback = if batch { Fallback::Batch(items) } else { Fallback::None };
-                if let Ok(call) = this.link.call(Bytes::from_static(b"m"), Bytes::new(), fallback) {
+                if let Ok(call) = this.link.call(now, Bytes::from_static(b"m"), Bytes::new(), fallback) {
                     this.calls.push(call);
                 }
             }
             Operation::Abort(call) => {
-                let _ = this.link.abort(pick(&this.calls, call));
+                let _ = this.link.abort(now, pick(&this.calls, call));
             }
             Operation::Open { call, direction, window } => {
                 let direction = match direction % 3 {
@@ -151,7 +151,7 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
             Operation::Respond { call, good } => {
                 let call = pick(&this.asked, call);
                 let result = if good { Ok(Bytes::from_static(b"value")) } else { Err("no") };
-                if this.link.respond(call, result).is_ok() {
+                if this.link.respond(now, call, result).is_ok() {
                     match this.asked.contains(&call) {
                         true => remove(&mut this.asked, call),
                         false => this.early.push(call),

@@ -381,7 +381,7 @@ fn transfer(items: Vec<(bool, Vec<u8>, Vec<u8>)>, push: bool, moves: &[Move]) {
     for one in moves {
         match one {
             Move::Begin => transfer.begin(now),
-            Move::Pause => transfer.pause(),
+            Move::Pause => transfer.pause(now),
             Move::Expect(bytes) => transfer.expect(*bytes),
             Move::Moved(bytes) => transfer.moved(now, *bytes),
             Move::Rewind(bytes) => {

@@ -134,11 +134,11 @@ fn apply(operation: Operation, this: &mut End, peer: &mut End, now: &mut Instant
         Operation::Call { batch } => {
             let items = vec![Bytes::from_static(b"item")];
             let fallback = if batch { Fallback::Batch(items) } else { Fallback::None };
-            if let Ok(call) = this.session.call(Bytes::from_static(b"m"), Bytes::new(), fallback) {
+            if let Ok(call) = this.session.call(*now, Bytes::from_static(b"m"), Bytes::new(), fallback) {
                 this.calls.push(call);
             }
         }
-        Operation::Abort(call) => drop(this.session.abort(pick(&this.calls, call))),
+        Operation::Abort(call) => drop(this.session.abort(*now, pick(&this.calls, call))),
         Operation::Open { call, direction, window } => {
             let direction = match direction % 3 {
                 0 => Direction::Send,
@@ -153,7 +153,7 @@ fn apply(operation: Operation, this: &mut End, peer: &mut End, now: &mut Instant
         Operation::Respond { call, good } => {
             let call = pick(&this.asked, call);
             let result = if good { Ok(Bytes::from_static(b"value")) } else { Err("no") };
-            if this.session.respond(call, result).is_ok() {
+            if this.session.respond(*now, call, result).is_ok() {
                 remove(&mut this.asked, call);
             }
         }

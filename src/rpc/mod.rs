@@ -24,7 +24,7 @@
 //! let now = Instant::ZERO;
 //! let mut client = Link::new(Config::new(Role::Initiator), now)?;
 //! let mut server = Link::new(Config::new(Role::Acceptor), now)?;
-//! let call = client.call(Bytes::from_static(b"double"), Bytes::from_static(b"21"), Fallback::None)?;
+//! let call = client.call(now, Bytes::from_static(b"double"), Bytes::from_static(b"21"), Fallback::None)?;
 //! let mut value = Bytes::new();
 //! while value.is_empty() {
 //!     // The transport: here, a message at a time in memory.
@@ -36,7 +36,7 @@
 //!     }
 //!     while let Some(action) = server.poll_action() {
 //!         if let Action::Called { call, .. } = action {
-//!             server.respond(call, Ok(Bytes::from_static(b"42")))?;
+//!             server.respond(now, call, Ok(Bytes::from_static(b"42")))?;
 //!         }
 //!     }
 //!     while let Some(action) = client.poll_action() {

@@ -26,7 +26,7 @@ pub(super) fn client(calls: u32, change: impl FnOnce(&mut Config)) -> Link {
     let mut link = linked(Role::Initiator, change);
     link.handle_message(NOW, ready()).unwrap();
     for call in 1..=calls {
-        assert_eq!(link.call(bytes("m"), bytes(""), Fallback::None), Ok(call));
+        assert_eq!(link.call(NOW, bytes("m"), bytes(""), Fallback::None), Ok(call));
     }
     control(&mut link);
     actions(&mut link);
@@ -86,7 +86,7 @@ fn t1_a_malformed_frame_ends_its_stream_and_nothing_else() {
         assert!(pair.seen[CLIENT].iter().any(failed), "{message:?} {:?} {trace:?}", pair.seen[CLIENT]);
         assert!(pair.seen[SERVER].iter().any(failed), "{message:?}");
         pair.ends[SERVER].write(NOW, streams[1], bytes("alive")).unwrap();
-        pair.ends[SERVER].respond(calls[0], Ok(bytes("alive"))).unwrap();
+        pair.ends[SERVER].respond(NOW, calls[0], Ok(bytes("alive"))).unwrap();
         pair.run();
         assert!(pair.seen[CLIENT].contains(&Action::Data { stream: streams[1], data: bytes("alive") }));
         assert!(pair.seen[CLIENT].iter().any(|a| matches!(a, Action::Returned { result: Ok(_), .. })));
@@ -209,6 +209,25 @@ fn t7_giving_up_in_a_loop_ends_the_link() {
     }
 }
 
+/// RPC-22: what answers our own ABORT, and what crosses with our own CANCEL, is not the peer's giving up.
+#[test]
+fn t7_what_answers_our_own_giving_up_is_not_counted() {
+    let mut link = client(2, |config| config.resets = Budget::new(0, 1000));
+    for stream in [2, 4, 6] {
+        link.handle_message(NOW, open(1, stream, sends())).unwrap();
+    }
+    link.handle_message(NOW, open(2, 8, sends())).unwrap();
+    link.cancel_stream(NOW, 8, None);
+    link.abort(NOW, 1).unwrap();
+    for stream in [2, 4, 6, 8] {
+        link.handle_channel_message(NOW, stream, frame(FrameType::Cancel, 0, b"")).unwrap();
+        link.handle_channel_message(NOW, stream, frame(FrameType::End, 0, b"")).unwrap();
+    }
+    link.handle_message(NOW, open(2, 10, sends())).unwrap();
+    let unasked = link.handle_channel_message(NOW, 10, frame(FrameType::Error, 0, b""));
+    assert_eq!(unasked, Err(Error::TooManyResets { limit: 0 }));
+}
+
 /// RPC-22, T7: an aborted call keeps its streams' slots until they have ended.
 #[test]
 fn t7_an_aborted_call_keeps_its_slots_until_its_streams_have_ended() {
@@ -259,12 +278,32 @@ fn t5_answers_that_wait_stop_the_input_of_a_link() {
         id += 1;
         assert!(id < 100, "the input is never stopped");
         call(&mut link, id);
-        link.respond(id, Ok(bytes("answer"))).unwrap();
+        link.respond(NOW, id, Ok(bytes("answer"))).unwrap();
     }
     assert_eq!(id, 4, "76 bytes an answer");
-    assert_eq!(link.call(bytes("m"), bytes(""), Fallback::None), Err(Misuse::Full { limit: 300 }));
+    assert_eq!(link.call(NOW, bytes("m"), bytes(""), Fallback::None), Err(Misuse::Full { limit: 300 }));
     control(&mut link);
     assert!(link.wants_input());
+}
+
+/// RPC-23, RPC-13: a link on which nothing happened for long is not late at once with what is said on it then.
+#[test]
+fn t11_what_begins_after_a_long_silence_has_all_of_its_time() {
+    let late = Instant::from_millis(90_000);
+    let mut link = server(|config| config.control_bytes = 300);
+    (1..=3).for_each(|id| call(&mut link, id));
+    (1..=3).for_each(|id| link.respond(late, id, Ok(bytes(&"x".repeat(100)))).unwrap());
+    assert!(!link.wants_input());
+    link.handle_timeout(late);
+    assert_eq!(link.poll_timeout(), Some(Instant::from_millis(150_000)));
+    actions(&mut link);
+    assert!(!link.has_ended());
+    let mut link = client(1, |config| config.max_calls = 1);
+    link.abort(late, 1).unwrap();
+    link.handle_timeout(late);
+    assert_eq!(link.poll_timeout(), Some(Instant::from_millis(150_000)));
+    let again = link.call(late, bytes("m"), bytes(""), Fallback::None);
+    assert_eq!(again, Err(Misuse::TooManyCalls { limit: 1 }));
 }
 
 /// T4: at the cap nothing is read, so a peer that reads nothing either would hold everything for ever.
@@ -273,7 +312,7 @@ fn rpc_23_a_peer_that_takes_nothing_at_the_cap_ends_the_link_in_time() {
     let full = || {
         let mut link = server(|config| config.control_bytes = 300);
         (1..=10).for_each(|id| call(&mut link, id));
-        (1..=10).for_each(|id| link.respond(id, Ok(bytes("answer"))).unwrap());
+        (1..=10).for_each(|id| link.respond(NOW, id, Ok(bytes("answer"))).unwrap());
         assert!(!link.wants_input());
         actions(&mut link);
         link
@@ -304,15 +343,18 @@ fn rpc_23_a_peer_that_takes_nothing_at_the_cap_ends_the_link_in_time() {
 fn t9_a_message_above_the_limit_ends_the_link() {
     let mut link = client(0, |config| config.max_message = 50);
     assert_eq!(
-        link.call(bytes("m"), Bytes::from(vec![0; 50]), Fallback::None),
+        link.call(NOW, bytes("m"), Bytes::from(vec![0; 50]), Fallback::None),
         Err(Misuse::TooLong { length: 58, limit: 50 })
     );
     let long = frame(FrameType::Result, 1, &[0; 46]);
     assert_eq!(link.handle_message(NOW, long), Err(Error::TooLong { length: 51, limit: 50 }));
     let mut link = server(|config| config.max_message = 50);
     call(&mut link, 1);
-    assert_eq!(link.respond(1, Ok(Bytes::from(vec![0; 45]))), Err(Misuse::TooLong { length: 51, limit: 50 }));
-    assert_eq!(link.respond(1, Ok(Bytes::from(vec![0; 44]))), Ok(()));
+    assert_eq!(
+        link.respond(NOW, 1, Ok(Bytes::from(vec![0; 45]))),
+        Err(Misuse::TooLong { length: 51, limit: 50 })
+    );
+    assert_eq!(link.respond(NOW, 1, Ok(Bytes::from(vec![0; 44]))), Ok(()));
 }
 
 /// RPC-24, T6: what does not read as a batch, is made of crumbs, or comes where nobody knows batches is refused, and the
@@ -344,7 +386,7 @@ fn t6_a_call_that_is_no_batch_is_refused() {
     // The same of a result.
     let mut link =
         linked(Role::Initiator, |config| config.capabilities = Capabilities::parse(b"batch").unwrap());
-    let call = link.call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    let call = link.call(NOW, bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
     link.handle_message(NOW, ready()).unwrap();
     control(&mut link);
     link.handle_message(NOW, Message::Result { call, result: Ok(bytes("?")) }.encode().into_bytes()).unwrap();
@@ -357,10 +399,16 @@ fn t6_a_call_that_is_no_batch_is_refused() {
 fn rpc_18_misused_verbs_change_nothing() {
     let mut link = client(1, |config| config.max_message = 100);
     let items = Fallback::Batch(vec![Bytes::from(vec![0; 90])]);
-    assert_eq!(link.call(bytes("m"), bytes(""), items), Err(Misuse::TooLong { length: 106, limit: 100 }));
+    assert_eq!(
+        link.call(NOW, bytes("m"), bytes(""), items),
+        Err(Misuse::TooLong { length: 106, limit: 100 })
+    );
     let name = Bytes::from(vec![b'm'; 0x8000]);
-    assert_eq!(link.call(name, bytes(""), Fallback::None), Err(Misuse::MethodTooLong { length: 0x8000 }));
-    assert_eq!(link.respond(1, Ok(bytes(""))), Err(Misuse::NoCall { call: 1 }), "ours, not the peer's");
+    assert_eq!(
+        link.call(NOW, name, bytes(""), Fallback::None),
+        Err(Misuse::MethodTooLong { length: 0x8000 })
+    );
+    assert_eq!(link.respond(NOW, 1, Ok(bytes(""))), Err(Misuse::NoCall { call: 1 }), "ours, not the peer's");
     assert_eq!(link.open_stream(NOW, 1, sends()), Err(Misuse::NoCall { call: 1 }));
     assert_eq!(link.write(NOW, 2, bytes("x")), Err(Misuse::NoStream { stream: 2 }));
     assert!(!link.can_write(2));
@@ -417,7 +465,7 @@ fn t10_calls_without_end_are_refused_one_by_one() {
     let refused: Vec<String> = control(&mut link).iter().map(|message| describe(message)).collect();
     assert_eq!((refused.len(), actions(&mut link).len(), link.has_ended()), (1, 0, false));
     assert!(refused[0].starts_with("RESULT 4 \\x01"), "{refused:?}");
-    link.respond(1, Ok(bytes("done"))).unwrap();
+    link.respond(NOW, 1, Ok(bytes("done"))).unwrap();
     control(&mut link);
     call(&mut link, 5);
     assert_eq!(actions(&mut link).len(), 1, "an answered call gives its place back");
@@ -435,7 +483,7 @@ fn t13_a_link_that_closes_after_any_message_ends_every_call_and_stream_once() {
             let stream = pair.ends[SERVER].open_stream(NOW, call, both).unwrap();
             pair.ends[SERVER].write(NOW, stream, bytes("x")).unwrap();
         }
-        pair.ends[SERVER].respond(calls[0], Ok(bytes("early"))).unwrap();
+        pair.ends[SERVER].respond(NOW, calls[0], Ok(bytes("early"))).unwrap();
         for at in 0..steps {
             pair.step([SERVER, CLIENT][at % 2]);
         }

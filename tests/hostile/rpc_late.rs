@@ -98,7 +98,7 @@ fn rpc_21_opens_that_cross_with_an_abort_are_free_up_to_the_streams_of_a_call() 
         let mut link = client(1, |config| {
             (config.max_call_streams, config.ignored) = (3, Budget::new(1, 1000));
         });
-        link.abort(1).unwrap();
+        link.abort(NOW, 1).unwrap();
         link
     };
     let mut link = aborted();

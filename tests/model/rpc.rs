@@ -201,7 +201,7 @@ impl<'a> Calling<'a> {
         }
         links.iter_mut().for_each(|end| while end.poll_action().is_some() {});
         let fallback = if setup.again { Fallback::Batch(vec![bytes("i")]) } else { Fallback::None };
-        links[CLIENT].call(bytes("m"), bytes(""), fallback).unwrap();
+        links[CLIENT].call(NOW, bytes("m"), bytes(""), fallback).unwrap();
         let ends = links.map(|link| End {
             link,
             control: VecDeque::new(),
@@ -297,11 +297,11 @@ impl<'a> Calling<'a> {
             Event::Respond => {
                 (self.responded, end.speaks) = (true, end.speaks || !self.opened);
                 let result = if self.give_ups > 0 { Err("no") } else { Ok(bytes("ok")) };
-                end.link.respond(CALL, result).unwrap();
+                end.link.respond(NOW, CALL, result).unwrap();
             }
             Event::FailStream => end.link.fail_stream(NOW, STREAM, "no"),
             Event::CancelStream => end.link.cancel_stream(NOW, STREAM, None),
-            Event::Abort => end.link.abort(CALL).unwrap(),
+            Event::Abort => end.link.abort(NOW, CALL).unwrap(),
             Event::Lose => self.lose(),
             Event::Close => self.close(),
         }
@@ -399,7 +399,7 @@ impl<'a> Calling<'a> {
             Action::Called { call, .. } => {
                 let stream = end.link.open_stream(NOW, call, Shape::items(self.setup.direction)).unwrap();
                 end.link.finish(NOW, stream);
-                end.link.respond(call, Ok(bytes("batch"))).unwrap();
+                end.link.respond(NOW, call, Ok(bytes("batch"))).unwrap();
             }
             Action::Aborted { call } => {
                 assert_eq!(call, CALL);

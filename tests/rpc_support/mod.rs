@@ -126,7 +126,7 @@ impl Pair {
     }
 
     pub fn call(&mut self, method: &str) -> u32 {
-        self.ends[CLIENT].call(bytes(method), bytes(""), Fallback::None).unwrap()
+        self.ends[CLIENT].call(NOW, bytes(method), bytes(""), Fallback::None).unwrap()
     }
 
     pub fn seen(&mut self, end: usize) -> Vec<Action> {

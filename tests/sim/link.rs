@@ -76,7 +76,7 @@ impl End {
                 let (_, aborts, items, _) = self.calls.get_mut(&call).unwrap();
                 *items += 1;
                 if std::mem::take(aborts) {
-                    self.link.abort(call).unwrap();
+                    self.link.abort(now, call).unwrap();
                 }
             }
             Action::StreamFinished { stream } | Action::StreamFailed { stream, .. } => {
@@ -115,10 +115,10 @@ impl End {
             let Some(Writing { call, fails, .. }) = self.writing.remove(&stream) else { continue };
             if fails {
                 self.link.fail_stream(now, stream, "no");
-                let _: Result<(), _> = self.link.respond(call, Err("no"));
+                let _: Result<(), _> = self.link.respond(now, call, Err("no"));
             } else {
                 self.link.finish(now, stream);
-                let _: Result<(), _> = self.link.respond(call, Ok(Bytes::from_static(b"all")));
+                let _: Result<(), _> = self.link.respond(now, call, Ok(Bytes::from_static(b"all")));
             }
             worked = true;
         }
@@ -167,7 +167,8 @@ impl Peer for End {
         let mut worked = self.write(now);
         while let Some((items, fails, aborts)) = self.plan.front().copied() {
             let arguments = Bytes::copy_from_slice(&[items as u8, u8::from(fails)]);
-            let Ok(call) = self.link.call(Bytes::from_static(b"items"), arguments, Fallback::None) else {
+            let Ok(call) = self.link.call(now, Bytes::from_static(b"items"), arguments, Fallback::None)
+            else {
                 break;
             };
             self.plan.pop_front();

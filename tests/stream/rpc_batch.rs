@@ -32,13 +32,13 @@ fn rpc_25_a_peer_without_streams_gets_everything_in_one_result() {
     pair.start();
     let plain = pair.call("plain");
     let fallback = Fallback::Batch(vec![bytes("a"), bytes("bc")]);
-    let call = pair.ends[CLIENT].call(bytes("echo"), bytes("args"), fallback).unwrap();
+    let call = pair.ends[CLIENT].call(NOW, bytes("echo"), bytes("args"), fallback).unwrap();
     pair.run();
     assert_eq!(pair.ends[SERVER].open_stream(NOW, plain, sends()), Err(Misuse::NoStreaming));
     let called = Action::Called { call, method: bytes("echo"), arguments: bytes("args") };
     assert_eq!(pair.seen[SERVER][1], called);
     serve(&mut pair, call);
-    pair.ends[SERVER].respond(call, Ok(bytes("2"))).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Ok(bytes("2"))).unwrap();
     pair.run();
     assert_eq!(
         pair.traced(),
@@ -57,13 +57,13 @@ fn rpc_25_a_peer_without_streams_gets_everything_in_one_result() {
 fn rpc_25_a_failed_stream_is_recovered_once() {
     let mut pair = Pair::ready();
     let fallback = Fallback::Batch(vec![bytes("x")]);
-    let call = pair.ends[CLIENT].call(bytes("echo"), bytes(""), fallback).unwrap();
+    let call = pair.ends[CLIENT].call(NOW, bytes("echo"), bytes(""), fallback).unwrap();
     pair.run();
     let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
     pair.run();
     pair.ends[CLIENT].channel_closed(NOW, stream);
     pair.ends[SERVER].channel_closed(NOW, stream);
-    pair.ends[SERVER].respond(call, Err("the stream broke")).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Err("the stream broke")).unwrap();
     pair.run();
     let again = call + 1;
     let seen = pair.seen(CLIENT);
@@ -71,7 +71,7 @@ fn rpc_25_a_failed_stream_is_recovered_once() {
     assert_eq!(seen.last(), Some(&Action::Retried { call, again }));
     pair.seen[SERVER].clear();
     serve(&mut pair, again);
-    pair.ends[SERVER].respond(again, Err("failed again")).unwrap();
+    pair.ends[SERVER].respond(NOW, again, Err("failed again")).unwrap();
     pair.run();
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call: again, result: remote("failed again") }]);
 }
@@ -86,12 +86,12 @@ fn rpc_25_a_stream_that_the_caller_has_ended_is_not_recovered() {
     ];
     for end in ends {
         let mut pair = Pair::ready();
-        let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+        let call = pair.ends[CLIENT].call(NOW, bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
         pair.run();
         let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
         pair.run();
         end(&mut pair, stream);
-        pair.ends[SERVER].respond(call, Err("it was cancelled")).unwrap();
+        pair.ends[SERVER].respond(NOW, call, Err("it was cancelled")).unwrap();
         pair.run();
         let returned = Action::Returned { call, result: remote("it was cancelled") };
         assert_eq!(pair.seen(CLIENT).last(), Some(&returned));
@@ -99,10 +99,10 @@ fn rpc_25_a_stream_that_the_caller_has_ended_is_not_recovered() {
     let client = linked(Role::Initiator, |config| config.max_items = 1);
     let mut pair = Pair::of([client, crate::rpc_support::link(Role::Acceptor)]);
     pair.start();
-    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    let call = pair.ends[CLIENT].call(NOW, bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
     pair.run();
     pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
-    pair.ends[SERVER].respond(call, Err("no window")).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Err("no window")).unwrap();
     pair.run();
     assert_eq!(pair.seen(CLIENT).last(), Some(&Action::Retried { call, again: call + 1 }));
 }
@@ -111,14 +111,14 @@ fn rpc_25_a_stream_that_the_caller_has_ended_is_not_recovered() {
 #[test]
 fn rpc_12_aborting_a_call_that_is_made_again_before_it_is_sent_sends_nothing_but_the_abort() {
     let mut pair = Pair::ready();
-    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    let call = pair.ends[CLIENT].call(NOW, bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
     pair.run();
     let stream = pair.ends[SERVER].open_stream(NOW, call, both()).unwrap();
     pair.run();
     for end in [CLIENT, SERVER] {
         pair.ends[end].channel_closed(NOW, stream);
     }
-    pair.ends[SERVER].respond(call, Err("the stream broke")).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Err("the stream broke")).unwrap();
     while pair.step(SERVER) {}
     (pair.trace, pair.seen) = (Vec::new(), [Vec::new(), Vec::new()]);
     let client = &mut pair.ends[CLIENT];
@@ -127,7 +127,7 @@ fn rpc_12_aborting_a_call_that_is_made_again_before_it_is_sent_sends_nothing_but
             break again;
         }
     };
-    client.abort(again).unwrap();
+    client.abort(NOW, again).unwrap();
     pair.run();
     assert_eq!(pair.traced(), ["C ABORT 2"]);
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call: again, result: Err(CallError::Aborted) }]);
@@ -139,7 +139,7 @@ fn rpc_26_a_batch_is_bounded() {
     let server = linked(Role::Acceptor, |config| config.batch_bytes = 200);
     let mut pair = Pair::of([client, server]);
     pair.start();
-    let call = pair.ends[CLIENT].call(bytes("much"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    let call = pair.ends[CLIENT].call(NOW, bytes("much"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
     pair.run();
     let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
     let block = Bytes::from(vec![0; 30]);
@@ -152,7 +152,7 @@ fn rpc_26_a_batch_is_bounded() {
     assert!(!pair.ends[SERVER].can_write(stream));
     assert_eq!(pair.ends[SERVER].write(NOW, stream, bytes("")), Err(Misuse::BatchFull { limit: 200 }));
     pair.ends[SERVER].finish(NOW, stream);
-    pair.ends[SERVER].respond(call, Ok(bytes("done"))).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Ok(bytes("done"))).unwrap();
     pair.run();
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("the batch is too large") }]);
 }
@@ -163,7 +163,7 @@ fn small_batch() -> (Pair, u32, u32) {
     let server = linked(Role::Acceptor, |config| config.max_message = 100);
     let mut pair = Pair::of([client, server]);
     pair.start();
-    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    let call = pair.ends[CLIENT].call(NOW, bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
     pair.run();
     let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
     (pair, call, stream)
@@ -175,7 +175,7 @@ fn rpc_26_a_batch_that_grows_after_its_answer_is_an_error() {
     // Header, kind, the length of the value and of the item, four bytes of value: 18 besides the item.
     for (length, fits) in [(82, true), (83, false)] {
         let (mut pair, call, stream) = small_batch();
-        pair.ends[SERVER].respond(call, Ok(bytes("done"))).unwrap();
+        pair.ends[SERVER].respond(NOW, call, Ok(bytes("done"))).unwrap();
         let item = Bytes::from(vec![b'x'; length]);
         pair.ends[SERVER].write(NOW, stream, item.clone()).unwrap();
         pair.ends[SERVER].finish(NOW, stream);
@@ -191,9 +191,9 @@ fn rpc_26_a_batch_that_grows_after_its_answer_is_an_error() {
 fn rpc_26_an_error_is_not_charged_with_the_batch() {
     let (mut pair, call, stream) = small_batch();
     pair.ends[SERVER].write(NOW, stream, Bytes::from(vec![b'x'; 90])).unwrap();
-    let value = pair.ends[SERVER].respond(call, Ok(bytes("")));
+    let value = pair.ends[SERVER].respond(NOW, call, Ok(bytes("")));
     assert_eq!(value, Err(Misuse::TooLong { length: 104, limit: 100 }));
-    assert_eq!(pair.ends[SERVER].respond(call, Err("no")), Ok(()));
+    assert_eq!(pair.ends[SERVER].respond(NOW, call, Err("no")), Ok(()));
     pair.ends[SERVER].finish(NOW, stream);
     pair.run();
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: remote("no") }]);
@@ -210,12 +210,12 @@ fn rpc_25_a_peer_without_batches_cannot_recover_a_stream() {
     let server = linked(Role::Acceptor, |config| config.capabilities = streaming);
     let mut pair = Pair::of([crate::rpc_support::link(Role::Initiator), server]);
     pair.start();
-    let call = pair.ends[CLIENT].call(bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
+    let call = pair.ends[CLIENT].call(NOW, bytes("m"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
     pair.run();
     let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
     pair.run();
     pair.ends[SERVER].fail_stream(NOW, stream, "no");
-    pair.ends[SERVER].respond(call, Err("it broke")).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Err("it broke")).unwrap();
     pair.run();
     assert_eq!(pair.seen(CLIENT).last(), Some(&Action::Returned { call, result: remote("it broke") }));
 }

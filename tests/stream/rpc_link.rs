@@ -170,7 +170,7 @@ fn rpc_9_a_ready_that_was_lost_is_repeated() {
 #[test]
 fn rpc_8_a_peer_that_is_not_ready_in_time_ends_the_link() {
     let mut link = link(Role::Initiator);
-    let call = link.call(bytes("never"), bytes(""), Fallback::None).unwrap();
+    let call = link.call(NOW, bytes("never"), bytes(""), Fallback::None).unwrap();
     let deadline = Instant::from_millis(5000);
     assert_eq!(link.poll_timeout(), Some(deadline));
     link.handle_timeout(Instant::from_micros(4_999_999));
@@ -205,7 +205,7 @@ fn rpc_11_calls_made_before_ready_go_out_in_order() {
     let calls: Vec<u32> = ["a", "b", "c"].map(|method| pair.call(method)).to_vec();
     assert_eq!(calls, [1, 2, 3]);
     // RPC-12: one that is aborted before it was sent is only aborted.
-    pair.ends[CLIENT].abort(2).unwrap();
+    pair.ends[CLIENT].abort(NOW, 2).unwrap();
     pair.run();
     let traced: Vec<String> =
         pair.traced().into_iter().filter(|line| line.starts_with('C') && !line.contains("READY")).collect();
@@ -222,8 +222,8 @@ fn rpc_11_calls_made_before_ready_go_out_in_order() {
 fn rpc_12_an_abort_waits_for_the_peers_ready_like_a_call() {
     let mut early = link(Role::Initiator);
     assert_eq!(control(&mut early), [READY], "and it is lost");
-    let call = early.call(bytes("m"), bytes(""), Fallback::None).unwrap();
-    early.abort(call).unwrap();
+    let call = early.call(NOW, bytes("m"), bytes(""), Fallback::None).unwrap();
+    early.abort(NOW, call).unwrap();
     assert_eq!(early.poll_transmit(), None);
     let mut late = link(Role::Acceptor);
     early.handle_message(NOW, control(&mut late).remove(0)).unwrap();
@@ -240,7 +240,7 @@ fn rpc_12_an_abort_waits_for_the_peers_ready_like_a_call() {
 #[test]
 fn rpc_23_a_full_queue_before_ready_does_not_stop_the_input() {
     let mut link = linked(Role::Initiator, |config| config.control_bytes = 300);
-    while link.call(bytes("m"), bytes("arguments"), Fallback::None).is_ok() {}
+    while link.call(NOW, bytes("m"), bytes("arguments"), Fallback::None).is_ok() {}
     assert!(link.wants_input());
     link.handle_message(NOW, READY.into()).unwrap();
     assert!(!link.wants_input());
@@ -251,7 +251,7 @@ fn rpc_23_a_full_queue_before_ready_does_not_stop_the_input() {
 fn rpc_12_aborting_before_the_call_is_sent_sends_nothing_but_the_abort() {
     let mut pair = Pair::ready();
     let call = pair.call("slow");
-    pair.ends[CLIENT].abort(call).unwrap();
+    pair.ends[CLIENT].abort(NOW, call).unwrap();
     pair.run();
     assert_eq!(pair.traced(), ["C ABORT 1"]);
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: Err(CallError::Aborted) }]);
@@ -263,8 +263,8 @@ fn rpc_13_a_late_result_is_ignored_and_one_of_an_unknown_call_too() {
     let mut pair = Pair::ready();
     let call = pair.call("slow");
     pair.run();
-    pair.ends[SERVER].respond(call, Ok(bytes("too late"))).unwrap();
-    pair.ends[CLIENT].abort(call).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Ok(bytes("too late"))).unwrap();
+    pair.ends[CLIENT].abort(NOW, call).unwrap();
     pair.run();
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result: Err(CallError::Aborted) }]);
     for message in ["\x12\0\0\0\x01\0again", "\x12\0\0\0\x63\0never called"] {
@@ -273,7 +273,7 @@ fn rpc_13_a_late_result_is_ignored_and_one_of_an_unknown_call_too() {
     assert_eq!(pair.seen(CLIENT), []);
     let next = pair.call("next");
     pair.run();
-    pair.ends[SERVER].respond(next, Ok(bytes("fine"))).unwrap();
+    pair.ends[SERVER].respond(NOW, next, Ok(bytes("fine"))).unwrap();
     pair.run();
     let result = Ok(Answer { value: bytes("fine"), items: Vec::new() });
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call: next, result }]);
@@ -286,12 +286,12 @@ fn rpc_13_an_aborted_call_that_is_not_answered_in_time_is_forgotten() {
         (config.max_calls, config.ignored) = (1, Budget::new(0, 1000));
     });
     client.handle_message(NOW, READY.into()).unwrap();
-    let call = |client: &mut Link| client.call(bytes("m"), bytes(""), Fallback::None);
+    let call = |client: &mut Link| client.call(NOW, bytes("m"), bytes(""), Fallback::None);
     let result = |id: u8| Bytes::copy_from_slice(&[18, 0, 0, 0, id, 0]);
     assert_eq!(call(&mut client), Ok(1));
     control(&mut client);
     client.handle_timeout(Instant::from_millis(1000));
-    client.abort(1).unwrap();
+    client.abort(NOW, 1).unwrap();
     let deadline = Instant::from_millis(61_000);
     assert_eq!(
         (call(&mut client), client.poll_timeout()),
@@ -328,8 +328,8 @@ fn rpc_14_a_duplicate_call_ends_the_link_and_too_many_are_refused() {
         ]
     );
     let mut client = linked(Role::Initiator, |config| config.max_calls = 1);
-    client.call(bytes("a"), bytes(""), Fallback::None).unwrap();
-    let second = client.call(bytes("b"), bytes(""), Fallback::None);
+    client.call(NOW, bytes("a"), bytes(""), Fallback::None).unwrap();
+    let second = client.call(NOW, bytes("b"), bytes(""), Fallback::None);
     assert_eq!(second, Err(Misuse::TooManyCalls { limit: 1 }));
 }
 
@@ -338,8 +338,8 @@ fn rpc_15_a_missing_method_is_an_error_result() {
     let mut pair = Pair::ready();
     let call = pair.call("nothing");
     pair.run();
-    pair.ends[SERVER].respond_no_method(call).unwrap();
-    assert_eq!(pair.ends[SERVER].respond(call, Ok(bytes(""))), Err(Misuse::NoCall { call }));
+    pair.ends[SERVER].respond_no_method(NOW, call).unwrap();
+    assert_eq!(pair.ends[SERVER].respond(NOW, call, Ok(bytes(""))), Err(Misuse::NoCall { call }));
     pair.run();
     let result = Err(CallError::Remote(Reason::Text("no such method".to_owned())));
     assert_eq!(pair.seen(CLIENT), [Action::Returned { call, result }]);
@@ -368,7 +368,7 @@ fn rpc_27_closing_gives_every_call_and_stream_one_end() {
         let failed = Action::StreamFailed { stream, error: closed.clone() };
         assert_eq!(seen, [&[failed][..], &ends, &[Action::Failed(Error::Closed)]].concat());
         assert!(pair.ends[end].has_ended() && !pair.ends[end].wants_input());
-        assert_eq!(pair.ends[end].call(bytes(""), bytes(""), Fallback::None), Err(Misuse::Over));
+        assert_eq!(pair.ends[end].call(NOW, bytes(""), bytes(""), Fallback::None), Err(Misuse::Over));
         assert!(pair.open[end].is_empty());
     }
     // With nothing pending it is no error.
@@ -385,7 +385,7 @@ fn rpc_27_a_call_that_was_aborted_is_not_pending() {
     pair.run();
     let stream = pair.ends[SERVER].open_stream(NOW, call, crate::rpc_support::sends()).unwrap();
     pair.run();
-    pair.ends[CLIENT].abort(call).unwrap();
+    pair.ends[CLIENT].abort(NOW, call).unwrap();
     let abort = pair.ends[CLIENT].poll_transmit().unwrap();
     pair.ends[SERVER].handle_message(NOW, abort.into_bytes()).unwrap();
     pair.seen = [Vec::new(), Vec::new()];

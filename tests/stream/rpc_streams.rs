@@ -54,7 +54,7 @@ fn rpc_18_a_stream_from_the_server_to_the_client() {
     pair.ends[SERVER].write(NOW, stream, bytes("finalValue")).unwrap();
     pair.ends[SERVER].finish(NOW, stream);
     // Answered while the stream still runs: the result waits for it.
-    pair.ends[SERVER].respond(call, Ok(bytes("success"))).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Ok(bytes("success"))).unwrap();
     pair.run();
     assert_eq!(
         pair.traced(),
@@ -114,7 +114,7 @@ fn rpc_18_a_stream_both_ways() {
     pair.ends[CLIENT].finish(NOW, stream);
     pair.run();
     pair.ends[SERVER].finish(NOW, stream);
-    pair.ends[SERVER].respond(call, Ok(bytes("success"))).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Ok(bytes("success"))).unwrap();
     pair.run();
     assert_eq!(
         pair.traced(),
@@ -147,7 +147,7 @@ fn rpc_19_a_stream_that_fails() {
     pair.ends[SERVER].write(NOW, stream, bytes("data2")).unwrap();
     pair.run();
     pair.ends[SERVER].fail_stream(NOW, stream, "Processing failed");
-    pair.ends[SERVER].respond(call, Err("Stream processing failed")).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Err("Stream processing failed")).unwrap();
     pair.run();
     assert_eq!(
         pair.traced(),
@@ -185,7 +185,7 @@ fn rpc_17_a_call_that_is_cancelled() {
     pair.ends[SERVER].write(NOW, stream, bytes("data2")).unwrap();
     pair.run();
     pair.seen = [Vec::new(), Vec::new()];
-    pair.ends[CLIENT].abort(call).unwrap();
+    pair.ends[CLIENT].abort(NOW, call).unwrap();
     // Here it is over at once, its streams first.
     let cancelled = Action::StreamFailed { stream, error: stream::Error::Cancelled };
     pair.step(CLIENT);
@@ -209,8 +209,8 @@ fn rpc_17_a_call_that_is_cancelled() {
     );
     assert_eq!(pair.seen(SERVER)[..], [Action::Aborted { call }, cancelled]);
     assert_eq!(pair.seen(CLIENT), []);
-    assert_eq!(pair.ends[SERVER].respond(call, Ok(bytes(""))), Err(Misuse::NoCall { call }));
-    assert_eq!(pair.ends[CLIENT].abort(call), Err(Misuse::NoCall { call }));
+    assert_eq!(pair.ends[SERVER].respond(NOW, call, Ok(bytes(""))), Err(Misuse::NoCall { call }));
+    assert_eq!(pair.ends[CLIENT].abort(NOW, call), Err(Misuse::NoCall { call }));
     assert!(pair.open.iter().all(Vec::is_empty) && pair.ends.iter().all(|end| end.open_streams() == 0));
 }
 
@@ -225,7 +225,7 @@ fn rpc_18_a_stream_from_the_client_to_the_server() {
     pair.ends[CLIENT].finish(NOW, stream);
     pair.run();
     pair.ends[SERVER].consume(NOW, stream);
-    pair.ends[SERVER].respond(call, Ok(bytes("digest"))).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Ok(bytes("digest"))).unwrap();
     pair.run();
     assert_eq!(
         pair.traced(),
@@ -244,7 +244,7 @@ fn rpc_18_a_stream_from_the_client_to_the_server() {
 fn rpc_18_several_streams_a_call_and_calls_in_both_directions() {
     let mut pair = Pair::ready();
     let call = pair.call("many");
-    let back = pair.ends[SERVER].call(bytes("back"), bytes(""), Fallback::None).unwrap();
+    let back = pair.ends[SERVER].call(NOW, bytes("back"), bytes(""), Fallback::None).unwrap();
     pair.run();
     assert_eq!((call, back), (1, 1));
     let streams: Vec<u32> =
@@ -259,8 +259,8 @@ fn rpc_18_several_streams_a_call_and_calls_in_both_directions() {
         pair.ends[SERVER].finish(NOW, stream);
     }
     ours.iter().for_each(|stream| pair.ends[CLIENT].finish(NOW, *stream));
-    pair.ends[SERVER].respond(call, Ok(bytes("two of three"))).unwrap();
-    pair.ends[CLIENT].respond(back, Ok(bytes("fine"))).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Ok(bytes("two of three"))).unwrap();
+    pair.ends[CLIENT].respond(NOW, back, Ok(bytes("fine"))).unwrap();
     pair.run();
     let seen = pair.seen(CLIENT);
     assert!(seen.contains(&data(2, "still")) && seen.contains(&data(6, "still")));
@@ -280,7 +280,7 @@ fn rpc_16_a_result_that_comes_early_is_delivered_after_the_streams() {
     pair.ends[SERVER].write(NOW, stream, bytes("1")).unwrap();
     pair.ends[SERVER].finish(NOW, stream);
     let on_the_way: Vec<_> = std::iter::from_fn(|| pair.ends[SERVER].poll_channel_transmit(stream)).collect();
-    pair.ends[SERVER].respond(call, Ok(bytes("ok"))).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Ok(bytes("ok"))).unwrap();
     pair.seen = [Vec::new(), Vec::new()];
     pair.run();
     assert_eq!(pair.traced().last().unwrap(), "S RESULT 1 \\x00ok");
@@ -315,7 +315,7 @@ fn rpc_16_a_stream_that_does_not_end_with_its_call_fails_in_time() {
         }
         // The server's channel could not be attached after all, so it has no way to tell.
         pair.ends[SERVER].channel_failed(NOW, stream);
-        pair.ends[SERVER].respond(call, Err("no channel")).unwrap();
+        pair.ends[SERVER].respond(NOW, call, Err("no channel")).unwrap();
         while pair.step(SERVER) {}
         let deadline = Instant::from_millis(60_000);
         // What waits to be polled may keep a driver from reading on.
@@ -340,7 +340,7 @@ fn rpc_16_streams_of_an_aborted_call_are_given_up_in_time() {
     pair.run();
     let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
     pair.run();
-    pair.ends[CLIENT].abort(call).unwrap();
+    pair.ends[CLIENT].abort(NOW, call).unwrap();
     let deadline = Instant::from_millis(60_000);
     assert_eq!((pair.ends[CLIENT].open_streams(), pair.ends[CLIENT].poll_timeout()), (1, Some(deadline)));
     // T4: what the peer goes on sending until just before does not put it off, delivered (to nobody) or not.
@@ -396,7 +396,7 @@ fn rpc_18_a_stream_that_is_gone_is_not_opened() {
     pair.run();
     let stream = pair.ends[SERVER].open_stream(NOW, call, sends()).unwrap();
     pair.ends[SERVER].channel_closed(NOW, stream);
-    pair.ends[SERVER].respond(call, Err("no channel")).unwrap();
+    pair.ends[SERVER].respond(NOW, call, Err("no channel")).unwrap();
     pair.seen = [Vec::new(), Vec::new()];
     while pair.step(SERVER) {}
     assert_eq!(pair.traced(), ["C CALL 1 \\x00\\x01m", "S RESULT 1 \\x01\\\"no channel\\\""]);

@@ -223,13 +223,12 @@ impl MultiSourceFetch {
         match core::mem::replace(&mut one.state, State::Idle) {
             // Nothing was asked of it. When something is, it is connected to anew.
             State::Listed(_) => self.leave(source),
-            State::Fetching { units, mut without, .. } if self.config.holds == Holds::Anything => {
+            State::Fetching { without, .. } if self.config.holds == Holds::Anything => {
                 let is_refusal = matches!(error, client::Error::Session(SessionError::Remote { .. }));
                 if is_refusal && one.phase == Phase::Operation {
-                    without.extend(&units);
                     self.actions.push_back(Action::Disconnect { source });
                     self.note(source, Cause::Session { error: error.into() });
-                    self.brought(source, Vec::new(), without);
+                    self.refused(source, &without);
                 } else {
                     self.broke(source, cause(now, error), true);
                 }
@@ -263,6 +262,16 @@ impl MultiSourceFetch {
         if let (Job::Sharing(shares), Some(peer)) = (&mut self.job, one.peer) {
             // It has that share: what the shares say was heard before.
             let _ = shares.finished(now, peer, &without);
+        }
+    }
+
+    /// The source refused its share, in which it may lack one want or all: it is asked for them one by one.
+    fn refused(&mut self, source: SourceId, without: &[ObjectId]) {
+        let now = self.now;
+        let peer = self.sources.get(source.0).and_then(|one| one.peer);
+        if let (Job::Sharing(shares), Some(peer)) = (&mut self.job, peer) {
+            // As above.
+            let _ = shares.refused(now, peer, without);
         }
     }
 
@@ -313,6 +322,8 @@ impl MultiSourceFetch {
                     self.connect(source, Task::List);
                 }
             }
+            // It is all there, and is told when actions are polled.
+            State::Fetching { client, .. } if client.has_ended() => {}
             State::Connecting(_) | State::Opening(..) | State::Fetching { .. } => {
                 if one.deadline.handle_timeout(now) {
                     let (phase, config) = (one.phase, &self.config.recovery);

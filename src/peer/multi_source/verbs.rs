@@ -76,10 +76,11 @@ impl MultiSourceFetch {
             return Err(Misuse::NullWant);
         }
         let mut shares = self.config.shares;
-        // One that comes back after a failure is a new one there.
+        // One that comes back after a failure is a new one there, and its retries begin anew with each share it brought.
         let each = usize::try_from(self.config.recovery.backoff.retries).unwrap_or(usize::MAX);
-        shares.max_peers =
-            shares.max_peers.saturating_mul(each.saturating_add(1).saturating_add(wants.len()));
+        shares.max_peers = shares
+            .max_peers
+            .saturating_mul(each.saturating_add(1).saturating_mul(wants.len().saturating_add(1)));
         let shares = Shares::new(shares, wants).map_err(|misuse| match misuse {
             SharesMisuse::TooMany { what, limit } => Misuse::TooMany { what, limit },
             SharesMisuse::Ended { verb } | SharesMisuse::NotBusy { verb } => Misuse::NotNow { verb },

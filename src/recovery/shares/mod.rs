@@ -222,6 +222,28 @@ impl<K: Clone + Ord> Shares<K> {
         Ok(())
     }
 
+    /// The peer refused its share as a whole, because of some unit that it has not got. Those of `without` are known to
+    /// be such; a share of one unit is. The others it is asked for again, one by one (RECOVERY-23).
+    ///
+    /// # Errors
+    /// As [`Self::finished`].
+    pub fn refused(&mut self, now: Instant, peer: PeerId, without: &[K]) -> Result<(), Misuse> {
+        let (units, _) = self.take_share(now, peer, "refused", false)?;
+        let mut lacking: BTreeSet<usize> =
+            without.iter().filter_map(|unit| self.index.get(unit).copied()).collect();
+        let mut suspects = units.iter().filter(|unit| !lacking.contains(unit));
+        if let (Some(only), None) = (suspects.next().copied(), suspects.next()) {
+            lacking.insert(only);
+        }
+        self.open.extend(units);
+        if let Some(peer) = self.peers.get_mut(peer.0) {
+            peer.has.retain(|unit| !lacking.contains(unit));
+            peer.share = 1;
+        }
+        self.assign(now);
+        Ok(())
+    }
+
     /// The peer is gone, or not to be trusted any more. Its share goes to the others.
     ///
     /// # Errors
@@ -413,6 +435,9 @@ impl<K: Clone + Ord> Shares<K> {
 
     /// Who is so slow that `idle`, who has nothing to do, would better do its share (RECOVERY-24).
     fn slow_for(&self, now: Instant, idle: usize) -> Option<usize> {
+        if self.is_led(now) {
+            return None;
+        }
         let quick = self.peers.get(idle).filter(|peer| matches!(peer.state, State::Idle))?;
         let (quick_bytes, quick_time) = quick.pace(now);
         // Two that bring nothing do not hand each other the same share for ever.

@@ -62,7 +62,7 @@ enum Ours {
         /// When the answer is due: its place in `answers`.
         deadline: Option<Instant>,
     },
-    /// As before, and the peer has answered: its streams still have to end.
+    /// As before, and nothing more is expected of the peer: it has answered, or its time is over: its streams still have to end.
     Forgotten,
 }
 
@@ -161,7 +161,14 @@ impl Link {
     ///
     /// # Errors
     /// [`Misuse`]; nothing was called.
-    pub fn call(&mut self, method: Bytes, arguments: Bytes, fallback: Fallback) -> Result<u32, Misuse> {
+    pub fn call(
+        &mut self,
+        now: Instant,
+        method: Bytes,
+        arguments: Bytes,
+        fallback: Fallback,
+    ) -> Result<u32, Misuse> {
+        self.tell(now);
         if !self.is_open() {
             return Err(Misuse::Over);
         }
@@ -201,7 +208,8 @@ impl Link {
     ///
     /// # Errors
     /// [`Misuse::NoCall`] when it is over already.
-    pub fn abort(&mut self, call: u32) -> Result<(), Misuse> {
+    pub fn abort(&mut self, now: Instant, call: u32) -> Result<(), Misuse> {
+        self.tell(now);
         self.give_up(call, CallError::Aborted)
     }
 
@@ -245,7 +253,8 @@ impl Link {
     ///
     /// # Errors
     /// [`Misuse`] when the call is not running or the result too long; it still has to be answered then.
-    pub fn respond(&mut self, call: u32, result: Result<Bytes, &str>) -> Result<(), Misuse> {
+    pub fn respond(&mut self, now: Instant, call: u32, result: Result<Bytes, &str>) -> Result<(), Misuse> {
+        self.tell(now);
         let limit = self.config.max_message;
         let incoming = self.incoming.find_mut(call).filter(|incoming| incoming.is_running());
         let incoming = incoming.ok_or(Misuse::NoCall { call })?;
@@ -263,8 +272,8 @@ impl Link {
     ///
     /// # Errors
     /// [`Misuse::NoCall`] when the call is not running.
-    pub fn respond_no_method(&mut self, call: u32) -> Result<(), Misuse> {
-        self.respond(call, Err("no such method"))
+    pub fn respond_no_method(&mut self, now: Instant, call: u32) -> Result<(), Misuse> {
+        self.respond(now, call, Err("no such method"))
     }
 
     /// The peer has become ready: what was called before goes out, in order.

@@ -360,7 +360,10 @@ impl Link {
     fn on_frame(&mut self, channel: u32, message: Bytes) -> Result<(), Error> {
         let kind = message.first().copied().map(FrameType::from);
         let now = self.now;
-        let Some(core) = self.streams.find_mut(channel).and_then(Stream::core) else {
+        let found = self.streams.find_mut(channel);
+        // What answers our own ABORT is not the peer's giving up.
+        let is_muted = matches!(&found, Some(Stream { body: Body::Muted(_), .. }));
+        let Some(core) = found.and_then(Stream::core) else {
             return match self.late.checked_sub(1) {
                 Some(late) => {
                     self.late = late;
@@ -372,12 +375,16 @@ impl Link {
         let was_over = core.has_ended();
         // A message on the channel says that it is there; the driver's own word may come later.
         core.attach(&self.config.stream, now);
+        // Nor is what crosses with our own CANCEL or ERROR.
+        let gives_up = !is_muted
+            && matches!(core.state(), stream::State::Active)
+            && matches!(kind, Some(FrameType::Cancel | FrameType::Error));
         let handled = core.handle_message(&self.config.stream, now, message);
         self.touch(channel);
         match handled {
             Err(_) if was_over => self.ignore(),
             Err(_) => self.count_failure(),
-            Ok(()) if matches!(kind, Some(FrameType::Cancel | FrameType::Error)) => self.count_reset(),
+            Ok(()) if gives_up => self.count_reset(),
             Ok(()) => Ok(()),
         }
     }

@@ -350,14 +350,14 @@ mod tests {
         let mut ends =
             [Role::Initiator, Role::Acceptor].map(|role| Link::new(Config::new(role), NOW).unwrap());
         let mut opened = Vec::new();
-        ends[0].call(Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
+        ends[0].call(NOW, Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
         exchange(&mut ends, &mut opened);
         let shape = Shape::items(Direction::Send);
         ends[1].our_streams = u32::MAX - 3;
         assert_eq!(ends[1].open_stream(NOW, 1, shape), Ok(u32::MAX - 1));
         assert_eq!(ends[1].open_stream(NOW, 1, shape), Err(Misuse::StreamsExhausted));
         ends[0].calls = u32::MAX - 1;
-        let call = |link: &mut Link| link.call(Bytes::new(), Bytes::new(), Fallback::None);
+        let call = |link: &mut Link| link.call(NOW, Bytes::new(), Bytes::new(), Fallback::None);
         assert_eq!(call(&mut ends[0]), Ok(u32::MAX));
         assert_eq!(call(&mut ends[0]), Err(Misuse::CallsExhausted));
         // RPC-25: nor is one for a call that would be made again; its error stays.
@@ -365,7 +365,7 @@ mod tests {
         let ready = Bytes::from_static(b"\x10\0\0\0\x01batch\nstreaming\n");
         client.handle_message(NOW, ready).unwrap();
         client.calls = u32::MAX - 1;
-        assert_eq!(client.call(Bytes::new(), Bytes::new(), Fallback::Batch(Vec::new())), Ok(u32::MAX));
+        assert_eq!(client.call(NOW, Bytes::new(), Bytes::new(), Fallback::Batch(Vec::new())), Ok(u32::MAX));
         while client.poll_transmit().is_some() {}
         let open = b"\x14\xff\xff\xff\xff\0\0\0\x02\0\0\0\0\x10\0";
         client.handle_message(NOW, Bytes::from_static(open)).unwrap();
@@ -388,7 +388,7 @@ mod tests {
             Link::new(config, NOW).unwrap()
         });
         let mut opened = Vec::new();
-        ends[0].call(Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
+        ends[0].call(NOW, Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).unwrap();
         exchange(&mut ends, &mut opened);
         assert_eq!(opened.len(), STREAMS);
         let fresh = [0, 1].map(|end| heap(&mut ends[end], &opened));

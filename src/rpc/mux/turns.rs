@@ -198,7 +198,7 @@ impl Turns {
         }
     }
 
-    /// Nothing waits: a mux that was once busy does not keep the memory of its busiest moment.
+    /// Nothing waits on any channel: a mux that was once busy does not keep the memory of its busiest moment then.
     fn give_back(&mut self) {
         if self.nodes.len() > KEPT_NODES {
             (self.nodes, self.free) = (Vec::new(), NIL);

@@ -43,7 +43,8 @@ impl Config {
         if mux.quantum < frame {
             return too_small("quantum", mux.quantum, frame);
         }
-        // OPEN has left when its channel is opened: there has to be room beside those that close.
+        // OPEN has left when its channel is opened: there has to be room beside those that close, of which
+        // there are seldom more than streams; where there are, only the one that finds no channel fails.
         let channels = link.max_streams.saturating_mul(2);
         if mux.max_channels < channels {
             return too_small("max_channels", mux.max_channels, channels);

@@ -32,7 +32,7 @@
 //! let now = Instant::ZERO;
 //! let mut client = Session::new(Config::new(Role::Initiator), now)?;
 //! let mut server = Session::new(Config::new(Role::Acceptor), now)?;
-//! client.call(Bytes::from_static(b"double"), Bytes::from_static(b"21"), Fallback::None)?;
+//! client.call(now, Bytes::from_static(b"double"), Bytes::from_static(b"21"), Fallback::None)?;
 //! let mut value = Bytes::new();
 //! while value.is_empty() {
 //!     // The transport: bytes in any split.
@@ -44,7 +44,7 @@
 //!     }
 //!     while let Some(action) = server.poll_action() {
 //!         if let Action::Called { call, .. } = action {
-//!             server.respond(call, Ok(Bytes::from_static(b"42")))?;
+//!             server.respond(now, call, Ok(Bytes::from_static(b"42")))?;
 //!         }
 //!     }
 //!     while let Some(action) = client.poll_action() {

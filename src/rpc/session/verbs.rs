@@ -12,32 +12,42 @@ impl Session {
     ///
     /// # Errors
     /// [`Misuse`]; nothing was called.
-    pub fn call(&mut self, method: Bytes, arguments: Bytes, fallback: Fallback) -> Result<u32, Misuse> {
-        self.link.call(method, arguments, fallback)
+    pub fn call(
+        &mut self,
+        now: Instant,
+        method: Bytes,
+        arguments: Bytes,
+        fallback: Fallback,
+    ) -> Result<u32, Misuse> {
+        self.tell(now);
+        self.link.call(now, method, arguments, fallback)
     }
 
     /// Gives a call of ours up, with its streams. Its result is [`crate::rpc::CallError::Aborted`].
     ///
     /// # Errors
     /// [`Misuse::NoCall`] when it is over already.
-    pub fn abort(&mut self, call: u32) -> Result<(), Misuse> {
-        self.link.abort(call)
+    pub fn abort(&mut self, now: Instant, call: u32) -> Result<(), Misuse> {
+        self.tell(now);
+        self.link.abort(now, call)
     }
 
     /// The result of a call of the peer's. It goes out once the call's streams are over (RPC-16).
     ///
     /// # Errors
     /// [`Misuse`] when the call is not running or the result too long; it still has to be answered then.
-    pub fn respond(&mut self, call: u32, result: Result<Bytes, &str>) -> Result<(), Misuse> {
-        self.link.respond(call, result)
+    pub fn respond(&mut self, now: Instant, call: u32, result: Result<Bytes, &str>) -> Result<(), Misuse> {
+        self.tell(now);
+        self.link.respond(now, call, result)
     }
 
     /// Answers a call of a method that this side does not have: an error result that says so.
     ///
     /// # Errors
     /// [`Misuse::NoCall`] when the call is not running.
-    pub fn respond_no_method(&mut self, call: u32) -> Result<(), Misuse> {
-        self.link.respond_no_method(call)
+    pub fn respond_no_method(&mut self, now: Instant, call: u32) -> Result<(), Misuse> {
+        self.tell(now);
+        self.link.respond_no_method(now, call)
     }
 
     /// Opens a stream on a call of the peer's; `direction` is seen from here. It can be written to at once; what is

@@ -84,7 +84,7 @@ pub(crate) struct Client {
 impl App for Client {
     fn handle_action(&mut self, session: &mut Session, now: Instant, action: Action) {
         match action {
-            Action::Ready { .. } => self.begin(session),
+            Action::Ready { .. } => self.begin(session, now),
             Action::StreamOpened { stream, .. } => self.opened(session, now, stream),
             Action::Data { stream, data } => self.data(session, now, stream, &data),
             Action::Writable { .. } => {
@@ -94,10 +94,10 @@ impl App for Client {
             }
             Action::Returned { result, .. } => {
                 self.returned(result.map(|answer| answer.value).map_err(|error| error.to_string()));
-                self.begin(session);
+                self.begin(session, now);
             }
             // Nobody calls this side.
-            Action::Called { call, .. } => session.respond_no_method(call).unwrap_or_default(),
+            Action::Called { call, .. } => session.respond_no_method(now, call).unwrap_or_default(),
             Action::Failed(error) => {
                 self.problems.push(format!("the connection failed: {error}"));
                 self.done = true;
@@ -118,7 +118,7 @@ impl App for Client {
         if let Some(error) = upload.error.take() {
             self.problems.push(format!("cannot read on in the file: {error}"));
             // It runs, or its end is on its way here.
-            session.abort(*call).unwrap_or_default();
+            session.abort(now, *call).unwrap_or_default();
             return true;
         }
         if upload.is_full {
@@ -174,7 +174,7 @@ impl Client {
     }
 
     /// The next call.
-    fn begin(&mut self, session: &mut Session) {
+    fn begin(&mut self, session: &mut Session, now: Instant) {
         let Some(Job { method, fails }) = self.jobs.pop_front() else {
             self.done = true;
             return;
@@ -197,7 +197,7 @@ impl Client {
             }
             Method::Echo(words) => ("echo", String::new(), Doing::Echo(words)),
         };
-        match session.call(name.into(), arguments.into(), Fallback::None) {
+        match session.call(now, name.into(), arguments.into(), Fallback::None) {
             Ok(call) => self.running = Some(Running { call, fails, doing }),
             Err(misuse) => {
                 self.problems.push(format!("{name} was not called: {misuse}"));
@@ -222,7 +222,7 @@ impl Client {
                 *got = got.saturating_add(1);
                 if written.is_err() || *cancel_after == Some(*got) {
                     // It runs, or its end is on its way here.
-                    return session.abort(*call).unwrap_or_default();
+                    return session.abort(now, *call).unwrap_or_default();
                 }
             }
             Doing::Echo(words) => {

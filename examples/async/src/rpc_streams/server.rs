@@ -53,7 +53,7 @@ impl App for Server {
                 self.called(session, now, call, &method, &arguments);
             }
             Action::Data { stream, data } => self.data(session, now, stream, data),
-            Action::PeerDone { stream } => self.peer_done(session, stream),
+            Action::PeerDone { stream } => self.peer_done(session, now, stream),
             Action::StreamOpened { stream, .. } | Action::Writable { stream } => {
                 self.ready.insert(stream);
             }
@@ -66,7 +66,9 @@ impl App for Server {
                 ) = self.streams.remove(&stream)
                 {
                     // Answered or aborted calls take no result any more.
-                    session.respond(call, Err(&format!("the stream failed: {error}"))).unwrap_or_default();
+                    session
+                        .respond(now, call, Err(&format!("the stream failed: {error}")))
+                        .unwrap_or_default();
                 }
             }
             // The streams of an aborted call have ends of their own; calls of ours there are none.
@@ -107,7 +109,7 @@ impl Server {
         let (shape, work) = match method {
             b"numbers" => match numbers(call, arguments) {
                 Ok(found) => found,
-                Err(reason) => return session.respond(call, Err(&reason)).unwrap_or_default(),
+                Err(reason) => return session.respond(now, call, Err(&reason)).unwrap_or_default(),
             },
             b"upload" => {
                 let shape = Shape::bytes(Direction::Receive, UPLOAD_WINDOW);
@@ -120,14 +122,14 @@ impl Server {
             }
             _ => {
                 let reason = "no such method: there are numbers, upload and echo";
-                return session.respond(call, Err(reason)).unwrap_or_default();
+                return session.respond(now, call, Err(reason)).unwrap_or_default();
             }
         };
         match session.open_stream(now, call, shape) {
             Ok(stream) => {
                 self.streams.insert(stream, work);
             }
-            Err(misuse) => session.respond(call, Err(&misuse.to_string())).unwrap_or_default(),
+            Err(misuse) => session.respond(now, call, Err(&misuse.to_string())).unwrap_or_default(),
         }
     }
 
@@ -145,11 +147,11 @@ impl Server {
         }
     }
 
-    fn peer_done(&mut self, session: &mut Session, stream: u32) {
+    fn peer_done(&mut self, session: &mut Session, now: Instant, stream: u32) {
         match self.streams.get_mut(&stream) {
             Some(Work::Upload { call, digest }) => {
                 let value = format!("{} bytes, FNV-1a {:016x}", digest.length, digest.state);
-                session.respond(*call, Ok(value.into())).unwrap_or_default();
+                session.respond(now, *call, Ok(value.into())).unwrap_or_default();
             }
             Some(Work::Echo(echo)) => {
                 echo.done = true;
@@ -167,7 +169,7 @@ impl Server {
         let call = *call;
         if *fail_after == Some(*next) {
             // Answered before the stream's end is told: this reason is the better one.
-            session.respond(call, Err("Stream processing failed")).unwrap_or_default();
+            session.respond(now, call, Err("Stream processing failed")).unwrap_or_default();
             return session.fail_stream(now, stream, "Processing failed");
         }
         let end = (*count).min(fail_after.unwrap_or(u64::MAX)).min(next.saturating_add(AT_ONCE));
@@ -180,7 +182,7 @@ impl Server {
         }
         if *next == *count && *fail_after != Some(*next) {
             session.finish(now, stream);
-            return session.respond(call, Ok(format!("{count} numbers").into())).unwrap_or_default();
+            return session.respond(now, call, Ok(format!("{count} numbers").into())).unwrap_or_default();
         }
         self.ready.insert(stream);
     }
@@ -212,7 +214,7 @@ impl Echo {
         if self.done {
             let echoed = self.echoed.saturating_add(self.owed.into());
             session.finish(now, stream);
-            session.respond(self.call, Ok(format!("{echoed} echoed").into())).unwrap_or_default();
+            session.respond(now, self.call, Ok(format!("{echoed} echoed").into())).unwrap_or_default();
         }
         false
     }
