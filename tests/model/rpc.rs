@@ -508,7 +508,7 @@ fn assert_states(cases: &[(Setup, usize, usize)]) {
 #[test]
 fn rpc_27_every_interleaving_of_a_streaming_call_ends_once_on_each_side() {
     let upload = Setup { direction: Direction::Receive, items: [2, 0], ..DOWNLOAD };
-    assert_states(&[(DOWNLOAD, 5723, 241), (upload, 5924, 243)]);
+    assert_states(&[(DOWNLOAD, 5763, 242), (upload, 5991, 243)]);
 }
 
 /// RPC-27: the same both ways.
@@ -516,7 +516,7 @@ fn rpc_27_every_interleaving_of_a_streaming_call_ends_once_on_each_side() {
 fn rpc_27_every_interleaving_of_a_call_with_a_stream_both_ways_ends_once() {
     let direction = Direction::Both(StreamRole::Responder);
     let both = Setup { direction, items: [1, 1], early: false, slow: false, ..DOWNLOAD };
-    assert_states(&[(both, 21103, 410)]);
+    assert_states(&[(both, 21162, 413)]);
 }
 
 /// RPC-25: recovery by a batch, whatever it crosses with; and two things given up that cross.
@@ -524,7 +524,7 @@ fn rpc_27_every_interleaving_of_a_call_with_a_stream_both_ways_ends_once() {
 fn rpc_25_every_interleaving_of_a_call_that_may_be_made_again_ends_once() {
     let short = Setup { items: [0, 1], ..DOWNLOAD };
     assert_states(&[
-        (Setup { again: true, ..short }, 3815, 178),
-        (Setup { give_ups: 2, early: false, slow: false, ..short }, 9961, 601),
+        (Setup { again: true, ..short }, 3854, 178),
+        (Setup { give_ups: 2, early: false, slow: false, ..short }, 9909, 524),
     ]);
 }
