@@ -78,8 +78,11 @@ async fn read_chunk(file: &mut File, at_most: usize) -> io::Result<Bytes> {
 
 /// Writes to the file and waits until it is written, as smol's file alone does not.
 async fn store(file: &mut File, data: &[u8]) -> io::Result<()> {
-    file.write_all(data).await?;
-    file.flush().await
+    match file.write_all(data).await {
+        // The thread that writes has stopped, and the flush says why.
+        Err(error) if error.kind() == io::ErrorKind::WriteZero => file.flush().await.and(Err(error)),
+        written => written.and(file.flush().await),
+    }
 }
 
 /// Moves the file until the session says that it is over.

@@ -30,7 +30,7 @@ impl End {
             Action::Called { call, .. } => {
                 let shape = Shape::items(Direction::Both(StreamRole::Responder));
                 self.session.open_stream(NOW, call, shape).map_err(|_| 55)?;
-                self.session.respond(call, Ok(Bytes::from_static(b"done"))).map_err(|_| 55)?;
+                self.session.respond(NOW, call, Ok(Bytes::from_static(b"done"))).map_err(|_| 55)?;
             }
             Action::StreamOpened { stream, .. } if count != 0 => {
                 for item in 0..count {
@@ -63,7 +63,7 @@ impl End {
 pub fn echo(count: usize, split: usize) -> Step {
     let mut ends = [End::new(Role::Initiator)?, End::new(Role::Acceptor)?];
     let [client, server] = &mut ends;
-    client.session.call(Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).map_err(|_| 64)?;
+    client.session.call(NOW, Bytes::from_static(b"echo"), Bytes::new(), Fallback::None).map_err(|_| 64)?;
     for _ in 0..1000 {
         for is_client in [true, false] {
             let (from, to, writes) =
