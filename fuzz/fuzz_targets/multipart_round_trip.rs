@@ -1,6 +1,9 @@
 //! Any parts, written in any pieces, split anywhere, read: the same parts, and a length that was known before.
 #![no_main]
 
+#[path = "common/oracle.rs"]
+mod oracle;
+
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -128,10 +131,7 @@ fuzz_target!(|input: Input| {
 
     let boundary = Boundary::of_content_type(&boundary.content_type()).unwrap();
     let mut parser = Parser::new(parser::Config::new(boundary), NOW);
-    let mut rest = Bytes::from(body);
-    let mut pieces: Vec<Bytes> =
-        input.cuts.iter().map(|cut| rest.split_to(usize::from(*cut).min(rest.len()))).collect();
-    pieces.push(rest);
+    let pieces = oracle::split(&body.into(), &input.cuts);
     let mut at = 0;
     let mut data = Vec::new();
     for piece in pieces.into_iter().map(Some).chain([None]) {
