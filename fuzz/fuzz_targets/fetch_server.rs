@@ -135,7 +135,9 @@ fn answer(server: &mut Server, now: Instant, action: Action) {
     };
 }
 
-fuzz_target!(|input: Input| {
+fuzz_target!(|input: Input| common::heap::bounded(common::HELD, || run(input)));
+
+fn run(input: Input) {
     let [idle, all, no_done, small, alone, shallow] = input.setup;
     // Where hidden tips may be had, or anything, the oracles below would not hold.
     let policies = [WantPolicy::Advertised, WantPolicy::Reachable];
@@ -205,4 +207,4 @@ fuzz_target!(|input: Input| {
     let waiting: usize = std::iter::from_fn(|| session.machine.poll_transmit()).map(|sent| sent.len()).sum();
     assert!(waiting <= limits::GIT_OUTPUT + (1 << 17), "{waiting}");
     session.finish(answer);
-});
+}

@@ -1,10 +1,16 @@
-//! Any operations on a duplex port, with any messages from the peer: no panic, the caps hold, and each direction has
-//! one terminal action for each stream.
+//! Any operations on a duplex port, with any messages from the peer: no panic, the caps hold, deadlines move on, an
+//! error stays, and each direction has one terminal action for each stream.
 #![no_main]
+
+#[path = "common/heap.rs"]
+mod heap;
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use oracle::Sticky;
 use portline::Instant;
 use portline::port::duplex::Action;
 use portline::port::{Config, Duplex, Unknown};
@@ -36,7 +42,12 @@ enum Operation {
     Closed,
 }
 
-fuzz_target!(|input: Input| {
+/// What may be held at once, however many operations there are: the caps below, and a window of 255 blocks.
+const HELD: usize = 32 << 10;
+
+fuzz_target!(|input: Input| heap::bounded(HELD, || run(input)));
+
+fn run(input: Input) {
     let config = Config {
         chunk_size: input.chunk.map(usize::from),
         window: u32::from(input.window),
@@ -52,7 +63,7 @@ fuzz_target!(|input: Input| {
     };
     let mut now = Instant::ZERO;
     let Ok(mut port) = Duplex::new(config, now) else { return };
-    let (mut begun, mut sent, mut received) = (1, 0, 0);
+    let (mut begun, mut sent, mut received, mut sticky) = (1, 0, 0, Sticky::default());
     let mut act = |port: &mut Duplex| match port.poll_action() {
         Some(Action::Sent | Action::SendFailed(_)) => {
             sent += 1;
@@ -67,15 +78,16 @@ fuzz_target!(|input: Input| {
     };
     for operation in input.operations {
         match operation {
-            Operation::Raw(message) => drop(port.handle_message(now, message.into())),
+            Operation::Raw(message) => drop(sticky.heard(port.handle_message(now, message.into()))),
             Operation::Frame { kind, id, payload } => {
                 let message = [&[kind % 8, 0, 0, 0, id][..], &payload].concat();
-                drop(port.handle_message(now, message.into()));
+                sticky.heard(port.handle_message(now, message.into()));
             }
             Operation::Wait(micros) => now = Instant::from_micros(now.as_micros() + u64::from(micros)),
             Operation::Timeout => {
-                now = port.poll_timeout().unwrap_or(now);
+                now = port.poll_timeout().unwrap_or(now).max(now);
                 port.handle_timeout(now);
+                oracle::moved_on(port.poll_timeout(), now);
             }
             Operation::Write(bytes) => {
                 let can = port.can_write();
@@ -96,7 +108,7 @@ fuzz_target!(|input: Input| {
             Operation::Cancel => port.cancel(now),
             Operation::Transmit => drop(port.poll_transmit()),
             Operation::Action => drop(act(&mut port)),
-            Operation::Closed => drop(port.handle_closed(now)),
+            Operation::Closed => drop(sticky.heard(port.handle_closed(now))),
         }
     }
     drop(port.handle_closed(now));
@@ -110,4 +122,4 @@ fuzz_target!(|input: Input| {
     assert!(port.has_ended() && !port.wants_input());
     assert!(counts.0 == begun || counts.0 + 1 == begun, "{counts:?} of {begun}");
     assert!(input.sequence || counts.1 == 1, "{counts:?}");
-});
+}

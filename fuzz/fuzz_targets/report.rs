@@ -4,12 +4,10 @@
 #![no_main]
 
 mod common;
-#[path = "common/heap.rs"]
-mod heap;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
-use common::{Said, name};
+use common::{Said, heap, name};
 use libfuzzer_sys::fuzz_target;
 use portline::git::push::report::{Report, ReportParser};
 use portline::git::{Progress, ProgressLines};

@@ -1,10 +1,16 @@
 //! Any operations on one end of a stream, with any messages from the peer: no panic, the caps hold, credit stays in
-//! the window, and there is one terminal action, after which nothing follows.
+//! the window, deadlines move on, an error stays, and there is one terminal action, after which nothing follows.
 #![no_main]
+
+#[path = "common/heap.rs"]
+mod heap;
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use oracle::Sticky;
 use portline::Instant;
 use portline::stream::{Action, Config, Direction, Endpoint, Limits, Role, Shape, Sizing};
 
@@ -39,7 +45,12 @@ enum Operation {
     Closed,
 }
 
-fuzz_target!(|input: Input| {
+/// What may be held at once, however many operations there are: the caps below, and a window of 255 blocks.
+const HELD: usize = 32 << 10;
+
+fuzz_target!(|input: Input| heap::bounded(HELD, || run(input)));
+
+fn run(input: Input) {
     let direction = match input.direction % 4 {
         0 => Direction::Send,
         1 => Direction::Receive,
@@ -61,7 +72,7 @@ fuzz_target!(|input: Input| {
     let mut now = Instant::ZERO;
     let config = Config { shape: Shape { direction, window, sizing }, limits };
     let Ok(mut end) = Endpoint::new(config, now) else { return };
-    let (mut terminal, mut received) = (0, 0_u32);
+    let (mut terminal, mut received, mut sticky) = (0, 0_u32, Sticky::default());
     let mut act = |end: &mut Endpoint| {
         let action = end.poll_action();
         if action.is_some() {
@@ -74,25 +85,26 @@ fuzz_target!(|input: Input| {
         match operation {
             Operation::Open => end.open(now),
             Operation::Attach => end.attach(now),
-            Operation::Raw(message) => drop(end.handle_message(now, message.into())),
+            Operation::Raw(message) => drop(sticky.heard(end.handle_message(now, message.into()))),
             Operation::Frame { kind, id, payload } => {
                 let message = [&[kind % 8, 0, 0, 0, id][..], &payload].concat();
-                drop(end.handle_message(now, message.into()));
+                sticky.heard(end.handle_message(now, message.into()));
             }
             Operation::Block { last, payload } => {
                 let message = [&[if last { 6 } else { 0 }][..], &received.to_be_bytes(), &payload].concat();
-                if end.handle_message(now, message.into()).is_ok() {
+                if sticky.heard(end.handle_message(now, message.into())) {
                     received += 1;
                 }
             }
             Operation::Credit { grant } => {
                 let message = [4, 0, 0, 0, 0, 0, 0, 0, grant];
-                drop(end.handle_message(now, Bytes::copy_from_slice(&message)));
+                sticky.heard(end.handle_message(now, Bytes::copy_from_slice(&message)));
             }
             Operation::Wait(micros) => now = Instant::from_micros(now.as_micros() + u64::from(micros)),
             Operation::Timeout => {
-                now = end.poll_timeout().unwrap_or(now);
+                now = end.poll_timeout().unwrap_or(now).max(now);
                 end.handle_timeout(now);
+                oracle::moved_on(end.poll_timeout(), now);
             }
             Operation::Write(bytes) => {
                 let can = end.can_write();
@@ -113,7 +125,7 @@ fuzz_target!(|input: Input| {
                 let has = end.core().has_action();
                 assert_eq!(act(&mut end).0, has);
             }
-            Operation::Closed => drop(end.handle_closed(now)),
+            Operation::Closed => drop(sticky.heard(end.handle_closed(now))),
         }
         assert!(end.core().credit().available() <= window);
         assert_eq!(end.core().window().window(), window);
@@ -132,4 +144,4 @@ fuzz_target!(|input: Input| {
             && end.poll_timeout().is_none()
             && end.poll_transmit().is_none()
     );
-});
+}

@@ -1,12 +1,19 @@
 //! Any operations on both ends of a body, on a credit stream and on a port, with a peer that may send anything: no panic,
-//! the mark holds, the bytes come in order, and each end has one terminal action, after which nothing follows.
+//! the mark holds, the bytes come in order, deadlines move on, an error stays, and each end has one terminal action, after
+//! which nothing follows.
 #![no_main]
+
+#[path = "common/heap.rs"]
+mod heap;
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use std::collections::VecDeque;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use oracle::Sticky;
 use portline::Instant;
 use portline::body::over::{port, stream};
 use portline::body::queue::{self, Pushed};
@@ -46,6 +53,8 @@ enum Operation {
 }
 
 const MARK: usize = 256;
+/// What may be held at once, with what is on the way.
+const HELD: usize = 128 << 10;
 
 macro_rules! run {
     ($up:expr, $down:expr, $timeout:expr, $input:expr, $mark:expr) => {{
@@ -54,6 +63,7 @@ macro_rules! run {
         let mut way: [VecDeque<Bytes>; 2] = Default::default();
         let (mut sent, mut got, mut honest) = (0_usize, 0_usize, true);
         let mut terminals = [0, 0];
+        let (mut up_sticky, mut down_sticky) = (Sticky::default(), Sticky::default());
         macro_rules! act_up {
             () => {
                 match up.poll_action() {
@@ -120,28 +130,28 @@ macro_rules! run {
                     for _ in 0..=count % 8 {
                         if to_down && down.wants_input() {
                             let Some(message) = way[0].pop_front() else { break };
-                            assert!(down.handle_message(now, message).is_ok() || !honest);
+                            assert!(down_sticky.heard(down.handle_message(now, message)) || !honest);
                         } else if !to_down && up.wants_input() {
                             let Some(message) = way[1].pop_front() else { break };
-                            assert!(up.handle_message(now, message).is_ok() || !honest);
+                            assert!(up_sticky.heard(up.handle_message(now, message)) || !honest);
                         }
                     }
                 }
                 Operation::Raw(at_up, message) => {
                     honest = false;
                     if at_up {
-                        drop(up.handle_message(now, message.into()));
+                        up_sticky.heard(up.handle_message(now, message.into()));
                     } else {
-                        drop(down.handle_message(now, message.into()));
+                        down_sticky.heard(down.handle_message(now, message.into()));
                     }
                 }
                 Operation::Frame { up: at_up, kind, id, payload } => {
                     honest = false;
                     let message = Bytes::from([&[kind % 8, 0, 0, 0, id][..], &payload].concat());
                     if at_up {
-                        drop(up.handle_message(now, message));
+                        up_sticky.heard(up.handle_message(now, message));
                     } else {
-                        drop(down.handle_message(now, message));
+                        down_sticky.heard(down.handle_message(now, message));
                     }
                 }
                 Operation::Act(true) => drop(act_up!()),
@@ -149,8 +159,9 @@ macro_rules! run {
                 Operation::Timeout(at_up) => {
                     honest = false; // an answer that comes after the deadline is one too many
                     if at_up {
-                        now = up.poll_timeout().unwrap_or(now);
+                        now = up.poll_timeout().unwrap_or(now).max(now);
                         up.handle_timeout(now);
+                        oracle::moved_on(up.poll_timeout(), now);
                     } else {
                         now = $timeout(&mut down, now);
                     }
@@ -158,9 +169,9 @@ macro_rules! run {
                 Operation::Closed(at_up) => {
                     honest = false;
                     if at_up {
-                        drop(up.handle_closed(now));
+                        up_sticky.heard(up.handle_closed(now));
                     } else {
-                        drop(down.handle_closed(now));
+                        down_sticky.heard(down.handle_closed(now));
                     }
                 }
             }
@@ -180,7 +191,9 @@ macro_rules! run {
     }};
 }
 
-fuzz_target!(|input: Input| {
+fuzz_target!(|input: Input| heap::bounded(HELD, || run(input)));
+
+fn run(input: Input) {
     let mark = usize::from(input.bytes).min(MARK);
     let queue = queue::Config { bytes: mark, small: 16, ..queue::Config::default() };
     let piece = usize::from(input.piece);
@@ -206,10 +219,11 @@ fuzz_target!(|input: Input| {
         down.open(now);
         down.attach(now);
         let timeout = |down: &mut stream::Download, now: Instant| {
-            let at = down.poll_timeout().unwrap_or(now);
+            let at = down.poll_timeout().unwrap_or(now).max(now);
             down.handle_timeout(at);
+            oracle::moved_on(down.poll_timeout(), at);
             at
         };
         run!(up, down, timeout, input, mark);
     }
-});
+}

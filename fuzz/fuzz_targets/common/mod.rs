@@ -1,6 +1,7 @@
 //! What the targets of the Git machines share: lines from templates, and one session with its oracles.
 #![allow(dead_code)]
 
+pub mod heap;
 pub mod oracle;
 
 use std::fmt::Debug;
@@ -14,6 +15,9 @@ use self::oracle::Sticky;
 
 /// No machine makes more than this in one drain: its queues are bounded and its input here is small.
 const MOST: usize = 100_000;
+
+/// What one session may hold at once here: its input is some ten kilobytes at most, and no number in it is a size.
+pub const HELD: usize = 1 << 20;
 
 /// One of eight ids; 0 is null.
 pub fn id(number: u8) -> ObjectId {
