@@ -82,10 +82,15 @@ def types(source):
 
 
 def load(target):
+    """The types that a target knows, and that of its input."""
+    text = (TARGETS / f"{target}.rs").read_text()
+    modules = re.findall(r'#\[path = "(common/\w+\.rs)"\]', text)
+    if "\nmod common;" in text:
+        modules.append("common/mod.rs")
     known = {}
-    for file in [*sorted(TARGETS.glob("common/*.rs")), TARGETS / f"{target}.rs"]:
-        text = file.read_text()
-        known.update(types(text))
+    for module in modules:
+        known.update(types((TARGETS / module).read_text()))
+    known.update(types(text))
     return known, re.search(r"fuzz_target!\(\|\w+: ([^|]*)\|", text)[1]
 
 
@@ -129,6 +134,8 @@ def encode(value, kind, known):
         pairs = zip(split(value[1:-1]), split(kind[1:-1]), strict=True)
         return b"".join(encode(one, of, known) for one, of in pairs)
     of = known[kind]
+    if isinstance(of, list) and value.startswith("("):
+        return encode(value, f"({', '.join(kind for _, kind in of)})", known)
     name = re.match(r"\w+", value)[0]
     rest = value[len(name) :].strip()
     head = b""
