@@ -257,7 +257,7 @@ impl World {
 }
 
 fuzz_target!(|input: Input| {
-    let mut config = peer::Config { chunk: usize::from(input.chunk), ..peer::Config::default() };
+    let mut config = peer::Config { chunk: usize::from(input.chunk) + 1, ..peer::Config::default() };
     config.port.window = u32::from(input.window % 4) + 1;
     config.port.max_empty = 10;
     config.port.max_ignored = 10;

@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 use oracle::Sticky;
 use portline::Instant;
 use portline::port::duplex::Action;
-use portline::port::{Config, Duplex, Unknown};
+use portline::port::{Config, Duplex, Error, Unknown};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -42,6 +42,26 @@ enum Operation {
     Closed,
 }
 
+/// Each direction has its own error, which is that of every later message for it.
+#[derive(Default)]
+struct Errors {
+    sending: Sticky<Error>,
+    receiving: Sticky<Error>,
+}
+
+impl Errors {
+    fn hear(&mut self, port: &mut Duplex, now: Instant, message: Vec<u8>) {
+        let kind = message.first().copied();
+        let result = port.handle_message(now, message.into());
+        match kind {
+            Some(1) => drop(self.sending.heard(result)),
+            Some(0 | 2 | 3) => drop(self.receiving.heard(result)),
+            // It belongs to none.
+            Some(_) | None => {}
+        }
+    }
+}
+
 /// What may be held at once, however many operations there are: the caps below, and a window of 255 blocks.
 const HELD: usize = 32 << 10;
 
@@ -63,7 +83,8 @@ fn run(input: Input) {
     };
     let mut now = Instant::ZERO;
     let Ok(mut port) = Duplex::new(config, now) else { return };
-    let (mut begun, mut sent, mut received, mut sticky) = (1, 0, 0, Sticky::default());
+    let (mut begun, mut sent, mut received) = (1, 0, 0);
+    let mut errors = Errors::default();
     let mut act = |port: &mut Duplex| match port.poll_action() {
         Some(Action::Sent | Action::SendFailed(_)) => {
             sent += 1;
@@ -78,10 +99,10 @@ fn run(input: Input) {
     };
     for operation in input.operations {
         match operation {
-            Operation::Raw(message) => drop(sticky.heard(port.handle_message(now, message.into()))),
+            Operation::Raw(message) => errors.hear(&mut port, now, message),
             Operation::Frame { kind, id, payload } => {
                 let message = [&[kind % 8, 0, 0, 0, id][..], &payload].concat();
-                sticky.heard(port.handle_message(now, message.into()));
+                errors.hear(&mut port, now, message);
             }
             Operation::Wait(micros) => now = Instant::from_micros(now.as_micros() + u64::from(micros)),
             Operation::Timeout => {
@@ -108,7 +129,7 @@ fn run(input: Input) {
             Operation::Cancel => port.cancel(now),
             Operation::Transmit => drop(port.poll_transmit()),
             Operation::Action => drop(act(&mut port)),
-            Operation::Closed => drop(sticky.heard(port.handle_closed(now))),
+            Operation::Closed => drop(port.handle_closed(now)),
         }
     }
     drop(port.handle_closed(now));

@@ -72,6 +72,8 @@ struct Sending {
     ended: u32,
     /// Whether only right answers came, and nothing failed.
     honest: bool,
+    /// Whether the port is there: without it no further stream begins.
+    open: bool,
 }
 
 impl Sending {
@@ -142,7 +144,7 @@ impl Sending {
                 while self.action() {}
                 // What was left of a stream that failed leaves first: then the next one's bytes can be told apart.
                 while self.ended == self.begun && self.machine.poll_transmit().is_some() {}
-                if self.ended == self.begun {
+                if self.ended == self.begun && self.open && !self.sticky.has_failed() {
                     self.written.clear();
                     self.begun += 1;
                     self.machine.begin(now);
@@ -157,7 +159,7 @@ impl Sending {
             Operation::Transmit => self.transmit(input.window),
             Operation::Action => drop(self.action()),
             Operation::Closed => {
-                self.honest = false;
+                (self.honest, self.open) = (false, false);
                 let closed = self.machine.handle_closed(now);
                 self.sticky.heard(closed);
             }
@@ -170,7 +172,8 @@ fn sending(config: &Config, operations: Vec<Operation>) {
     let Ok(machine) = Sender::new(config.clone(), Instant::ZERO) else { return };
     let (written, unanswered) = (VecDeque::new(), VecDeque::new());
     let (now, sticky) = (Instant::ZERO, Sticky::default());
-    let mut run = Sending { machine, now, sticky, written, unanswered, begun: 1, ended: 0, honest: true };
+    let mut run =
+        Sending { machine, now, sticky, written, unanswered, begun: 1, ended: 0, honest: true, open: true };
     operations.into_iter().for_each(|operation| run.step(operation, config));
     drop(run.machine.handle_closed(run.now));
     while run.action() {}
