@@ -171,7 +171,12 @@ fn run(input: Input) {
                 session.event(event, LINES, answer);
                 continue;
             }
-            Do::Refs(list) => session.machine.refs_listed(now, refs(&list)),
+            // What is only hidden is in no other ref.
+            Do::Refs(list) => {
+                let shown = |(of, to): (u8, u8)| (of, if of % 4 < 3 && to % 8 == 7 { 6 } else { to });
+                let list: Vec<(u8, u8)> = list.into_iter().map(shown).collect();
+                session.machine.refs_listed(now, refs(&list))
+            }
             Do::Found(found) => session.machine.objects_found(now, ids(&found)),
             Do::Reachable(all) => session.machine.reachable(now, all),
             Do::Covered(all) => session.machine.covered(now, all),

@@ -51,12 +51,12 @@ struct Errors {
 
 impl Errors {
     fn hear(&mut self, port: &mut Duplex, now: Instant, message: Vec<u8>) {
-        let kind = message.first().copied();
+        // One that is no frame belongs to none, as other kinds do.
+        let kind = if message.len() < 5 { None } else { message.first().copied() };
         let result = port.handle_message(now, message.into());
         match kind {
             Some(1) => drop(self.sending.heard(result)),
             Some(0 | 2 | 3) => drop(self.receiving.heard(result)),
-            // It belongs to none.
             Some(_) | None => {}
         }
     }

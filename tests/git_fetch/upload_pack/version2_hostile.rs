@@ -382,6 +382,8 @@ fn v2s_4_none_of_the_prefixes_begins_with_another() {
     let mut server = ready(Config { ref_in_want: true, ..config() });
     let asked = ["command=fetch", "|", "want-ref refs/heads/a", "deepen-not a", "done", "-"];
     give(&mut server, &asked).unwrap();
-    let Some(Action::ListRefsBelow(prefixes)) = server.poll_action() else { panic!("the refs are asked for") };
+    let Some(Action::ListRefsBelow(prefixes)) = server.poll_action() else {
+        panic!("the refs are asked for")
+    };
     assert_eq!(prefixes, ["a", "refs/a", "refs/heads/a", "refs/remotes/a", "refs/tags/a"]);
 }
