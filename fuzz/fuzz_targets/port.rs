@@ -42,7 +42,8 @@ enum Operation {
     Closed,
 }
 
-/// Each direction has its own error, which is that of every later message for it.
+/// Each direction has its own error, which is that of every later message for it; of those that receive, until the stream
+/// is over.
 #[derive(Default)]
 struct Errors {
     sending: Sticky<Error>,
@@ -56,7 +57,8 @@ impl Errors {
         let result = port.handle_message(now, message.into());
         match kind {
             Some(1) => drop(self.sending.heard(result)),
-            Some(0 | 2 | 3) => drop(self.receiving.heard(result)),
+            Some(0) => drop(self.receiving.heard(result)),
+            Some(2 | 3) => drop(self.receiving.last(result)),
             Some(_) | None => {}
         }
     }

@@ -218,8 +218,7 @@ fn receiving(config: &Config, operations: Vec<Operation>) {
             }
             Operation::Closed => {
                 honest = false;
-                let closed = machine.handle_closed(now);
-                sticky.heard(closed);
+                drop(machine.handle_closed(now));
                 continue;
             }
             Operation::Transmit => {
@@ -243,9 +242,10 @@ fn receiving(config: &Config, operations: Vec<Operation>) {
             }
             _ => continue,
         };
+        let is_last = message.len() >= 5 && matches!(message[0], 2 | 3);
         let taken = machine.handle_message(now, message.into());
         // A block too many, or too large, is the sender's fault.
-        honest &= sticky.heard(taken);
+        honest &= if is_last { sticky.last(taken) } else { sticky.heard(taken) };
     }
     drop(machine.handle_closed(now));
     loop {
