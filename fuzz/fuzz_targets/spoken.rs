@@ -187,9 +187,8 @@ fn certificate(nonce: Option<bool>, lines: &[Line], ends: bool, cut: u8) {
         at += line.len();
     }
     assert_eq!((found.payload(), found.signature()), text.split_at(payload));
-    let head = text.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
-    let head: Vec<&[u8]> =
-        head.take_while(|line| !starts.iter().any(|start| line.starts_with(start))).collect();
+    let head = text[..payload].split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+    let head: Vec<&[u8]> = head.collect();
     let value = |name: &'static str| {
         let name = format!("{name} ").into_bytes();
         head.iter().filter_map(|line| line.strip_prefix(&name[..])).map(<[u8]>::to_vec).collect::<Vec<_>>()
