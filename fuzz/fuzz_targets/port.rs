@@ -62,6 +62,11 @@ impl Errors {
             Some(_) | None => {}
         }
     }
+
+    fn close(&mut self, port: &mut Duplex, now: Instant) {
+        // From here on both have the same error, but where one had its own for good.
+        self.receiving.last(port.handle_closed(now));
+    }
 }
 
 /// What may be held at once, however many operations there are: the caps below, and a window of 255 blocks.
@@ -131,7 +136,7 @@ fn run(input: Input) {
             Operation::Cancel => port.cancel(now),
             Operation::Transmit => drop(port.poll_transmit()),
             Operation::Action => drop(act(&mut port)),
-            Operation::Closed => drop(port.handle_closed(now)),
+            Operation::Closed => errors.close(&mut port, now),
         }
     }
     drop(port.handle_closed(now));

@@ -79,6 +79,7 @@ struct Sending {
 impl Sending {
     fn hand(&mut self, message: Vec<u8>) {
         let taken = self.machine.handle_message(self.now, message.into());
+        // Its errors are those of the port.
         self.sticky.heard(taken);
     }
 
@@ -218,7 +219,7 @@ fn receiving(config: &Config, operations: Vec<Operation>) {
             }
             Operation::Closed => {
                 honest = false;
-                drop(machine.handle_closed(now));
+                sticky.last(machine.handle_closed(now));
                 continue;
             }
             Operation::Transmit => {
@@ -242,10 +243,15 @@ fn receiving(config: &Config, operations: Vec<Operation>) {
             }
             _ => continue,
         };
-        let is_last = message.len() >= 5 && matches!(message[0], 2 | 3);
+        let kind = if message.len() < 5 { None } else { message.first().copied() };
         let taken = machine.handle_message(now, message.into());
         // A block too many, or too large, is the sender's fault.
-        honest &= if is_last { sticky.last(taken) } else { sticky.heard(taken) };
+        honest &= match kind {
+            Some(0) => sticky.heard(taken),
+            Some(2 | 3) => sticky.last(taken),
+            // It may be ignored, whatever has happened.
+            Some(_) | None => taken.is_ok(),
+        };
     }
     drop(machine.handle_closed(now));
     loop {
