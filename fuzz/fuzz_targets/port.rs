@@ -42,30 +42,13 @@ enum Operation {
     Closed,
 }
 
-/// Each direction has its own error, which is that of every later message for it; of those that receive, until the stream
-/// is over.
-#[derive(Default)]
-struct Errors {
-    sending: Sticky<Error>,
-    receiving: Sticky<Error>,
-}
-
-impl Errors {
-    fn hear(&mut self, port: &mut Duplex, now: Instant, message: Vec<u8>) {
-        // One that is no frame belongs to none, as other kinds do.
-        let kind = if message.len() < 5 { None } else { message.first().copied() };
-        let result = port.handle_message(now, message.into());
-        match kind {
-            Some(1) => drop(self.sending.heard(result)),
-            Some(0) => drop(self.receiving.heard(result)),
-            Some(2 | 3) => drop(self.receiving.last(result)),
-            Some(_) | None => {}
-        }
-    }
-
-    fn close(&mut self, port: &mut Duplex, now: Instant) {
-        // From here on both have the same error, but where one had its own for good.
-        self.receiving.last(port.handle_closed(now));
+/// An answer that breaks the protocol ends the direction that sends, and is what every later answer is told. (What breaks
+/// it in the other direction ends a stream, and the port may end later for another reason: that is asked of it alone.)
+fn hand(port: &mut Duplex, now: Instant, message: Vec<u8>, sending: &mut Sticky<Error>) {
+    let is_answer = message.len() >= 5 && message[0] == 1;
+    let result = port.handle_message(now, message.into());
+    if is_answer {
+        sending.heard(result);
     }
 }
 
@@ -91,7 +74,7 @@ fn run(input: Input) {
     let mut now = Instant::ZERO;
     let Ok(mut port) = Duplex::new(config, now) else { return };
     let (mut begun, mut sent, mut received) = (1, 0, 0);
-    let mut errors = Errors::default();
+    let mut sending = Sticky::default();
     let mut act = |port: &mut Duplex| match port.poll_action() {
         Some(Action::Sent | Action::SendFailed(_)) => {
             sent += 1;
@@ -106,10 +89,10 @@ fn run(input: Input) {
     };
     for operation in input.operations {
         match operation {
-            Operation::Raw(message) => errors.hear(&mut port, now, message),
+            Operation::Raw(message) => hand(&mut port, now, message, &mut sending),
             Operation::Frame { kind, id, payload } => {
                 let message = [&[kind % 8, 0, 0, 0, id][..], &payload].concat();
-                errors.hear(&mut port, now, message);
+                hand(&mut port, now, message, &mut sending);
             }
             Operation::Wait(micros) => now = Instant::from_micros(now.as_micros() + u64::from(micros)),
             Operation::Timeout => {
@@ -136,7 +119,7 @@ fn run(input: Input) {
             Operation::Cancel => port.cancel(now),
             Operation::Transmit => drop(port.poll_transmit()),
             Operation::Action => drop(act(&mut port)),
-            Operation::Closed => errors.close(&mut port, now),
+            Operation::Closed => drop(port.handle_closed(now)),
         }
     }
     drop(port.handle_closed(now));

@@ -219,7 +219,7 @@ fn receiving(config: &Config, operations: Vec<Operation>) {
             }
             Operation::Closed => {
                 honest = false;
-                sticky.last(machine.handle_closed(now));
+                drop(machine.handle_closed(now));
                 continue;
             }
             Operation::Transmit => {
@@ -243,15 +243,11 @@ fn receiving(config: &Config, operations: Vec<Operation>) {
             }
             _ => continue,
         };
-        let kind = if message.len() < 5 { None } else { message.first().copied() };
+        let is_of_stream = message.len() >= 5 && matches!(message[0], 0 | 2 | 3);
         let taken = machine.handle_message(now, message.into());
-        // A block too many, or too large, is the sender's fault.
-        honest &= match kind {
-            Some(0) => sticky.heard(taken),
-            Some(2 | 3) => sticky.last(taken),
-            // It may be ignored, whatever has happened.
-            Some(_) | None => taken.is_ok(),
-        };
+        // What breaks a stream ends that one, and the port may end later for another reason, which stays.
+        let is_of_port = sticky.has_failed() || (taken.is_err() && !is_of_stream);
+        honest &= if is_of_port { sticky.heard(taken) } else { taken.is_ok() };
     }
     drop(machine.handle_closed(now));
     loop {

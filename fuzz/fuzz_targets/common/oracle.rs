@@ -43,12 +43,6 @@ impl<E: Clone + Debug + PartialEq> Sticky<E> {
         assert_eq!(before, error, "the terminal action tells the sticky error");
     }
 
-    /// What an input returned that is the last of its stream: the next stream begins without an error.
-    pub fn last<T>(&mut self, result: Result<T, E>) -> bool {
-        self.0 = None;
-        result.is_ok()
-    }
-
     pub fn has_failed(&self) -> bool {
         self.0.is_some()
     }
