@@ -3,6 +3,10 @@
 //! Written by hand rather than with stateright: it is these few lines, needs nothing to be built before every
 //! `cargo test`, and asks of a world only a digest and its steps. So a world may leave out of its digest what has no
 //! future, which is what makes failing at any moment small enough to be run each time.
+//!
+//! It is not the only witness: `tests/stateright` is a package of its own that has these worlds, tests and counts explored
+//! by stateright, in another order and with its own bookkeeping; `.ci/run` runs it. A digest that left out what has a future
+//! would give another count there, or other states at rest.
 
 use std::collections::HashSet;
 use std::fmt::{self, Debug, Write as _};

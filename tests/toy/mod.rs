@@ -5,9 +5,8 @@
 //! moves only from its old value and only to an object that is there.
 #![allow(dead_code, unreachable_pub)]
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portline::git::push::Command;
@@ -184,10 +183,10 @@ pub struct Left {
 }
 
 /// What was moved, in the order in which it was, on whichever side.
-pub type Moves = Rc<RefCell<Vec<(&'static str, Vec<RefName>)>>>;
+pub type Moves = Arc<Mutex<Vec<(&'static str, Vec<RefName>)>>>;
 
 fn note(moves: &Moves, side: &'static str, commands: &[Command]) {
-    moves.borrow_mut().push((side, commands.iter().map(|command| command.name.clone()).collect()));
+    moves.lock().unwrap().push((side, commands.iter().map(|command| command.name.clone()).collect()));
 }
 
 impl Left {
