@@ -5,7 +5,7 @@
 //! moves only from its old value and only to an object that is there.
 #![allow(dead_code, unreachable_pub)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -248,6 +248,34 @@ pub fn answer(
             told(machine.pack_finished(now));
         }
         _ => {}
+    }
+}
+
+/// A pack that a driver gives piece by piece, and then its end.
+#[derive(Clone, Debug, Default)]
+pub struct Giving(VecDeque<Option<Bytes>>);
+
+impl Giving {
+    /// In pieces of so many bytes.
+    pub fn new(pack: &Bytes, size: usize) -> Self {
+        let pieces = pack.chunks(size).map(|piece| Some(pack.slice_ref(piece)));
+        Self(pieces.chain([None]).collect())
+    }
+
+    /// Gives the next of it with the machine's verbs; `false` when there is none.
+    pub fn give<M>(
+        &mut self,
+        machine: &mut M,
+        now: Instant,
+        chunk: fn(&mut M, Instant, Bytes) -> Result<(), Misuse>,
+        finished: fn(&mut M, Instant) -> Result<(), Misuse>,
+    ) -> bool {
+        match self.0.pop_front() {
+            None => return false,
+            Some(Some(piece)) => told(chunk(machine, now, piece)),
+            Some(None) => told(finished(machine, now)),
+        }
+        true
     }
 }
 
