@@ -5,8 +5,8 @@
 //! future, which is what makes failing at any moment small enough to be run each time.
 //!
 //! It is not the only witness: `tests/stateright` is a package of its own that has these worlds, tests and counts explored
-//! by stateright, in another order and with its own bookkeeping; `.ci/run` runs it. A digest that left out what has a future
-//! would give another count there, or other states at rest.
+//! by stateright, in another order and with its own bookkeeping; `.ci/run` runs it. Where a digest leaves
+//! out what has a future, the counts depend on which of two worlds comes first, and another order shows it.
 
 use std::collections::HashSet;
 use std::fmt::{self, Debug, Write as _};
