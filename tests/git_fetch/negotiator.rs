@@ -171,10 +171,11 @@ fn tips(random: &mut Random, size: usize) -> Vec<usize> {
     (0..=random.below(6)).map(|_| random.below(size)).collect()
 }
 
-/// FETCH-15, FETCH-16, FETCH-17: on random histories with merges, several roots and wrong clocks.
+/// FETCH-15, FETCH-16, FETCH-17: on random histories with merges, several roots and wrong clocks. The property is
+/// tests/properties/negotiator.rs; these are enough of it to be told at once.
 #[test]
 fn fetch_16_what_is_declared_common_is_common_and_nothing_common_is_missed() {
-    for seed in 1..=400_u64 {
+    for seed in 1..=100_u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let size = 5 + random.below(120);
         let history = random_history(&mut random, size);
