@@ -37,7 +37,14 @@ impl Core {
         } else {
             self.idle = 0;
         }
-        self.receive.handle_block(self.sizing, limits, id, payload, kind == FrameType::Last)?;
+        self.receive.handle_block(
+            &mut self.store,
+            self.sizing,
+            limits,
+            id,
+            payload,
+            kind == FrameType::Last,
+        )?;
         if self.receive.is_done() {
             self.done.raise();
         }
@@ -124,7 +131,7 @@ impl Core {
                 return Some(credit);
             }
         }
-        match self.send.poll(self.sizing, limits) {
+        match self.send.poll(&mut self.store, self.sizing, limits) {
             Ok(block) => {
                 self.settle(limits, now);
                 block
@@ -199,7 +206,7 @@ impl Core {
 
     fn tell(&mut self) {
         self.stop_sending();
-        self.receive.stop();
+        self.store.drop_arrived();
         self.done = Notice::Given;
     }
 
@@ -210,20 +217,21 @@ impl Core {
 
     fn close(&mut self) {
         self.stop_sending();
-        self.receive.stop();
+        self.store.drop_arrived();
         self.terminal.raise();
     }
 
     #[inline]
     fn stop_sending(&mut self) {
         self.send.stop();
+        self.store.drop_waiting();
         self.room = Room::Open;
     }
 
     /// A stream that only had to deliver is closed once it has.
     #[inline]
     pub(super) fn deliver(&mut self, now: Instant) {
-        if self.receive.is_empty() {
+        if !self.store.has_arrived() {
             match self.state {
                 State::Closing(Closing::Draining) => self.apply(now, Input::Delivered),
                 State::Active if matches!(self.outlook, Outlook::EndDue) => self.watch.start(now),
@@ -234,7 +242,7 @@ impl Core {
 
     /// END is due though the stream is not done. What waits to be polled may keep the driver from reading on to it.
     fn await_end(&mut self, now: Instant) {
-        if self.receive.is_empty() {
+        if !self.store.has_arrived() {
             self.watch.start(now);
         } else {
             self.watch = Stopwatch::ZERO;
@@ -243,7 +251,7 @@ impl Core {
 
     /// After every step of an open stream: whether it is complete, whether it waits, whether there is room.
     pub(super) fn settle(&mut self, limits: &Limits, now: Instant) {
-        if matches!(self.room, Room::Refused) && self.send.can_write(limits) {
+        if matches!(self.room, Room::Refused) && self.send.can_write(&self.store, limits) {
             self.room = Room::Due;
         }
         if !matches!(self.state, State::Active) {
@@ -263,10 +271,10 @@ impl Core {
             self.watch.start(now);
         } else if matches!(self.outlook, Outlook::EndDue) {
             self.await_end(now);
-        } else if self.send.is_empty() {
+        } else if self.store.first_waiting().is_none() {
             self.send.reset_pace();
             self.watch = Stopwatch::ZERO;
-        } else if self.send.is_blocked(self.sizing, limits) {
+        } else if self.send.is_blocked(&self.store, self.sizing, limits) {
             if self.send.keeps_pace() {
                 self.watch.restart(now);
             }
