@@ -294,16 +294,22 @@ impl<T> Slab<T> {
     /// Adds a value under an id that has none; its place.
     #[inline]
     pub(super) fn insert(&mut self, id: u32, value: T) -> u32 {
+        self.insert_with(id, || value)
+    }
+
+    /// As [`Self::insert`], for a value that is made where it will lie.
+    #[inline]
+    pub(super) fn insert_with(&mut self, id: u32, make: impl FnOnce() -> T) -> u32 {
         let free = self.free;
         let place = match self.slot_mut(free) {
             Some(slot) => {
                 if let Slot::Free { next } = *slot {
-                    *slot = Slot::Used { id, value };
+                    *slot = Slot::Used { id, value: make() };
                     self.free = next;
                 }
                 free
             }
-            None => self.push(Slot::Used { id, value }),
+            None => self.push(Slot::Used { id, value: make() }),
         };
         self.table.insert(id, place);
         self.recent = (id, place);
@@ -312,6 +318,7 @@ impl<T> Slab<T> {
         place
     }
 
+    #[cold]
     fn push(&mut self, slot: Slot<T>) -> u32 {
         let start = self.blocks.len().saturating_sub(1);
         match self.blocks.last_mut().filter(|block| block.len() < BLOCK) {

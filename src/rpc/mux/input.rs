@@ -39,7 +39,7 @@ impl<T: Default> Mux<T> {
             self.fail(Error::TooManyChannels { limit });
         } else {
             self.theirs = channel;
-            self.channels.insert(channel, Channel::new(T::default()));
+            self.channels.insert_with(channel, || Channel::new(T::default()));
             self.first = Some((channel, message));
             return Some(Action::Opened { channel });
         }

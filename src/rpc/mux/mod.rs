@@ -207,7 +207,7 @@ impl<T: Default> Mux<T> {
             return Err(OpenError::TooManyChannels { limit });
         }
         *highest = channel;
-        self.channels.insert(channel, Channel::new(T::default()));
+        self.channels.insert_with(channel, || Channel::new(T::default()));
         Ok(())
     }
 
