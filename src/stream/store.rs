@@ -199,10 +199,18 @@ impl Store {
         if matches!(self.slot, Slot::Waiting(_)) {
             self.slot = Slot::Empty;
         }
-        if let Some(queues) = &mut self.queues {
-            (queues.waiting, queues.waiting_bytes) = (VecDeque::new(), 0);
-            self.shrink();
+        if self.queues.is_some() {
+            self.drop_queued(|queues| (queues.waiting, queues.waiting_bytes) = (VecDeque::new(), 0));
         }
+    }
+
+    // Apart as well.
+    #[cold]
+    fn drop_queued(&mut self, drop: impl FnOnce(&mut Queues)) {
+        if let Some(queues) = &mut self.queues {
+            drop(queues);
+        }
+        self.shrink();
     }
 }
 
@@ -308,16 +316,14 @@ impl Store {
     /// Drops what came, and forgets what was handed out.
     #[inline]
     pub(super) fn drop_arrived(&mut self) {
-        if !matches!(self.slot, Slot::Waiting(_)) {
+        if matches!(self.slot, Slot::Arrived(_) | Slot::Handed) {
             self.slot = Slot::Empty;
         }
-        if let Some(queues) = &mut self.queues {
-            **queues = Queues {
-                waiting: core::mem::take(&mut queues.waiting),
-                waiting_bytes: queues.waiting_bytes,
-                ..Queues::default()
-            };
-            self.shrink();
+        if self.queues.is_some() {
+            self.drop_queued(|queues| {
+                (queues.arrived, queues.arrived_bytes) = (VecDeque::new(), 0);
+                (queues.handed, queues.size) = (VecDeque::new(), 0);
+            });
         }
     }
 

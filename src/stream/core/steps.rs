@@ -198,23 +198,27 @@ impl Core {
         }
     }
 
+    #[cold]
     fn hear(&mut self, now: Instant) {
         self.stop_sending();
         self.watch = Stopwatch::ZERO;
         self.watch.start(now);
     }
 
+    #[cold]
     fn tell(&mut self) {
         self.stop_sending();
         self.store.drop_arrived();
         self.done = Notice::Given;
     }
 
+    #[inline]
     fn drain(&mut self, now: Instant) {
         self.stop_sending();
         self.deliver(now);
     }
 
+    #[inline]
     fn close(&mut self) {
         self.stop_sending();
         self.store.drop_arrived();
