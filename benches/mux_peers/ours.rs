@@ -93,10 +93,7 @@ impl End {
 
     fn add(&mut self, channel: u32, direction: Direction) {
         let Some(mut channel) = self.mux.channel(channel) else { return };
-        let core = channel.value().insert(Core::new(Shape::bytes(direction, WINDOW)).unwrap());
-        core.open(NOW);
-        core.attach(&self.limits, NOW);
-        assert!(matches!(core.poll_action(NOW), Some(stream::Action::Opened)));
+        *channel.value() = Some(Core::attached(Shape::bytes(direction, WINDOW)).unwrap());
     }
 
     pub(crate) fn open(&mut self) -> u32 {

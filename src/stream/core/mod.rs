@@ -81,12 +81,28 @@ impl Core {
     #[inline]
     pub fn new(shape: Shape) -> Result<Self, ConfigError> {
         shape.check()?;
-        Ok(Self {
-            state: State::Idle,
+        Ok(Self::at(State::Idle, Notice::None, shape))
+    }
+
+    /// A stream whose channel is there from the start, as those of a mux are: as after `new`, `open`, `attach` and
+    /// [`Action::Opened`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    #[inline]
+    pub fn attached(shape: Shape) -> Result<Self, ConfigError> {
+        shape.check()?;
+        Ok(Self::at(State::Active, Notice::Given, shape))
+    }
+
+    #[inline]
+    const fn at(state: State, opened: Notice, shape: Shape) -> Self {
+        Self {
+            state,
             direction: shape.direction,
             sizing: shape.sizing,
             farewell: Farewell::End,
-            opened: Notice::None,
+            opened,
             done: Notice::None,
             terminal: Notice::None,
             room: Room::Open,
@@ -97,7 +113,7 @@ impl Core {
             receive: ReceiveHalf::new(shape.window),
             store: Store::new(),
             failure: None,
-        })
+        }
     }
 
     /// The stream's opening was sent or received.
