@@ -254,6 +254,7 @@ impl Core {
     }
 
     /// After every step of an open stream: whether it is complete, whether it waits, whether there is room.
+    #[inline]
     pub(super) fn settle(&mut self, limits: &Limits, now: Instant) {
         if matches!(self.room, Room::Refused) && self.send.can_write(&self.store, limits) {
             self.room = Room::Due;
@@ -261,21 +262,15 @@ impl Core {
         if !matches!(self.state, State::Active) {
             return;
         }
-        let done = self.send.is_done() && (!self.direction.receives() || self.receive.is_done());
-        if done && self.direction.ends() {
-            return self.apply(now, Input::Complete);
+        if self.send.is_done() && (!self.direction.receives() || self.receive.is_done()) {
+            return self.complete(now);
         }
-        if done {
-            // Only the peer's END is missing.
-            if !self.watch.runs() {
-                self.watch = Stopwatch::ZERO;
-            }
-            self.watch.start(now);
-        } else if matches!(self.outlook, Outlook::GivenUp) {
-            self.watch.start(now);
-        } else if matches!(self.outlook, Outlook::EndDue) {
-            self.await_end(now);
-        } else if self.store.first_waiting().is_none() {
+        match self.outlook {
+            Outlook::Open => {}
+            Outlook::GivenUp => return self.watch.start(now),
+            Outlook::EndDue => return self.await_end(now),
+        }
+        if self.store.first_waiting().is_none() {
             self.send.reset_pace();
             self.watch = Stopwatch::ZERO;
         } else if self.send.is_blocked(&self.store, self.sizing, limits) {
@@ -286,5 +281,17 @@ impl Core {
         } else {
             self.watch.stop(now);
         }
+    }
+
+    /// Both directions are done.
+    fn complete(&mut self, now: Instant) {
+        if self.direction.ends() {
+            return self.apply(now, Input::Complete);
+        }
+        // Only the peer's END is missing.
+        if !self.watch.runs() {
+            self.watch = Stopwatch::ZERO;
+        }
+        self.watch.start(now);
     }
 }
