@@ -149,7 +149,7 @@ impl Turns {
     }
 
     /// Puts a message into a node; its index.
-    #[inline]
+    #[inline(always)]
     fn enqueue(&mut self, channel: u32, message: Transmit, length: u32) -> u32 {
         self.used = self.used.saturating_add(1);
         let index = if (self.free as usize) < self.nodes.len() { self.free } else { self.add_node() };

@@ -337,7 +337,7 @@ impl Core {
     }
 
     /// Whether [`Self::poll_transmit`] has something.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn has_transmit(&self, limits: &Limits) -> bool {
         match self.state {

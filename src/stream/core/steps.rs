@@ -254,7 +254,7 @@ impl Core {
     }
 
     /// After every step of an open stream: whether it is complete, whether it waits, whether there is room.
-    #[inline]
+    #[inline(always)]
     pub(super) fn settle(&mut self, limits: &Limits, now: Instant) {
         if matches!(self.room, Room::Refused) && self.send.can_write(&self.store, limits) {
             self.room = Room::Due;
