@@ -150,7 +150,7 @@ impl Core {
         self.handle_parts(limits, now, frame.kind, frame.id, frame.payload)
     }
 
-    #[inline]
+    #[inline(always)]
     fn handle_parts(
         &mut self,
         limits: &Limits,
