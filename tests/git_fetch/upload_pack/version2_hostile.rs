@@ -375,3 +375,15 @@ fn v2s_15_verbs_of_version_2_are_refused_where_nothing_was_asked() {
         assert_eq!(said.ends_with(b"0001000e\x01packfile\n0009\x01PACK0000"), takes);
     }
 }
+
+/// V2S-4: so a driver that lists what is below each of them lists nothing twice.
+#[test]
+fn v2s_4_none_of_the_prefixes_begins_with_another() {
+    let mut server = ready(Config { ref_in_want: true, ..config() });
+    let asked = ["command=fetch", "|", "want-ref refs/heads/a", "deepen-not a", "done", "-"];
+    give(&mut server, &asked).unwrap();
+    let Some(Action::ListRefsBelow(prefixes)) = server.poll_action() else {
+        panic!("the refs are asked for")
+    };
+    assert_eq!(prefixes, ["a", "refs/a", "refs/heads/a", "refs/remotes/a", "refs/tags/a"]);
+}
