@@ -1,12 +1,16 @@
 //! The table of the README: what the last `cargo bench` found, ours beside each peer.
 //!
-//! Runs last of the benches. `cargo bench -p portline-benches --bench table` prints it again, alone on standard output.
-#![allow(clippy::print_stdout, missing_docs)]
+//! Runs last of the benches. `cargo bench -p portline-benches --bench table` prints it again, alone on standard output;
+//! with `-- --readme` it replaces the one in the README instead.
+#![allow(clippy::expect_used, clippy::print_stdout, missing_docs)]
 
 mod results;
 mod rows;
 #[path = "../support/mod.rs"]
 mod support;
+
+use std::fs;
+use std::path::Path;
 
 use results::{OURS, Results};
 use rows::{Peer, QUOTIENTS, ROWS, Row, Target, Unit};
@@ -90,8 +94,49 @@ fn beside(results: &Results, row: &Row, peer: &Peer, ours: f64, met: &mut Met) -
     format!("{} | {} | {} | {asked}", peer.name, shown(row.unit, theirs), times(ratio))
 }
 
+/// All rows, and how many targets were met.
+fn table(results: &Results) -> String {
+    let (mut own, mut ratios) = (Met::default(), Met::default());
+    let mut lines = vec![
+        "| work | portline | target | peer | its figure | ratio | ratio asked |".to_owned(),
+        "|---|---:|---|---|---:|---:|---|".to_owned(),
+    ];
+    for row in ROWS {
+        let Some(ours) = results.figure(row.work, OURS) else {
+            lines.push(format!("| {} | not measured | – | – | – | – | – |", row.work));
+            continue;
+        };
+        let target = target(results, row, ours, &mut own);
+        let start = format!("| {} | {} | {target}", row.work, shown(row.unit, ours));
+        if row.peers.is_empty() {
+            lines.push(format!("{start} | – | – | – | – |"));
+        }
+        for (number, peer) in row.peers.iter().enumerate() {
+            let start = if number == 0 { &start } else { "| | |" };
+            lines.push(format!("{start} | {} |", beside(results, row, peer, ours, &mut ratios)));
+        }
+    }
+    lines.push(format!(
+        "\nMet: {} of {} targets as they are, {} of {} as ratios.\n",
+        own.met, own.judged, ratios.met, ratios.judged
+    ));
+    lines.join("\n")
+}
+
+/// Puts the table between its marks in the README.
+fn replace(table: &str) -> Option<()> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let text = fs::read_to_string(&readme).ok()?;
+    let (before, rest) = text.split_once("<!-- table")?;
+    let (mark, rest) = rest.split_once('\n')?;
+    let (_, after) = rest.split_once("<!-- end of table")?;
+    let text = format!("{before}<!-- table{mark}\n{table}<!-- end of table{after}");
+    fs::write(&readme, text).ok()
+}
+
 fn main() {
-    if !std::env::args().any(|argument| argument == "--bench") {
+    let asked = |what: &str| std::env::args().any(|argument| argument == what);
+    if !asked("--bench") {
         return;
     }
     let folder = support::results();
@@ -102,26 +147,10 @@ fn main() {
     if !results.are_of_one_run() {
         eprintln!("{}: figures of several runs; remove it and run `cargo bench`", folder.display());
     }
-    let (mut own, mut ratios) = (Met::default(), Met::default());
-    println!("| work | portline | target | peer | its figure | ratio | ratio asked |");
-    println!("|---|---:|---|---|---:|---:|---|");
-    for row in ROWS {
-        let Some(ours) = results.figure(row.work, OURS) else {
-            println!("| {} | not measured | – | – | – | – | – |", row.work);
-            continue;
-        };
-        let start =
-            format!("{} | {} | {}", row.work, shown(row.unit, ours), target(&results, row, ours, &mut own));
-        if row.peers.is_empty() {
-            println!("| {start} | – | – | – | – |");
-        }
-        for (number, peer) in row.peers.iter().enumerate() {
-            let start = if number == 0 { &start } else { " | | " };
-            println!("| {start} | {} |", beside(&results, row, peer, ours, &mut ratios));
-        }
+    let table = table(&results);
+    if asked("--readme") {
+        replace(&table).expect("a README with the marks of the table");
+    } else {
+        print!("{table}");
     }
-    println!(
-        "\nMet: {} of {} targets as they are, {} of {} as ratios.",
-        own.met, own.judged, ratios.met, ratios.judged
-    );
 }
