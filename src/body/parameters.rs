@@ -242,6 +242,12 @@ pub(crate) fn is_token(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
 }
 
+/// Whether a word is this one, in any case. Nearly all write it as it is known, which is quicker to see.
+#[inline]
+pub(crate) fn is_word(word: &[u8], known: &[u8]) -> bool {
+    word == known || word.eq_ignore_ascii_case(known)
+}
+
 /// Without spaces and tabs in front.
 pub(crate) fn trim_start(input: &[u8]) -> &[u8] {
     let start = input.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(input.len());
