@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p portline-benches --bench call` prints the table, and fails when more than one quantum is in front in either direction. The
 //! pipe holds one message a direction, which is being written when the call is made; both ends are on one thread. What a
-//! wire of 1 Gbit/s adds is in `tests/session.rs`.
+//! wire of 1 Gbit/s adds is in `tests/rpc/session.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
