@@ -27,7 +27,7 @@ use portline::frame::{Frame, FrameType, HEADER_LEN, decode, decode_bytes};
 use tokio_util::codec::{Decoder as _, Encoder as _, LengthDelimitedCodec};
 
 /// Payloads, their names, and how many of them are in a pipe.
-const PAYLOADS: [(usize, &str, usize); 2] = [(16, "16 bytes", 1000), (64 << 10, "64 KiB", 64)];
+const PAYLOADS: [(usize, &str, usize); 2] = [(16, "16 bytes", 1000), (64 << 10, "64 KiB", 16)];
 /// Messages of a pipe that is read in pieces.
 const COUNT: usize = 1000;
 /// The floor of everything owned: counting one more user of a buffer, and one less.
