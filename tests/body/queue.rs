@@ -375,7 +375,7 @@ impl Beside {
     }
 }
 
-/// QUEUE-2, QUEUE-5, QUEUE-6, QUEUE-13: any operations in any configuration. The property is tests/properties/queue.rs;
+/// QUEUE-2, QUEUE-5, QUEUE-6, QUEUE-13: any operations in any configuration. The property is `tests/properties`;
 /// these are enough of it to be told at once.
 #[test]
 fn queue_6_memory_never_passes_the_cap() {

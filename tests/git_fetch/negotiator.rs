@@ -172,7 +172,7 @@ fn tips(random: &mut Random, size: usize) -> Vec<usize> {
 }
 
 /// FETCH-15, FETCH-16, FETCH-17: on random histories with merges, several roots and wrong clocks. The property is
-/// tests/properties/negotiator.rs; these are enough of it to be told at once.
+/// `tests/properties`; these are enough of it to be told at once.
 #[test]
 fn fetch_16_what_is_declared_common_is_common_and_nothing_common_is_missed() {
     for seed in 1..=100_u64 {

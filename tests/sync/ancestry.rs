@@ -34,7 +34,7 @@ fn random_history(random: &mut Random) -> History {
     history
 }
 
-/// SYNC-22 and SYNC-28: against a plain walk, over every kind of clock. The property is tests/properties/ancestry.rs; these
+/// SYNC-22 and SYNC-28: against a plain walk, over every kind of clock. The property is `tests/properties`; these
 /// are enough of it to be told at once.
 #[test]
 fn sync_22_random_histories_are_told_exactly_whatever_the_times() {

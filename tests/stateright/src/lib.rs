@@ -3,6 +3,7 @@
 //! These are the very files, with their tests and their counts. Only what walks through the states is another: `explore`
 //! is stateright's checker here, and the explorer of `tests/model` there. So neither can leave out states or properties
 //! without the other one telling.
+#![cfg(test)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,24 +17,24 @@
     unreachable_pub
 )]
 
-#[path = "../model/body/mod.rs"]
+#[path = "../../model/body/mod.rs"]
 mod body;
 mod explore;
-#[path = "../model/fetch.rs"]
+#[path = "../../model/fetch.rs"]
 mod fetch;
-#[path = "../model/pair.rs"]
+#[path = "../../model/pair.rs"]
 mod pair;
-#[path = "../model/port.rs"]
+#[path = "../../model/port.rs"]
 mod port;
-#[path = "../model/push.rs"]
+#[path = "../../model/push.rs"]
 mod push;
-#[path = "../model/rpc.rs"]
+#[path = "../../model/rpc.rs"]
 mod rpc;
-#[path = "../rpc_support/mod.rs"]
+#[path = "../../rpc_support/mod.rs"]
 mod rpc_support;
-#[path = "../model/stream.rs"]
+#[path = "../../model/stream.rs"]
 mod stream;
-#[path = "../model/sync.rs"]
+#[path = "../../model/sync.rs"]
 mod sync;
-#[path = "../toy/mod.rs"]
+#[path = "../../toy/mod.rs"]
 mod toy;

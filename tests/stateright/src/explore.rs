@@ -1,7 +1,7 @@
 //! What a world is, from `tests/model`, and any world as a model of stateright's.
 
 #[allow(dead_code)]
-#[path = "../model/explore.rs"]
+#[path = "../../model/explore.rs"]
 mod ours;
 
 use std::fmt;

@@ -13,6 +13,7 @@
 //! Every run has the same cases. `PROPTEST_CASES=10000` makes it more of them, `PROPTEST_RNG_SEED=7` others. The seed of
 //! a case that fails is kept beside its module (`window.regressions`) and tried first from then on: commit it with the
 //! repair.
+#![cfg(test)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,7 +31,7 @@ mod negotiator;
 mod plan;
 mod port;
 mod queue;
-#[path = "../sync_history/mod.rs"]
+#[path = "../../sync_history/mod.rs"]
 mod sync_history;
 mod window;
 
