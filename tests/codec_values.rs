@@ -119,6 +119,10 @@ fn git_4_the_longest_list_is_taken_and_one_more_is_not() {
     assert_eq!(lines.push_line(b"more"), Err(CapabilityError::TooMany { limit }));
     assert!(lines.has_feature("fetch", "filter") && lines.has_feature("fetch", "shallow"));
     assert!(!lines.has_feature("fetch", "filte") && !lines.has_feature("fetc", "filter"));
+    let mut list = Capabilities::new();
+    list.push("multi_ack");
+    list.push_value("agent", b"git/2").unwrap();
+    assert_eq!(list.to_line(), "multi_ack agent=git/2");
     let list = Capabilities::parse(b"a\x1b=b c").unwrap();
     assert_eq!(list.to_string(), "a\\x1b=b c");
 }

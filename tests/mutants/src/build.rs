@@ -84,11 +84,19 @@ impl Schemata {
     pub fn build(&mut self, folders: &Folders, mutants: &[Mutant]) -> Result<Vec<Program>> {
         loop {
             self.write(folders, mutants)?;
-            // Types first: no code is made for what does not compile.
-            let check = ["check", "--package", "portline", "--lib", "--message-format=json"];
+            // Types first: no code is made for what does not compile; and the tests may have constants, too.
+            let library = ["check", "--package", "portline", "--lib", "--message-format=json"];
+            let check = [
+                "check",
+                "--package=portline",
+                "--tests",
+                "--examples",
+                "--keep-going",
+                "--message-format=json",
+            ];
             let test = ["test", "--package", "portline", "--no-run", "--message-format=json"];
             let mut errors = Vec::new();
-            for arguments in [&check[..], &test[..]] {
+            for arguments in [&library[..], &check, &test] {
                 let messages = messages(folders.cargo().args(arguments))?;
                 errors = messages
                     .iter()
@@ -201,11 +209,19 @@ impl Schemata {
     }
 }
 
-/// Whether an error's words name a function: with its path, and what it is generic over, or without.
+/// Whether an error's words name a function: with its path, and what that is generic over, or without.
 fn calls(said: &str, name: &str) -> bool {
     said.split('`').skip(1).step_by(2).any(|path| {
-        let path = path.split("::<").next().unwrap_or(path);
-        path == name || path.ends_with(&format!("::{name}"))
+        let (mut plain, mut depth) = (String::new(), 0_usize);
+        for letter in path.chars() {
+            depth += usize::from(letter == '<');
+            if depth == 0 {
+                plain.push(letter);
+            }
+            depth -= usize::from(letter == '>');
+        }
+        let plain = plain.replace("::::", "::");
+        plain == name || plain.ends_with(&format!("::{name}"))
     })
 }
 
@@ -255,4 +271,19 @@ fn program(told: &Value) -> Option<Program> {
     let library = told["target"]["kind"][0] == "lib";
     let name = if library { "--lib" } else { told["target"]["name"].as_str()? };
     test.then(|| Program { name: name.to_owned(), path })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::calls;
+
+    #[test]
+    fn a_function_is_told_by_its_type_and_its_name() {
+        let said =
+            "cannot call non-const associated function `portline::Map::<u8, Vec<u8>>::new` in constants";
+        assert!(calls(said, "Map::new"));
+        assert!(!calls(said, "Set::new"));
+        assert!(!calls(said, "ap::new"));
+        assert!(calls("cannot call non-const function `limit` in statics", "limit"));
+    }
 }

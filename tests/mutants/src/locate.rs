@@ -59,7 +59,7 @@ pub enum Left {
 pub struct Located {
     pub edits: Vec<Edit>,
     pub left: Vec<(u32, Left)>,
-    /// The `const fn`s that lose their `const`, by name.
+    /// The `const fn`s that lose their `const`: `Type::name`, or the name alone.
     pub unconst: BTreeSet<String>,
 }
 
@@ -70,7 +70,7 @@ pub fn locate(source: &Source, mutants: &[&Mutant], constant: &BTreeSet<String>)
     for mutant in mutants {
         wanted.entry((mutant.genre, source.offset(mutant.start))).or_default().push(mutant);
     }
-    let mut finder = Finder { source, wanted, constant, constants: 0, found: Located::default() };
+    let mut finder = Finder { source, wanted, constant, constants: 0, of: None, found: Located::default() };
     finder.visit_file(&file);
     let mut found = finder.found;
     for missed in finder.wanted.values().flatten() {
@@ -87,6 +87,8 @@ struct Finder<'a> {
     constant: &'a BTreeSet<String>,
     /// How many constants the walk is inside of.
     constants: usize,
+    /// The type whose `impl` the walk is inside of.
+    of: Option<String>,
     found: Located,
 }
 
@@ -128,6 +130,7 @@ impl<'a> Finder<'a> {
     /// A function: returns at its start, and `const` where it has to go.
     fn function(&mut self, signature: &syn::Signature, block: &syn::Block, walk: impl FnOnce(&mut Self)) {
         let name = signature.ident.to_string();
+        let name = self.of.as_ref().map_or(name.clone(), |of| format!("{of}::{name}"));
         let stays = signature.constness.is_some() && self.constant.contains(&name);
         self.constants += usize::from(stays);
         if let Some(first) = block.stmts.first() {
@@ -192,6 +195,16 @@ fn has_impl(output: &syn::Type) -> bool {
 impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         self.function(&item.sig, &item.block, |finder| visit::visit_item_fn(finder, item));
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        let of = match &*item.self_ty {
+            syn::Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+            _ => None,
+        };
+        let outside = std::mem::replace(&mut self.of, of);
+        visit::visit_item_impl(self, item);
+        self.of = outside;
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {

@@ -58,7 +58,9 @@ fn test(options: &Options) -> Result<bool> {
     fs::create_dir_all(&folders.state)?;
     let mutants = mutant::list(&folders.project)?;
     let lines = lines(&folders, &mutants)?;
-    let chosen = options.choose(&mutants);
+    let included = mutant::included(&folders.project)?;
+    let mut chosen = options.choose(&mutants);
+    chosen.retain(|mutant| included.contains(&mutant.name));
     let mut schemata = Schemata::open(&folders);
     let results = Mutex::new(Results::open(&folders.state.join("results.jsonl"))?);
     let known = |mutant: &Mutant| results.lock().ok()?.outcome(&mutant.name, lines.get(&mutant.number)?);

@@ -1,5 +1,6 @@
 //! What `cargo mutants --list --json` says of each change, and where it stands in a file.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
@@ -60,17 +61,27 @@ pub struct Mutant {
     pub end: Place,
 }
 
-/// All mutants of the package at `root`, in the order of its files, without those that `.cargo/mutants.toml` excludes.
+/// All mutants of the package at `root`, in the order of its files. Those that `.cargo/mutants.toml` excludes are in the
+/// build as well, so that another word in that file does not build everything anew.
 pub fn list(root: &Path) -> Result<Vec<Mutant>> {
+    rows(root, &["--no-config"])?.iter().zip(0..).map(|(row, number)| read(row, number)).collect()
+}
+
+/// The names of those that are not excluded.
+pub fn included(root: &Path) -> Result<BTreeSet<String>> {
+    Ok(rows(root, &[])?.iter().filter_map(|row| row["name"].as_str()).map(str::to_owned).collect())
+}
+
+fn rows(root: &Path, more: &[&str]) -> Result<Vec<Value>> {
     let told = Command::new("cargo")
         .args(["mutants", "--list", "--json", "--package", "portline", "--dir"])
         .arg(root)
+        .args(more)
         .output()?;
     if !told.status.success() {
         return Err(format!("cargo mutants --list: {}", String::from_utf8_lossy(&told.stderr)).into());
     }
-    let rows: Vec<Value> = serde_json::from_slice(&told.stdout)?;
-    rows.iter().zip(0..).map(|(row, number)| read(row, number)).collect()
+    Ok(serde_json::from_slice(&told.stdout)?)
 }
 
 fn read(row: &Value, number: u32) -> Result<Mutant> {
