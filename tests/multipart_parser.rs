@@ -9,6 +9,7 @@ use bytes::Bytes;
 use common::Rng;
 use multipart_support::{NOW, Whole, config, disposed, drain, error, one, parse, parse_pieces, parse_with};
 use portline::body::content_disposition::{self, ContentDisposition, ParameterError};
+use portline::body::content_type::ContentType;
 use portline::body::multipart::parser::{Action, Config, Error, Place};
 use portline::body::multipart::{Boundary, BoundaryError, Parser};
 
@@ -60,6 +61,23 @@ fn multipart_2_a_malformed_content_type_is_a_typed_error() {
     let other = Boundary::of_content_type(b"multipart/mixed; boundary=a");
     assert_eq!(other, Err(BoundaryError::OtherType));
     assert_eq!(Boundary::of_content_type(b"multipart/form-data"), Err(BoundaryError::Missing));
+}
+
+#[test]
+fn multipart_1_the_words_of_a_header_are_told_as_they_stand_there() {
+    let header = ContentType::parse(b"Text/X-Plain; Charset=\"a\\\"b\"; q").err();
+    assert_eq!(header, Some(ParameterError::Value { at: 33 }.into()));
+    let header = ContentType::parse(b"Text/X-Plain; Charset=\"a\\\"b\"").unwrap();
+    assert_eq!((header.kind(), header.subtype()), (&b"Text"[..], &b"X-Plain"[..]));
+    assert!(header.is("tExt", "x-plain") && !header.is("text", "plain") && !header.is("x", "x-plain"));
+    assert_eq!((header.parameter("charset").as_deref(), header.parameter("x")), (Some(&b"a\"b"[..]), None));
+    let parameters: Vec<_> = header.parameters().map(|(name, value)| (name, value.into_owned())).collect();
+    assert_eq!(parameters, [(&b"Charset"[..], b"a\"b".to_vec())]);
+    let header = ContentDisposition::parse(b"Form-Data; name=\"n\"; filename=f").unwrap();
+    assert_eq!((header.kind(), header.is_form_data()), (&b"Form-Data"[..], true));
+    assert_eq!((header.name(), header.filename()), (Some(&b"n"[..]), Some(&b"f"[..])));
+    let header = ContentDisposition::parse(b"attachment").unwrap();
+    assert_eq!((header.is_form_data(), header.name(), header.filename()), (false, None, None));
 }
 
 #[test]

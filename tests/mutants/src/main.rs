@@ -33,7 +33,7 @@ use std::time::Instant;
 use build::{Folders, Schemata};
 use mutant::{Mutant, Source};
 use options::Options;
-use reach::Reach;
+use reach::{Reach, Step};
 use results::{Outcome, Results};
 
 /// Whatever goes wrong here is told and ends the run.
@@ -76,12 +76,13 @@ fn test(options: &Options) -> Result<bool> {
         let here = |mutant: &Mutant| {
             !schemata.unviable.contains(&mutant.name) && !schemata.left.contains_key(&mutant.number)
         };
-        let open: Vec<&Mutant> =
-            chosen.iter().copied().filter(|mutant| here(mutant) && known(mutant).is_none_or(again)).collect();
+        let open = chosen.iter().copied().filter(|mutant| here(mutant) && known(mutant).is_none_or(again));
+        let open = spread(&open.collect::<Vec<_>>());
         let (done, began) = (AtomicUsize::new(0), Instant::now());
         parallel::each(options.jobs, &open, |worker, mutant| {
             let time = Instant::now();
-            let (outcome, by) = try_one(&folders, worker, &reach, mutant.number)?;
+            let (outcome, by) =
+                try_one(&folders, worker, &reach.steps(mutant.number, options.longest), mutant.number)?;
             let mut results = results.lock().map_err(|_| "another worker panicked")?;
             results.add(&mutant.name, &lines[&mutant.number], outcome, by, time.elapsed().as_millis())?;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
@@ -94,16 +95,21 @@ fn test(options: &Options) -> Result<bool> {
     Ok(report::print(&chosen, &schemata, known))
 }
 
+/// Every sixteenth, then the next of each sixteen, and so on: what was run when it is stopped is an even sample.
+fn spread<'a>(list: &[&'a Mutant]) -> Vec<&'a Mutant> {
+    const STEP: usize = 16;
+    (0..STEP).flat_map(|first| list.iter().copied().skip(first).step_by(STEP)).collect()
+}
+
 /// Runs the tests that come by a mutant until one of them notices: what became of it, and the program that noticed.
 fn try_one<'a>(
     folders: &Folders,
     worker: usize,
-    reach: &'a Reach,
+    steps: &[Step<'a>],
     number: u32,
 ) -> Result<(Outcome, &'a str)> {
     let scratch = folders.state.join(format!("tmp/{worker}"));
-    let steps = reach.steps(number);
-    for step in &steps {
+    for step in steps {
         let ended = run::run(folders, &scratch, step.program, &step.tests, &number.to_string(), step.time)?;
         match ended {
             run::Ended::Passed => {}

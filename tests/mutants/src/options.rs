@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::time::Duration;
+
 use crate::Result;
 use crate::mutant::Mutant;
 
@@ -7,6 +9,7 @@ pub const USAGE: &str = "usage: tests/mutants.sh [OPTION...] [FILE|FOLDER|GLOB..
   --sample K/N    every Nth mutant, beginning with the Kth (from 0)
   --retry         run survivors again: tests were added
   --report        say what is known, and run nothing
+  --longest S     leave out tests that take longer than so many seconds by themselves
   --jobs N        mutants at a time (1)
   --skip A,B      test programs that are not run";
 
@@ -17,6 +20,7 @@ pub struct Options {
     pub sample: (usize, usize),
     pub retry: bool,
     pub report: bool,
+    pub longest: Duration,
     pub jobs: usize,
     pub skip: Vec<String>,
     pub files: Vec<String>,
@@ -28,6 +32,7 @@ impl Options {
             sample: (0, 1),
             retry: false,
             report: false,
+            longest: Duration::MAX,
             jobs: 1,
             skip: Vec::new(),
             files: Vec::new(),
@@ -42,6 +47,7 @@ impl Options {
                 }
                 "--retry" => options.retry = true,
                 "--report" => options.report = true,
+                "--longest" => options.longest = Duration::from_secs(value()?.parse()?),
                 "--jobs" => options.jobs = value()?.parse()?,
                 "--skip" => options.skip.extend(value()?.split(',').map(str::to_owned)),
                 _ if argument.starts_with('-') => return Err(USAGE.into()),

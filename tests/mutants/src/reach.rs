@@ -82,9 +82,10 @@ impl Reach {
     }
 
     /// The tests that come by a mutant, those that take least first: a few by themselves, then more and more at a time.
-    pub fn steps(&self, number: u32) -> Vec<Step<'_>> {
+    /// Tests that take longer than `longest` are left out.
+    pub fn steps(&self, number: u32, longest: Duration) -> Vec<Step<'_>> {
         let mut programs: BTreeMap<&str, Vec<&Test>> = BTreeMap::new();
-        for test in self.tests.iter().filter(|test| test.seen.contains(&number)) {
+        for test in self.tests.iter().filter(|test| test.time <= longest && test.seen.contains(&number)) {
             programs.entry(&test.program.name).or_default().push(test);
         }
         let mut steps: Vec<Step> = Vec::new();
