@@ -72,11 +72,14 @@ fn test(options: &Options) -> Result<bool> {
         let reach = Reach::record(&folders, &programs, options.jobs)?;
         let (tests, time) = reach.sum();
         eprintln!("{} mutants, {tests} tests of {} s in all", mutants.len(), time.as_secs());
-        let again = |became| options.retry && matches!(became, Outcome::Survived | Outcome::Unreached);
+        let asked = |became: Option<Outcome>| match became {
+            None => !options.retry,
+            Some(became) => options.retry && !became.is_caught(),
+        };
         let here = |mutant: &Mutant| {
             !schemata.unviable.contains(&mutant.name) && !schemata.left.contains_key(&mutant.number)
         };
-        let open = chosen.iter().copied().filter(|mutant| here(mutant) && known(mutant).is_none_or(again));
+        let open = chosen.iter().copied().filter(|mutant| here(mutant) && asked(known(mutant)));
         let open = spread(&open.collect::<Vec<_>>());
         let (done, began) = (AtomicUsize::new(0), Instant::now());
         parallel::each(options.jobs, &open, |worker, mutant| {

@@ -7,7 +7,7 @@ use crate::mutant::Mutant;
 
 pub const USAGE: &str = "usage: tests/mutants.sh [OPTION...] [FILE|FOLDER|GLOB...]
   --sample K/N    every Nth mutant, beginning with the Kth (from 0)
-  --retry         run survivors again: tests were added
+  --retry         run the survivors again, and nothing else: tests were added
   --report        say what is known, and run nothing
   --longest S     leave out tests that take longer than so many seconds by themselves
   --jobs N        mutants at a time (1)
