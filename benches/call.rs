@@ -1,9 +1,9 @@
 //! A call on an idle session, and beside a thousand streams that are written to as fast as they take it: how long it takes,
 //! and how much of the streams is in front of it.
 //!
-//! `cargo bench --bench call` prints the table, and fails when more than one quantum is in front in either direction. The
+//! `cargo bench -p portline-benches --bench call` prints the table, and fails when more than one quantum is in front in either direction. The
 //! pipe holds one message a direction, which is being written when the call is made; both ends are on one thread. What a
-//! wire of 1 Gbit/s adds is in `tests/session.rs`.
+//! wire of 1 Gbit/s adds is in `tests/rpc/session.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -12,6 +12,9 @@
     clippy::print_stdout,
     missing_docs
 )]
+
+#[path = "support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 
@@ -123,6 +126,9 @@ impl Pair {
 }
 
 fn main() {
+    if !support::begin() {
+        return;
+    }
     let quantum = mux::Config::new(Role::Initiator).quantum + PREFIX;
     println!("a call and its result, {CALLS} times\n");
     println!("| beside | median | 99 of 100 | bytes of streams in front, at most |");

@@ -1,6 +1,6 @@
 //! Multipart bodies, beside multer on the same bytes in the same pieces.
 //!
-//! `benches/table.sh` divides each run by its pieces, fields or bytes:
+//! The table divides each run by its pieces, fields or bytes:
 //! - a file of 64 MiB in pieces of 64 KiB, beside copying those pieces into one buffer (`memcpy`): no CR in it, random
 //!   bytes, nothing but line ends, nothing but boundaries with a wrong last byte, and with a wrong byte in the middle;
 //! - 10,000 small fields in pieces of 64 KiB;
@@ -11,16 +11,18 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
 #![allow(clippy::cast_possible_truncation, missing_docs)]
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
 use futures_util::stream;
 use portline::Instant;
 use portline::body::multipart::parser::{Action, Config, Parser};
@@ -116,7 +118,8 @@ fn of_pattern(pattern: &[u8]) -> Vec<u8> {
 
 fn group<'a>(c: &'a mut Criterion, name: &str, elements: usize) -> BenchmarkGroup<'a, WallTime> {
     let mut group = c.benchmark_group(name);
-    group.throughput(Throughput::Elements(elements as u64)).sampling_mode(SamplingMode::Flat);
+    // A run takes milliseconds.
+    group.throughput(Throughput::Elements(elements as u64)).sampling_mode(SamplingMode::Flat).sample_size(10);
     group
 }
 
@@ -221,12 +224,6 @@ fn write(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    targets = file, fields, single_bytes, write
+fn main() {
+    support::run(&[file, fields, single_bytes, write]);
 }
-criterion_main!(benches);

@@ -7,10 +7,13 @@
     missing_docs
 )]
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use portline::Instant;
 use portline::frame::{Frame, FrameType};
 use portline::rpc::Role;
@@ -158,5 +161,6 @@ fn open_close(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, bulk, open_close);
-criterion_main!(benches);
+fn main() {
+    support::run(&[bulk, open_close]);
+}

@@ -1,6 +1,6 @@
 //! pkt-line decode and encode, beside gix-packetline on the same bytes.
 //!
-//! Each measurement is a run of many packets; `benches/table.sh` divides by their number. What is compared:
+//! Each measurement is a run of many packets; the table divides by their number. What is compared:
 //! - `slice`: one packet borrowed from a slice that holds it whole, no state kept;
 //! - `reader`: packets from a stream that arrives in chunks of 64 KiB (ours takes owned chunks, theirs reads);
 //! - `sideband`: the data of full sideband packets, handed on;
@@ -9,11 +9,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::panic)]
 #![allow(clippy::cast_possible_truncation, missing_docs)]
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::hint::black_box;
 use std::io::BufRead;
 
 use bytes::{Bytes, BytesMut};
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput};
 use gix_packetline::PacketLineRef;
 use gix_packetline::blocking_io::StreamingPeekableIter;
 use gix_packetline::blocking_io::encode as gix_encode;
@@ -181,12 +184,6 @@ fn encode(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .sample_size(40)
-        .warm_up_time(std::time::Duration::from_millis(500))
-        .measurement_time(std::time::Duration::from_secs(2));
-    targets = decode, sideband, encode
+fn main() {
+    support::run(&[decode, sideband, encode]);
 }
-criterion_main!(benches);

@@ -1,14 +1,17 @@
 //! What it costs to send bytes through a body's queue, beside a plain `VecDeque` that bounds nothing; and through an
 //! upload and a download on a credit stream.
 //!
-//! `cargo bench --bench queue`
+//! `cargo bench -p portline-benches --bench queue`
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+#[path = "support/mod.rs"]
+mod support;
 
 use std::collections::VecDeque;
 use std::hint::black_box;
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use portline::Instant;
 use portline::body::download;
 use portline::body::over::stream::{Config as Over, Download, Upload};
@@ -114,5 +117,6 @@ fn across(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, through, across);
-criterion_main!(benches);
+fn main() {
+    support::run(&[through, across]);
+}

@@ -85,6 +85,13 @@ impl Transmit {
         &self.payload
     }
 
+    /// The payload not yet written, for a transport that owns what it writes and has written the header.
+    #[inline]
+    #[must_use]
+    pub fn into_payload(self) -> Bytes {
+        self.payload
+    }
+
     /// Bytes not yet written, header and payload together.
     #[inline]
     #[must_use]
@@ -189,6 +196,7 @@ mod tests {
         let payload = Bytes::from_static(b"payload");
         assert_eq!(Transmit::new(payload.clone()).into_bytes().as_ptr(), payload.as_ptr());
         assert_eq!(Transmit::with_header([9], payload.clone()).payload().as_ptr(), payload.as_ptr());
+        assert_eq!(Transmit::with_header([9], payload.clone()).into_payload().as_ptr(), payload.as_ptr());
     }
 
     #[test]

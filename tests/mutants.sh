@@ -17,9 +17,6 @@ if ! cargo mutants --version >/dev/null 2>&1; then
     CARGO_TARGET_DIR=$tools/build cargo install cargo-mutants --locked --root "$tools"
 fi
 CARGO_TARGET_DIR=$tools/build cargo build --quiet --locked --manifest-path tests/mutants/Cargo.toml
-# These build other packages, which takes longer than any test, or read the text of src/ and not what it does.
-skip=architecture,spec_citations,no_std_link,interop,drives,rpc_program
-# These start the examples, which others of the tests that take as long as seconds do without.
-skip+=,form_upload,git_client,git_client_history,git_client_several,git_push_programs,git_receive_beside,git_receiver
-skip+=,git_remote_helper,git_resume_real,git_server,port_pipe,sync_programs
+# These build other packages or examples, which takes longer than any test, or read the text of src/.
+skip=drivers,house,interop,programs
 exec nice -n 19 "$tools/build/debug/portline-mutants" --skip "$skip" "$@"

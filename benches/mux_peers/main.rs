@@ -13,6 +13,8 @@
 
 mod ours;
 mod peers;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::hint::black_box;
 use std::pin::Pin;
@@ -20,7 +22,7 @@ use std::task::{Context, Waker};
 
 use bytes::{Buf, Bytes, BytesMut};
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkGroup, Criterion, Throughput};
 use futures_util::AsyncWriteExt;
 use portline::stream::CHUNK;
 use tokio::io::DuplexStream;
@@ -205,5 +207,6 @@ fn beside(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, one, thousand, short, beside);
-criterion_main!(benches);
+fn main() {
+    support::run(&[one, thousand, short, beside]);
+}

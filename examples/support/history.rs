@@ -19,7 +19,19 @@ use super::repository::Repository;
 /// # Errors
 /// [`Error::Io`].
 pub fn connected(git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Error> {
-    walk(git, ids, true)
+    walk(git, ids, &[], true)
+}
+
+/// As [`connected`], where all that `known` reach is here, though no ref leads to it yet.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn connected_beside(
+    git: &Git,
+    ids: &[ObjectId],
+    known: &[ObjectId],
+) -> Result<Result<(), Vec<u8>>, Error> {
+    walk(git, ids, known, true)
 }
 
 /// As [`connected`], for what is pushed here: only a partial clone was promised anything.
@@ -29,17 +41,24 @@ pub fn connected(git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Err
 pub fn whole(repository: &Repository, git: &Git, ids: &[ObjectId]) -> Result<Result<(), Vec<u8>>, Error> {
     let mut remotes = repository.config().below("remote.");
     let is_partial = remotes.any(|(key, value)| key.ends_with(b".promisor") && truth(value) != Some(false));
-    walk(git, ids, is_partial)
+    walk(git, ids, &[], is_partial)
 }
 
-fn walk(git: &Git, ids: &[ObjectId], is_partial: bool) -> Result<Result<(), Vec<u8>>, Error> {
+fn walk(
+    git: &Git,
+    ids: &[ObjectId],
+    known: &[ObjectId],
+    is_partial: bool,
+) -> Result<Result<(), Vec<u8>>, Error> {
     if ids.is_empty() {
         return Ok(Ok(()));
     }
     let mut asked = vec!["rev-list", "--objects", "--stdin"];
     asked.extend(is_partial.then_some("--exclude-promisor-objects"));
     asked.extend(["--not", "--all", "--quiet", "--alternate-refs"]);
-    let output = git.run(&asked, lines("", ids))?;
+    let mut input = lines("", ids);
+    input.extend(lines("^", known));
+    let output = git.run(&asked, input)?;
     Ok(if output.status.success() { Ok(()) } else { Err(output.stderr) })
 }
 

@@ -13,6 +13,7 @@
 //!   objects, history, deepen          which objects are there, commits, reachability, where a shallow history ends
 //!   pack, quarantine, hooks           packs built and stored by Git's own programs, and what guards them
 //!   incoming, partial     packs on their way in, and those that broke off, kept for the next attempt
+//!   outgoing              a pack on its way out
 //!   shallow, promise     shallow and partial repositories: where history ends, what is left out
 //!   refspec      which refs become which
 //!   remote       where a client finds its server
@@ -41,6 +42,7 @@ pub mod hooks;
 pub mod incoming;
 pub mod namespace;
 pub mod objects;
+pub mod outgoing;
 pub mod pack;
 pub mod partial;
 pub mod policy;

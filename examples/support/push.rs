@@ -12,7 +12,7 @@ use portline::git::push::report::Report;
 use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::objects::ObjectReader;
-use super::pack::PackBuilder;
+use super::outgoing::{Outgoing, Told};
 use super::repository::Repository;
 use super::sign;
 use super::terminal::Progress;
@@ -29,7 +29,7 @@ pub struct PushDriver<'a> {
     shows: bool,
     remote: Progress,
     local: Progress,
-    builder: Option<PackBuilder>,
+    outgoing: Outgoing<'a>,
     result: Option<Result<Report, Error>>,
 }
 
@@ -47,7 +47,17 @@ impl<'a> PushDriver<'a> {
     ) -> Result<Self, Error> {
         let objects = repository.object_reader()?;
         let (remote, local) = (Progress::remote(), Progress::local());
-        Ok(Self { repository, mailbox, objects, choose, shows, remote, local, builder: None, result: None })
+        Ok(Self {
+            repository,
+            mailbox,
+            objects,
+            choose,
+            shows,
+            remote,
+            local,
+            outgoing: Outgoing::new(repository),
+            result: None,
+        })
     }
 
     /// The server's report.
@@ -59,7 +69,7 @@ impl<'a> PushDriver<'a> {
     }
 
     fn end(&mut self, result: Result<Report, Error>) -> Result<(), Error> {
-        self.builder = None;
+        self.outgoing.drop();
         self.result = Some(result);
         let shown = self.remote.finish(&mut io::stderr()).and(self.local.finish(&mut io::stderr()));
         shown.map_err(Error::io("progress cannot be shown"))
@@ -79,8 +89,7 @@ impl Driver<Client> for PushDriver<'_> {
             },
             Action::BuildPack(mut request) => {
                 request.progress = self.shows;
-                let builder = PackBuilder::start(self.repository, &mut self.objects, &request, &self.mailbox);
-                self.builder = Some(builder?);
+                self.outgoing.start(&mut self.objects, &request, &self.mailbox)?;
             }
             Action::Progress(bytes) => {
                 let shown = self.remote.show(&mut io::stderr(), &bytes);
@@ -93,64 +102,35 @@ impl Driver<Client> for PushDriver<'_> {
     }
 
     fn handle_work(&mut self, now: Instant, machine: &mut Client, work: Work) -> Result<(), Error> {
-        // What a builder posts that was dropped is late.
-        let Some(mut builder) = self.builder.take_if(|builder| !builder.disowns(&work)) else {
-            return Ok(());
-        };
-        if machine.has_ended() {
-            return Ok(());
-        }
-        match work {
-            Work::PackResumes { .. } => machine.pack_resumes(now)?,
-            Work::PackDiffers { .. } => {
-                builder = builder.start_afresh(self.repository, &mut self.objects, &self.mailbox)?;
-            }
-            Work::PackChunk { bytes, .. } => {
-                builder.came();
-                machine.pack_chunk(now, bytes)?;
-            }
-            Work::Message(bytes) => {
+        let told =
+            self.outgoing.heed(work, &mut self.objects, &self.mailbox)?.filter(|_| !machine.has_ended());
+        match told {
+            Some(Told::Resumes) => machine.pack_resumes(now)?,
+            Some(Told::Chunk(bytes)) => machine.pack_chunk(now, bytes)?,
+            Some(Told::Message(bytes)) => {
                 let shown = self.local.show(&mut io::stderr(), &bytes);
                 shown.map_err(Error::io("progress cannot be shown"))?;
             }
-            Work::PackEnded { .. } => {
-                let whole = builder.finish()?;
-                let told = if whole {
-                    machine.pack_finished(now)
-                } else {
-                    machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))
-                };
-                return told.map_err(Error::from);
-            }
-            Work::PackUri { .. }
-            | Work::PieceTaken
-            | Work::PackRead
-            | Work::StoreEnded
-            | Work::RefsUpdated(..)
-            | Work::PartFound(_)
-            | Work::AfterDone => {}
+            Some(Told::Finished) => machine.pack_finished(now)?,
+            Some(Told::Failed) => machine.pack_failed(now, Bytes::from_static(b"pack-objects failed"))?,
+            Some(Told::Uri { .. }) | None => {}
         }
-        self.builder = Some(builder);
         Ok(())
     }
 
     fn pump(&mut self, machine: &Client) {
-        if let Some(builder) = &mut self.builder {
-            if machine.wants_pack() {
-                builder.allow();
-            }
+        if machine.wants_pack() {
+            self.outgoing.allow();
         }
     }
 
     /// A machine that has room for the pack and does not want it has been answered too early; the next piece lets it
     /// say so.
     fn drained(&mut self) {
-        if let Some(builder) = &mut self.builder {
-            builder.allow();
-        }
+        self.outgoing.allow();
     }
 
     fn is_busy(&self) -> bool {
-        self.builder.is_some()
+        self.outgoing.is_busy()
     }
 }

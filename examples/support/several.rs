@@ -23,7 +23,7 @@ use super::error::Error;
 use super::history::{self, Loader};
 use super::objects::ObjectReader;
 use super::pack::{PackStore, StoreOptions};
-use super::quarantine::Kept;
+use super::quarantine::{Kept, Quarantine};
 use super::remote::Remote;
 use super::repository::Repository;
 
@@ -43,6 +43,8 @@ struct News {
 enum What {
     Connected(Result<Connection, Error>),
     Event(Event),
+    /// Whether all that a share's wants reach is there.
+    Judged(Result<Result<(), Vec<u8>>, Error>),
 }
 
 /// A connection that is there.
@@ -60,6 +62,8 @@ struct Pack {
     ended: bool,
     /// All of it has come, and this was wanted with it.
     wants: Option<Vec<ObjectId>>,
+    /// It is in its quarantine, and is looked at.
+    judged: Option<Quarantine>,
 }
 
 struct Site {
@@ -98,6 +102,8 @@ pub struct Several<'a> {
     objects: ObjectReader,
     loader: Loader,
     kept: Vec<Kept>,
+    /// What was wanted of the packs that are taken in: there with all that it reaches.
+    brought: Vec<ObjectId>,
     /// By what the wants were chosen.
     chosen: Option<Advertisement>,
     end: Option<Result<Outcome, Failure>>,
@@ -127,7 +133,7 @@ impl<'a> Several<'a> {
         }
         machine.no_more_sources();
         let ((sender, news), objects) = (channel(), repository.object_reader()?);
-        let (loader, kept, chosen, end) = (Loader::new(), Vec::new(), None, None);
+        let (loader, kept, brought, chosen, end) = (Loader::new(), Vec::new(), Vec::new(), None, None);
         Ok(Self {
             repository,
             version,
@@ -140,6 +146,7 @@ impl<'a> Several<'a> {
             objects,
             loader,
             kept,
+            brought,
             chosen,
             end,
         })
@@ -315,35 +322,46 @@ impl<'a> Several<'a> {
         store.push(repository, bytes).map(drop)
     }
 
-    /// The pack's program has ended, and all of the pack has come: its objects are taken in if nothing is missing.
+    /// The pack's program has ended, and all of the pack has come. What its wants reach is looked at beside the loop, so
+    /// that no other source waits for it.
     fn stored(&mut self, site: usize) -> Result<(), Error> {
-        let repository = self.repository;
         let Some(one) = self.sites.get_mut(site) else { return Ok(()) };
-        let Pack { store, wants, .. } = std::mem::take(&mut one.pack);
-        let (Some(store), wants) = (store, wants.unwrap_or_default()) else {
-            // Not even a header came.
-            let refused = self.machine.pack_stored(
-                self.clock.now(),
-                one.id,
-                Err(Bytes::from_static(b"there is no pack")),
-            );
-            return refused.map_err(|error| Error::session(&error));
+        // Not even a header came of one that has no store.
+        let Some(store) = one.pack.store.take() else {
+            return self.answered(site, Err("there is no pack".into()));
         };
-        let result = match store.finish()? {
-            Err(error) => Err(Bytes::from(error.to_string())),
-            Ok(quarantine) => {
-                let git = repository.git().with(quarantine.environment());
-                match history::connected(&git, &wants)? {
-                    Ok(()) => {
-                        self.kept.push(quarantine.migrate()?);
-                        Ok(())
-                    }
-                    Err(words) => Err(words.into()),
-                }
-            }
+        let quarantine = match store.finish()? {
+            Ok(quarantine) => quarantine,
+            Err(error) => return self.answered(site, Err(error.to_string().into())),
         };
-        // The look at what it reaches takes time: that is not what the other sources wait since.
-        self.machine.pack_stored(self.clock.now(), one.id, result).map_err(|error| Error::session(&error))
+        let git = self.repository.git().with(quarantine.environment());
+        one.pack.judged = Some(quarantine);
+        let (wants, brought) = (one.pack.wants.clone().unwrap_or_default(), self.brought.clone());
+        let (source, connection, sender) = (site, one.connection, self.sender.clone());
+        thread::spawn(move || {
+            let judged = history::connected_beside(&git, &wants, &brought);
+            sender.send(News { source, connection, what: What::Judged(judged) })
+        });
+        Ok(())
+    }
+
+    /// The share's objects are taken in if nothing is missing.
+    fn judged(&mut self, site: usize, judged: Result<(), Vec<u8>>) -> Result<(), Error> {
+        let Some(one) = self.sites.get_mut(site) else { return Ok(()) };
+        let Some(quarantine) = one.pack.judged.take() else { return Ok(()) };
+        if let Err(words) = judged {
+            return self.answered(site, Err(words.into()));
+        }
+        self.kept.push(quarantine.migrate()?);
+        self.brought.extend(one.pack.wants.take().unwrap_or_default());
+        self.answered(site, Ok(()))
+    }
+
+    /// The last of a share.
+    fn answered(&mut self, site: usize, stored: Result<(), Bytes>) -> Result<(), Error> {
+        let Some(one) = self.sites.get_mut(site) else { return Ok(()) };
+        one.pack = Pack::default();
+        self.machine.pack_stored(self.clock.now(), one.id, stored).map_err(|error| Error::session(&error))
     }
 
     fn hear(&mut self, news: News) -> Result<(), Error> {
@@ -353,6 +371,7 @@ impl<'a> Several<'a> {
         };
         let event = match news.what {
             What::Connected(connected) => return self.connected(site, connected),
+            What::Judged(judged) => return self.judged(site, judged?),
             What::Event(event) => event,
         };
         match event {

@@ -15,7 +15,7 @@ use super::drive::{self, Driver, Mailbox, Work};
 use super::error::Error;
 use super::history::{self, Coverage};
 use super::objects::ObjectReader;
-use super::pack::PackBuilder;
+use super::outgoing::{Outgoing, Told};
 use super::repository::Repository;
 
 /// What Git's servers say when a pack cannot be built: the reason itself is for the server's own log.
@@ -97,7 +97,7 @@ pub struct UploadDriver<'a> {
     objects: ObjectReader,
     /// The latest walk, and what it is from: in version 2 each request has wants of its own.
     coverage: Option<(Vec<ObjectId>, Coverage)>,
-    builder: Option<PackBuilder>,
+    outgoing: Outgoing<'a>,
     result: Option<Result<Outcome, Error>>,
 }
 
@@ -108,7 +108,14 @@ impl<'a> UploadDriver<'a> {
     /// [`Error::Io`].
     pub fn new(repository: &'a Repository, mailbox: Mailbox) -> Result<Self, Error> {
         let objects = repository.object_reader()?;
-        Ok(Self { repository, mailbox, objects, coverage: None, builder: None, result: None })
+        Ok(Self {
+            repository,
+            mailbox,
+            objects,
+            coverage: None,
+            outgoing: Outgoing::new(repository),
+            result: None,
+        })
     }
 
     /// How the session ended.
@@ -152,8 +159,7 @@ impl Driver<Server> for UploadDriver<'_> {
                 machine.sizes(now, infos.map(|info| (info.id, info.size)).collect())?;
             }
             Action::BuildPack(request) => {
-                let builder = PackBuilder::start(self.repository, &mut self.objects, &request, &self.mailbox);
-                self.builder = Some(builder?);
+                self.outgoing.start(&mut self.objects, &request, &self.mailbox)?;
             }
             Action::Finished(outcome) => self.end(Ok(outcome)),
             Action::Failed(error) => self.end(Err(Error::session(&error))),
@@ -162,46 +168,21 @@ impl Driver<Server> for UploadDriver<'_> {
     }
 
     fn handle_work(&mut self, now: Instant, machine: &mut Server, work: Work) -> Result<(), Error> {
-        // What a builder posts that was dropped is late.
-        let Some(mut builder) = self.builder.take_if(|builder| !builder.disowns(&work)) else {
-            return Ok(());
-        };
-        match work {
-            Work::PackResumes { .. } => machine.pack_resumes(now)?,
-            Work::PackDiffers { .. } => {
-                builder = builder.start_afresh(self.repository, &mut self.objects, &self.mailbox)?;
-            }
-            Work::PackChunk { bytes, .. } => {
-                builder.came();
-                machine.pack_chunk(now, bytes)?;
-            }
-            Work::PackUri { pack, uri, .. } => machine.packfile_uri(now, pack, uri)?,
-            Work::Message(bytes) => machine.progress(now, bytes)?,
-            Work::PackEnded { .. } => {
-                let whole = builder.finish()?;
-                let told = if whole {
-                    machine.pack_finished(now)
-                } else {
-                    machine.pack_failed(now, Bytes::from_static(ABORTED))
-                };
-                return told.map_err(Error::from);
-            }
-            Work::PieceTaken
-            | Work::PackRead
-            | Work::StoreEnded
-            | Work::RefsUpdated(..)
-            | Work::PartFound(_)
-            | Work::AfterDone => {}
+        match self.outgoing.heed(work, &mut self.objects, &self.mailbox)? {
+            Some(Told::Resumes) => machine.pack_resumes(now)?,
+            Some(Told::Chunk(bytes)) => machine.pack_chunk(now, bytes)?,
+            Some(Told::Uri { pack, uri }) => machine.packfile_uri(now, pack, uri)?,
+            Some(Told::Message(bytes)) => machine.progress(now, bytes)?,
+            Some(Told::Finished) => machine.pack_finished(now)?,
+            Some(Told::Failed) => machine.pack_failed(now, Bytes::from_static(ABORTED))?,
+            None => {}
         }
-        self.builder = Some(builder);
         Ok(())
     }
 
     fn pump(&mut self, machine: &Server) {
-        if let Some(builder) = &mut self.builder {
-            if machine.wants_pack() {
-                builder.allow();
-            }
+        if machine.wants_pack() {
+            self.outgoing.allow();
         }
     }
 
@@ -210,13 +191,13 @@ impl Driver<Server> for UploadDriver<'_> {
     }
 
     fn is_busy(&self) -> bool {
-        self.builder.is_some()
+        self.outgoing.is_busy()
     }
 }
 
 impl UploadDriver<'_> {
     fn end(&mut self, result: Result<Outcome, Error>) {
-        self.builder = None;
+        self.outgoing.drop();
         self.result = Some(result);
     }
 }

@@ -17,7 +17,8 @@ use crate::support::drive::{Mailbox, Session, Work};
 use crate::support::history::{self, Loader};
 use crate::support::incoming::{Found, Incoming};
 use crate::support::objects::ObjectReader;
-use crate::support::pack::{PackBuilder, StoreOptions};
+use crate::support::outgoing::{Outgoing, Told};
+use crate::support::pack::StoreOptions;
 use crate::support::partial::Kind;
 use crate::support::process::Git;
 use crate::support::quarantine::{Kept, Quarantine};
@@ -38,7 +39,7 @@ pub struct Left<'a> {
     quarantine: Option<Quarantine>,
     /// Marks that keep fetched packs until refs name their objects.
     kept: Option<Kept>,
-    builder: Option<PackBuilder>,
+    outgoing: Outgoing<'a>,
     updater: Option<JoinHandle<()>>,
     dry_run: bool,
     pub bars: Bars,
@@ -80,7 +81,7 @@ impl<'a> Left<'a> {
             incoming: Incoming::new(repository),
             quarantine: None,
             kept: None,
-            builder: None,
+            outgoing: Outgoing::new(repository),
             updater: None,
             dry_run,
             bars: Bars::new(),
@@ -118,7 +119,8 @@ impl<'a> Left<'a> {
     pub fn disconnected(&mut self) {
         self.join();
         self.incoming.reset();
-        (self.builder, self.kept) = (None, None);
+        self.outgoing.drop();
+        self.kept = None;
         if let Some(line) = self.line.take() {
             self.bars.traffic(line.pipe.traffic);
             self.broken = line.pipe.is_broken();
@@ -157,19 +159,19 @@ impl<'a> Left<'a> {
             resilient::Action::Sync(action) => self.act_sync(now, action)?,
             resilient::Action::Disconnect => {
                 self.incoming.give_up();
-                self.builder = None;
+                self.outgoing.drop();
                 if let Some(line) = &mut self.line {
                     line.over = true;
                 }
             }
             resilient::Action::Finished(outcome) => {
                 // One whose push was answered early still has a pack for nobody.
-                self.builder = None;
+                self.outgoing.drop();
                 self.end = Some(Ok(outcome));
             }
             resilient::Action::Failed(failure) => {
                 self.incoming.give_up();
-                self.builder = None;
+                self.outgoing.drop();
                 self.end = Some(Err(Box::new(failure)));
             }
             // Not asked for by the config, and answered between two connections.
@@ -213,9 +215,7 @@ impl<'a> Left<'a> {
             Action::BuildPack(mut request) => {
                 request.progress = true;
                 if let Some(line) = &self.line {
-                    let builder =
-                        PackBuilder::start(self.repository, &mut self.objects, &request, &line.mailbox)?;
-                    self.builder = Some(builder);
+                    self.outgoing.start(&mut self.objects, &request, &line.mailbox)?;
                 }
             }
             // They come as the end of the whole.
@@ -311,39 +311,27 @@ impl<'a> Left<'a> {
     }
 
     fn built(&mut self, now: Instant, work: Work) -> Result<(), Error> {
-        let Some(mut builder) = self.builder.take_if(|builder| !builder.disowns(&work)) else {
-            return Ok(());
-        };
-        match work {
-            Work::PackResumes { .. } => {
-                if !is_over(self.machine.session().map(|sync| sync.pack_resumes(now)))? {
-                    self.builder = Some(builder);
-                }
+        let Some(line) = &self.line else { return Ok(()) };
+        let Some(told) = self.outgoing.heed(work, &mut self.objects, &line.mailbox)? else { return Ok(()) };
+        let sync = self.machine.session();
+        let answered = match told {
+            Told::Resumes => sync.map(|sync| sync.pack_resumes(now)),
+            Told::Chunk(bytes) => {
+                self.bars.pushed(bytes.len());
+                sync.map(|sync| sync.pack_chunk(now, bytes))
             }
-            Work::PackDiffers { .. } => {
-                if let Some(line) = &self.line {
-                    let again = builder.start_afresh(self.repository, &mut self.objects, &line.mailbox);
-                    self.builder = Some(again?);
-                }
-            }
-            Work::PackChunk { bytes, .. } => {
-                builder.came();
-                let size = bytes.len();
-                // A push that is over although its pack is not was refused: the rest of it is for nobody.
-                let told = self.machine.session().map(|sync| sync.pack_chunk(now, bytes));
-                if !is_over(told)? {
-                    self.bars.pushed(size);
-                    self.builder = Some(builder);
-                }
-            }
-            _ if builder.finish()? => {
+            Told::Finished => {
                 self.bars.moved();
-                is_over(self.machine.session().map(|sync| sync.pack_finished(now)))?;
+                sync.map(|sync| sync.pack_finished(now))
             }
-            _ => {
-                let reason = Bytes::from_static(b"pack-objects failed");
-                is_over(self.machine.session().map(|sync| sync.pack_failed(now, reason)))?;
+            Told::Failed => {
+                sync.map(|sync| sync.pack_failed(now, Bytes::from_static(b"pack-objects failed")))
             }
+            Told::Message(_) | Told::Uri { .. } => return Ok(()),
+        };
+        // A push that is over although its pack is not was refused: the rest of it is for nobody.
+        if is_over(answered)? {
+            self.outgoing.drop();
         }
         Ok(())
     }
@@ -401,10 +389,8 @@ impl Session for Left<'_> {
         if let Some(line) = &self.line {
             line.pipe.check()?;
         }
-        if let (Some(builder), Some(sync)) = (&mut self.builder, self.machine.session()) {
-            if sync.wants_pack() {
-                builder.allow();
-            }
+        if self.machine.session().is_some_and(TwoWaySync::wants_pack) {
+            self.outgoing.allow();
         }
         Ok(())
     }
@@ -412,10 +398,8 @@ impl Session for Left<'_> {
     /// Nothing is on its way, not even an acknowledgement, and still the machine wants no pack: it has been answered
     /// too early. The next piece lets it say so.
     fn drained(&mut self) {
-        if let (Some(builder), Some(sync)) = (&mut self.builder, self.machine.session()) {
-            if sync.poll_timeout().is_none() {
-                builder.allow();
-            }
+        if self.machine.session().is_some_and(|sync| sync.poll_timeout().is_none()) {
+            self.outgoing.allow();
         }
     }
 
@@ -434,7 +418,7 @@ impl Session for Left<'_> {
     }
 
     fn is_busy(&self) -> bool {
-        self.updater.is_some() || self.builder.is_some() || self.incoming.is_busy()
+        self.updater.is_some() || self.outgoing.is_busy() || self.incoming.is_busy()
     }
 
     fn is_done(&self) -> bool {

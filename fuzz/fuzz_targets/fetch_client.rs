@@ -127,7 +127,9 @@ fn answer(client: &mut Client, now: Instant, action: Action) {
     };
 }
 
-fuzz_target!(|input: Input| {
+fuzz_target!(|input: Input| common::heap::bounded(common::HELD, || run(input)));
+
+fn run(input: Input) {
     let [sideband, multi_ack, no_done, thin_pack, noop, request, idle, small] = input.setup;
     let [stateless, sideband_all, lists, filters, borders, takes_uris, asks, wait_for_done] = input.more;
     let config = Config {
@@ -174,4 +176,4 @@ fuzz_target!(|input: Input| {
         };
     }
     session.finish(answer);
-});
+}

@@ -1,14 +1,19 @@
 //! Any operations on two links whose channels deliver in order: every call and every stream has exactly one end, and
-//! each link one terminal action, whatever is called, written, aborted, lost or made up.
+//! each link one terminal action, whatever is called, written, aborted, lost or made up; deadlines move on, and an error
+//! stays.
 #![no_main]
+
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use oracle::Sticky;
 use portline::Instant;
-use portline::rpc::{Action, Budget, Config, Fallback, Link, Role};
+use portline::rpc::{Action, Budget, Config, Error, Fallback, Link, Role};
 use portline::stream::{Direction, Role as StreamRole, Shape};
 
 #[derive(Arbitrary, Debug)]
@@ -62,6 +67,7 @@ struct End {
     streams: Vec<u32>,
     channels: BTreeMap<u32, VecDeque<Bytes>>,
     terminal: u32,
+    sticky: Sticky<Error>,
 }
 
 fn remove(list: &mut Vec<u32>, number: u32) {
@@ -99,7 +105,11 @@ fn actions(end: &mut End, now: Instant) {
             | Action::Data { .. }
             | Action::PeerDone { .. }
             | Action::Writable { .. } => {}
-            Action::Finished | Action::Failed(_) => end.terminal += 1,
+            Action::Finished => end.terminal += 1,
+            Action::Failed(error) => {
+                end.sticky.told(&error);
+                end.terminal += 1;
+            }
         }
     }
 }
@@ -121,7 +131,16 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
         }
         let link = Link::new(config, now).unwrap();
         let (calls, asked, early, streams) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        End { link, calls, asked, early, streams, channels: BTreeMap::new(), terminal: 0 }
+        End {
+            link,
+            calls,
+            asked,
+            early,
+            streams,
+            channels: BTreeMap::new(),
+            terminal: 0,
+            sticky: Sticky::default(),
+        }
     });
     for Step { end, operation } in steps {
         let [a, b] = &mut ends;
@@ -167,7 +186,7 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
             Operation::Consume(stream) => this.link.consume(now, pick(&this.streams, stream)),
             Operation::Control => {
                 if let Some(message) = this.link.poll_transmit() {
-                    drop(peer.link.handle_message(now, message.into_bytes()));
+                    peer.sticky.heard(peer.link.handle_message(now, message.into_bytes()));
                 }
             }
             Operation::Channel => {
@@ -178,7 +197,9 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
                 }
             }
             Operation::Actions => actions(this, now),
-            Operation::Raw(message) => drop(this.link.handle_message(now, message.into())),
+            Operation::Raw(message) => {
+                this.sticky.heard(this.link.handle_message(now, message.into()));
+            }
             Operation::RawChannel(channel, message) => {
                 drop(this.link.handle_channel_message(now, u32::from(channel), message.into()));
             }
@@ -186,8 +207,9 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
             Operation::Timeout => {
                 now = this.link.poll_timeout().map_or(now, |at| at.max(now));
                 this.link.handle_timeout(now);
+                oracle::moved_on(this.link.poll_timeout(), now);
             }
-            Operation::Closed => drop(this.link.handle_closed(now)),
+            Operation::Closed => drop(this.sticky.heard(this.link.handle_closed(now))),
         }
         assert!(this.link.open_streams() <= 10);
     }

@@ -1,9 +1,15 @@
 //! Any parts, written in any pieces, split anywhere, read: the same parts, and a length that was known before.
 #![no_main]
 
+#[path = "common/names.rs"]
+mod names;
+#[path = "common/oracle.rs"]
+mod oracle;
+
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use names::read_back;
 use portline::Instant;
 use portline::body::multipart::Boundary;
 use portline::body::multipart::parser::{self, Parser};
@@ -36,12 +42,6 @@ struct Input {
     output_bytes: u16,
     parts: Vec<Part>,
     cuts: Vec<u8>,
-}
-
-/// A name as it comes back: the escapes of browsers cannot be told from a name that has them.
-fn read_back(name: &[u8]) -> Option<Vec<u8>> {
-    let has = |what: &[u8]| name.windows(what.len()).any(|window| window.eq_ignore_ascii_case(what));
-    (!has(b"%22") && !has(b"%0d") && !has(b"%0a") && !name.contains(&0)).then(|| name.to_vec())
 }
 
 fn take(writer: &mut Writer, body: &mut Vec<u8>) {
@@ -128,10 +128,7 @@ fuzz_target!(|input: Input| {
 
     let boundary = Boundary::of_content_type(&boundary.content_type()).unwrap();
     let mut parser = Parser::new(parser::Config::new(boundary), NOW);
-    let mut rest = Bytes::from(body);
-    let mut pieces: Vec<Bytes> =
-        input.cuts.iter().map(|cut| rest.split_to(usize::from(*cut).min(rest.len()))).collect();
-    pieces.push(rest);
+    let pieces = oracle::split(&body.into(), &input.cuts);
     let mut at = 0;
     let mut data = Vec::new();
     for piece in pieces.into_iter().map(Some).chain([None]) {

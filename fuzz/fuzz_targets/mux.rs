@@ -1,15 +1,19 @@
 //! Any operations on two muxes with a pipe that splits anywhere between them: what is sent on a channel arrives on it,
-//! once and in order, what waits stays under the caps, and each mux has one terminal action. Then raw bytes.
+//! once and in order, what waits stays under the caps, an error stays, and each mux has one terminal action. Then raw bytes.
 #![no_main]
+
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use arbitrary::Arbitrary;
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
+use oracle::Sticky;
 use portline::Instant;
 use portline::rpc::Role;
-use portline::rpc::mux::{Action, CONTROL, Config, Mux, SendError};
+use portline::rpc::mux::{Action, CONTROL, Config, Error, Mux, SendError};
 
 #[derive(Arbitrary, Debug)]
 enum Operation {
@@ -39,6 +43,7 @@ struct End {
     polled: BTreeMap<u32, usize>,
     closed: Vec<u32>,
     terminal: u32,
+    sticky: Sticky<Error>,
 }
 
 impl End {
@@ -53,7 +58,15 @@ impl End {
         };
         let mux = Mux::new(config, NOW).unwrap();
         let (sent, polled) = (BTreeMap::new(), BTreeMap::new());
-        Self { mux, sent, pipe: BytesMut::new(), polled, closed: Vec::new(), terminal: 0 }
+        Self {
+            mux,
+            sent,
+            pipe: BytesMut::new(),
+            polled,
+            closed: Vec::new(),
+            terminal: 0,
+            sticky: Sticky::default(),
+        }
     }
 
     fn send(&mut self, channel: u32, length: u8, serial: u8) {
@@ -97,7 +110,11 @@ fn actions(from: &mut End, to: &mut End, honest: bool) {
                 assert!(!to.closed.contains(&channel));
             }
             Action::Failed(error) if honest => panic!("{error}"),
-            Action::Finished | Action::Failed(_) => to.terminal += 1,
+            Action::Finished => to.terminal += 1,
+            Action::Failed(error) => {
+                to.sticky.told(&error);
+                to.terminal += 1;
+            }
             Action::Message { .. }
             | Action::Opened { .. }
             | Action::Writable { .. }
@@ -134,7 +151,7 @@ fuzz_target!(|operations: Vec<Operation>| {
                 let [a, b] = &mut ends;
                 let (from, to) = if from { (b, a) } else { (a, b) };
                 let piece = from.pipe.split_to(from.pipe.len().min(usize::from(length)));
-                drop(to.mux.handle_bytes(NOW, piece.freeze()));
+                to.sticky.heard(to.mux.handle_bytes(NOW, piece.freeze()));
             }
             Operation::Actions(end) => {
                 let [a, b] = &mut ends;
@@ -143,12 +160,14 @@ fuzz_target!(|operations: Vec<Operation>| {
             }
             Operation::Garbage { from, bytes } => {
                 honest = false;
-                drop(ends[usize::from(from)].mux.handle_bytes(NOW, bytes.into()));
+                let end = &mut ends[usize::from(from)];
+                end.sticky.heard(end.mux.handle_bytes(NOW, bytes.into()));
             }
             Operation::Closed(end) => {
                 // It may cut a message in two.
                 honest = false;
-                drop(ends[usize::from(end)].mux.handle_closed(NOW));
+                let end = &mut ends[usize::from(end)];
+                end.sticky.heard(end.mux.handle_closed(NOW));
             }
         }
         assert!(ends.iter().all(|end| end.mux.open_channels() <= 10));

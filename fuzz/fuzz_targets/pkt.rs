@@ -4,14 +4,16 @@
 
 #[path = "common/heap.rs"]
 mod heap;
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use arbitrary::Arbitrary;
 use bytes::{Bytes, BytesMut};
-use gix_packetline::PacketLineRef;
 use gix_packetline::blocking_io::encode::data_to_write;
 use gix_packetline::decode::{Stream, streaming};
+use gix_packetline::{BandRef, PacketLineRef};
 use libfuzzer_sys::fuzz_target;
-use portline::pkt::{Decoded, Error, Fragment, Packet, Reader, decode, put_packet};
+use portline::pkt::{Band, Decoded, Error, Fragment, Packet, Reader, Sideband, decode, put_packet};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -38,6 +40,7 @@ fn agrees(input: &[u8], ours: &Result<Decoded<'_>, Error>) {
             match (line, packet) {
                 (PacketLineRef::Data(theirs), Packet::Data(ours)) => {
                     assert_eq!(theirs, *ours);
+                    agrees_on_band(&input[..*consumed], line);
                     let (mut by_them, mut by_us) = (Vec::new(), BytesMut::new());
                     data_to_write(theirs, &mut by_them).unwrap();
                     put_packet(&mut by_us, &[ours]).unwrap();
@@ -52,6 +55,22 @@ fn agrees(input: &[u8], ours: &Result<Decoded<'_>, Error>) {
         (Err(_), Err(_)) => {}
         (theirs, ours) => panic!("{theirs:?} and {ours:?}"),
     }
+}
+
+/// A packet of a sideband: the same channel with the same data.
+fn agrees_on_band(packet: &[u8], line: PacketLineRef<'_>) {
+    let ours = Sideband::decode(packet);
+    let (theirs, data) = match line.decode_band() {
+        Ok(BandRef::Data(data)) => (Band::Data, data),
+        Ok(BandRef::Progress(data)) => (Band::Progress, data),
+        Ok(BandRef::Error(data)) => (Band::Fatal, data),
+        Err(_) => {
+            return assert!(matches!(ours, Err(Error::UnknownBand { .. } | Error::MissingBand)), "{ours:?}");
+        }
+    };
+    assert_eq!(ours, Ok(Sideband::Data { band: theirs, length: data.len() }));
+    assert_eq!(data, &packet[5..]);
+    assert_eq!(packet[4], theirs.as_u8());
 }
 
 fn borrowed(mut input: &[u8]) -> Seen {
@@ -91,14 +110,6 @@ fn borrowed(mut input: &[u8]) -> Seen {
     }
 }
 
-fn split(input: &[u8], cuts: &[u8]) -> Vec<Bytes> {
-    let mut rest = Bytes::copy_from_slice(input);
-    let mut pieces: Vec<Bytes> =
-        cuts.iter().map(|cut| rest.split_to(usize::from(*cut).min(rest.len()))).collect();
-    pieces.push(rest);
-    pieces
-}
-
 /// Bands gathered: fragments of one band that follow each other are one, because a packet may come in pieces.
 fn fragments(pieces: &[Bytes]) -> (Vec<Fragment>, Option<Error>) {
     let mut reader = Reader::new();
@@ -107,7 +118,10 @@ fn fragments(pieces: &[Bytes]) -> (Vec<Fragment>, Option<Error>) {
         reader.handle_bytes(piece.clone());
         loop {
             match reader.next_fragment() {
-                Err(error) => return (seen, Some(error)),
+                Err(error) => {
+                    assert_eq!(reader.next_fragment().as_ref(), Err(&error), "an error is sticky");
+                    return (seen, Some(error));
+                }
                 Ok(None) => break,
                 Ok(Some(Fragment::Data { band, bytes })) => {
                     assert!(!bytes.is_empty());
@@ -158,10 +172,11 @@ fuzz_target!(|input: Input| {
             false => bytes.extend_from_slice(part),
         }
     }
-    let pieces = split(&bytes, &input.cuts);
+    let bytes = bytes.freeze();
+    let pieces = oracle::split(&bytes, &input.cuts);
     held(&pieces, input.band);
     if input.band {
-        assert_eq!(fragments(&pieces), fragments(&[bytes.freeze()]));
+        assert_eq!(fragments(&pieces), fragments(&[bytes]));
         return;
     }
     let (expected, end) = borrowed(&bytes);
@@ -175,6 +190,7 @@ fuzz_target!(|input: Input| {
                 Ok(Some(packet)) => seen.push(packet),
                 Ok(None) => break,
                 Err(other) => {
+                    assert_eq!(reader.next_packet().as_ref(), Err(&other), "an error is sticky");
                     error = Some(other);
                     break;
                 }

@@ -1,13 +1,19 @@
-//! Any operations on a duplex port, with any messages from the peer: no panic, the caps hold, and each direction has
-//! one terminal action for each stream.
+//! Any operations on a duplex port, with any messages from the peer: no panic, the caps hold, deadlines move on, an
+//! error stays, and each direction has one terminal action for each stream.
 #![no_main]
+
+#[path = "common/heap.rs"]
+mod heap;
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use oracle::Sticky;
 use portline::Instant;
 use portline::port::duplex::Action;
-use portline::port::{Config, Duplex, Unknown};
+use portline::port::{Config, Duplex, Error, Unknown};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -36,7 +42,22 @@ enum Operation {
     Closed,
 }
 
-fuzz_target!(|input: Input| {
+/// An answer that breaks the protocol ends the direction that sends, and is what every later answer is told. (What breaks
+/// it in the other direction ends a stream, and the port may end later for another reason: that is asked of it alone.)
+fn hand(port: &mut Duplex, now: Instant, message: Vec<u8>, sending: &mut Sticky<Error>) {
+    let is_answer = message.len() >= 5 && message[0] == 1;
+    let result = port.handle_message(now, message.into());
+    if is_answer {
+        sending.heard(result);
+    }
+}
+
+/// What may be held at once, however many operations there are: the caps below, and a window of 255 blocks.
+const HELD: usize = 32 << 10;
+
+fuzz_target!(|input: Input| heap::bounded(HELD, || run(input)));
+
+fn run(input: Input) {
     let config = Config {
         chunk_size: input.chunk.map(usize::from),
         window: u32::from(input.window),
@@ -53,6 +74,7 @@ fuzz_target!(|input: Input| {
     let mut now = Instant::ZERO;
     let Ok(mut port) = Duplex::new(config, now) else { return };
     let (mut begun, mut sent, mut received) = (1, 0, 0);
+    let mut sending = Sticky::default();
     let mut act = |port: &mut Duplex| match port.poll_action() {
         Some(Action::Sent | Action::SendFailed(_)) => {
             sent += 1;
@@ -67,15 +89,16 @@ fuzz_target!(|input: Input| {
     };
     for operation in input.operations {
         match operation {
-            Operation::Raw(message) => drop(port.handle_message(now, message.into())),
+            Operation::Raw(message) => hand(&mut port, now, message, &mut sending),
             Operation::Frame { kind, id, payload } => {
                 let message = [&[kind % 8, 0, 0, 0, id][..], &payload].concat();
-                drop(port.handle_message(now, message.into()));
+                hand(&mut port, now, message, &mut sending);
             }
             Operation::Wait(micros) => now = Instant::from_micros(now.as_micros() + u64::from(micros)),
             Operation::Timeout => {
-                now = port.poll_timeout().unwrap_or(now);
+                now = port.poll_timeout().unwrap_or(now).max(now);
                 port.handle_timeout(now);
+                oracle::moved_on(port.poll_timeout(), now);
             }
             Operation::Write(bytes) => {
                 let can = port.can_write();
@@ -110,4 +133,4 @@ fuzz_target!(|input: Input| {
     assert!(port.has_ended() && !port.wants_input());
     assert!(counts.0 == begun || counts.0 + 1 == begun, "{counts:?} of {begun}");
     assert!(input.sequence || counts.1 == 1, "{counts:?}");
-});
+}

@@ -82,7 +82,9 @@ fn answer(client: &mut Client, now: Instant, action: Action) {
     };
 }
 
-fuzz_target!(|input: Input| {
+fuzz_target!(|input: Input| common::heap::bounded(common::HELD, || run(input)));
+
+fn run(input: Input) {
     let [sideband, atomic, options, idle, signs, required, stateless] = input.setup;
     let config = Config {
         sideband,
@@ -128,4 +130,4 @@ fuzz_target!(|input: Input| {
         };
     }
     session.finish(answer);
-});
+}

@@ -112,7 +112,9 @@ fn answer(server: &mut Server, now: Instant, action: Action) {
     };
 }
 
-fuzz_target!(|input: Input| {
+fuzz_target!(|input: Input| common::heap::bounded(common::HELD, || run(input)));
+
+fn run(input: Input) {
     let [idle, atomic, push_options, delete_refs, small, inside, nonce, after_report] = input.setup;
     let view = RefView::new(["refs/hide"].into_iter().collect::<HiddenRefs>());
     let serving = [Serving::Session, Serving::Advertisement, Serving::Request];
@@ -164,4 +166,4 @@ fuzz_target!(|input: Input| {
         };
     }
     session.finish(answer);
-});
+}

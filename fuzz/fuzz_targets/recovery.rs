@@ -5,16 +5,21 @@
 
 #[path = "common/heap.rs"]
 mod heap;
+#[path = "common/operation.rs"]
+mod operation;
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use operation::{Delays, Do, Run, Setup, after, delays, micros};
 use portline::Instant;
 use portline::recovery::{
-    Action, Backoff, BackoffConfig, Budget, BudgetConfig, Config, Direction, Exhausted, GaveUp, Item, Jitter,
-    Monitor, MonitorAction, MonitorConfig, Operation, Phase, Retry, Status, Transfer,
+    Backoff, Budget, BudgetConfig, Config, Direction, Exhausted, Item, Monitor, MonitorAction, MonitorConfig,
+    Operation, Retry, Status, Transfer,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -25,50 +30,6 @@ enum Input {
     Budget(u8, u8, u16, Vec<(bool, u32)>),
     Stored(Vec<u8>),
     Transfer { items: Vec<(bool, Vec<u8>, Vec<u8>)>, push: bool, moves: Vec<Move> },
-}
-
-#[derive(Arbitrary, Clone, Copy, Debug)]
-struct Delays {
-    retries: u8,
-    first: u16,
-    percent: u8,
-    most: u32,
-    jitter: u8,
-    seed: u64,
-    deadline: Option<u32>,
-}
-
-#[derive(Arbitrary, Debug)]
-struct Setup {
-    delays: Delays,
-    connect: Option<u16>,
-    operation: Option<u16>,
-    transfer: Option<u16>,
-    idle: Option<u16>,
-    heartbeat: Option<u16>,
-    missed: u8,
-    asks: bool,
-    late: bool,
-}
-
-#[derive(Arbitrary, Debug)]
-enum Do {
-    Wait(u32),
-    Timeout,
-    Early,
-    Action,
-    Connected,
-    ConnectFailed(bool),
-    Activity,
-    Moved(u32),
-    Committed,
-    Disconnected,
-    Failed(bool),
-    TimedOut,
-    Aborted,
-    Succeeded,
-    MayRetry(bool),
-    Cancel,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -94,137 +55,7 @@ enum Move {
     Wait(u64),
 }
 
-fn micros(many: u16) -> Duration {
-    // Nothing that is to take no time: that would be due again at once.
-    Duration::from_micros(u64::from(many) + 1)
-}
-
-fn after(now: Instant, micros: u64) -> Instant {
-    Instant::from_micros(now.as_micros().saturating_add(micros))
-}
-
-fn delays(of: Delays) -> BackoffConfig {
-    BackoffConfig {
-        retries: u32::from(of.retries % 6),
-        first_delay: Duration::from_micros(of.first.into()),
-        factor_percent: 90 + u32::from(of.percent) * 2,
-        max_delay: Duration::from_micros(of.most.into()),
-        jitter: [Jitter::None, Jitter::Equal, Jitter::Full][usize::from(of.jitter) % 3],
-        seed: of.seed,
-        deadline: of.deadline.map(|micros| Duration::from_micros(u64::from(micros) + 1)),
-    }
-}
-
-/// An operation, watched.
-struct Run {
-    machine: Operation<bool>,
-    now: Instant,
-    /// Connections that the driver was asked for, and is to have dropped.
-    connects: u32,
-    open: bool,
-    ended: bool,
-    setup: Setup,
-}
-
-impl Run {
-    fn action(&mut self) -> bool {
-        let Some(action) = self.machine.poll_action() else { return false };
-        assert!(!self.ended, "{action:?} after the end");
-        let most = delays(self.setup.delays).retries + 1;
-        match action {
-            Action::Connect { attempt } => {
-                self.connects += 1;
-                assert!(attempt == self.connects && attempt <= most && !self.open);
-                self.open = true;
-            }
-            Action::Disconnect => {
-                assert!(self.open, "nothing is there to be dropped");
-                self.open = false;
-            }
-            Action::Wait { until } => {
-                let longest = delays(self.setup.delays).max_delay;
-                assert!(until.saturating_duration_since(self.now) <= longest);
-                self.open = false;
-            }
-            Action::AskRetry => {
-                assert!(self.setup.asks);
-                self.open = false;
-            }
-            Action::Heartbeat => assert!(self.setup.heartbeat.is_some()),
-            Action::Finished(outcome) => {
-                self.ended = true;
-                assert!(u32::try_from(outcome.failed.len()).unwrap() < most);
-            }
-            Action::Failed(failure) => {
-                self.ended = true;
-                assert!(u32::try_from(failure.attempts.len()).unwrap() <= most);
-                assert!(failure.attempts.iter().all(|attempt| attempt.began <= attempt.ended));
-                if let GaveUp::Exhausted(Exhausted::Attempts { made }) = failure.why {
-                    assert_eq!(made, most);
-                }
-            }
-        }
-        true
-    }
-
-    fn timeout(&mut self) {
-        let Some(at) = self.machine.poll_timeout() else { return };
-        self.now = self.now.max(at);
-        // A delay of nothing and each of several timers may be due at once; each ends something.
-        for turn in 0.. {
-            assert!(turn < 32, "a deadline that has come was left standing");
-            self.machine.handle_timeout(self.now);
-            if self.machine.poll_timeout().is_none_or(|next| next > self.now) {
-                return;
-            }
-        }
-    }
-
-    fn step(&mut self, what: &Do) {
-        let now = self.now;
-        let machine = &mut self.machine;
-        let before = machine.has_ended();
-        let told = match what {
-            Do::Wait(micros) => {
-                self.now = after(now, u64::from(*micros));
-                return;
-            }
-            Do::Timeout => return self.timeout(),
-            Do::Early => {
-                let due = machine.poll_timeout();
-                if due.is_some_and(|at| at > now) {
-                    machine.handle_timeout(now);
-                    assert_eq!(machine.poll_timeout(), due, "too early is a no-op");
-                }
-                return;
-            }
-            Do::Action => {
-                self.action();
-                return;
-            }
-            Do::Connected => machine.connected(now),
-            Do::ConnectFailed(error) => machine.connect_failed(now, *error),
-            Do::Failed(error) => machine.failed(now, *error),
-            Do::TimedOut => machine.timed_out(now, Phase::Operation, Duration::from_secs(1)),
-            Do::Aborted => machine.aborted(now, true),
-            Do::Succeeded => machine.succeeded(now),
-            Do::MayRetry(may) => machine.may_retry(now, *may),
-            Do::Activity => return machine.activity(now),
-            Do::Moved(bytes) => return machine.moved(now, u64::from(*bytes)),
-            Do::Committed => return machine.committed(),
-            Do::Disconnected => return machine.disconnected(now),
-            Do::Cancel => {
-                machine.cancel(now);
-                assert!(machine.has_ended());
-                return;
-            }
-        };
-        assert!(told.is_ok() || machine.has_ended() == before, "misuse ends nothing");
-        assert!(!before || told.is_err(), "after the end every verb is refused");
-    }
-}
-
-fn operation(setup: Setup, steps: &[Do]) {
+fn attempts(setup: Setup, steps: &[Do]) {
     let config = Config {
         backoff: delays(setup.delays),
         monitor: MonitorConfig {
@@ -279,7 +110,7 @@ fn monitor(connect: Option<u16>, heartbeat: Option<u16>, missed: u8, steps: &[Wa
                 now = machine.poll_timeout().map_or(now, |at| at.max(now));
                 let was = machine.status();
                 machine.handle_timeout(now);
-                assert!(machine.poll_timeout().is_none_or(|next| next > now));
+                oracle::moved_on(machine.poll_timeout(), now);
                 if was == Status::Connected && heartbeat.is_some() {
                     beats += 1;
                     let gone = beats > u32::from(missed.max(1));
@@ -415,7 +246,7 @@ fn transfer(items: Vec<(bool, Vec<u8>, Vec<u8>)>, push: bool, moves: &[Move]) {
 
 fuzz_target!(|input: Input| {
     match input {
-        Input::Operation(setup, steps) => operation(setup, &steps),
+        Input::Operation(setup, steps) => attempts(setup, &steps),
         Input::Monitor(connect, heartbeat, missed, steps) => monitor(connect, heartbeat, missed, &steps),
         Input::Delays(of, waits) => backoff(of, &waits),
         Input::Budget(earned, reserve, every, steps) => budget(earned, reserve, every, &steps),

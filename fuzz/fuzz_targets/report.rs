@@ -1,14 +1,15 @@
-//! Any report to a push: success exactly when a plain reading finds `unpack ok` and one `ok` for each ref; and
-//! progress lines, which do not depend on the split.
+//! Any report to a push: success exactly when a plain reading finds `unpack ok` and one `ok` for each ref, and what was
+//! read is, written again, read as the same; and
+//! progress lines, which do not depend on the split. What is held is in proportion to what came.
 #![no_main]
 
 mod common;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
-use common::{Said, name};
+use common::{Said, heap, name};
 use libfuzzer_sys::fuzz_target;
-use portline::git::push::report::ReportParser;
+use portline::git::push::report::{Report, ReportParser};
 use portline::git::{Progress, ProgressLines};
 use portline::limits;
 use portline::pkt::{Packet, Reader};
@@ -47,9 +48,46 @@ fn is_plain_success(lines: &[Bytes], wanted: usize) -> bool {
         && (0..wanted).all(|of| rest.contains(&[b"ok ", name(of as u8).as_bytes()].concat().as_slice()))
 }
 
+/// The lines of a report, as a server writes them.
+fn lines_of(report: &Report) -> Vec<Bytes> {
+    let line = |words: &[&[u8]]| Bytes::from([&words.join(&b' ')[..], b"\n"].concat());
+    let mut lines = vec![line(&[b"unpack", report.unpack.as_ref().map_or_else(|why| &why[..], |()| b"ok")])];
+    for one in &report.refs {
+        let name = one.name.as_bytes();
+        match &one.result {
+            Err(why) => lines.push(line(&[b"ng", name, why])),
+            Ok(()) if one.updates.is_empty() => lines.push(line(&[b"ok", name])),
+            Ok(()) => {}
+        }
+        for update in &one.updates {
+            lines.push(line(&[b"ok", name]));
+            let mut option = |key: &[u8], value: &[u8]| lines.push(line(&[b"option", key, value]));
+            // Otherwise one that changed nothing is none.
+            option(b"what", b"ever");
+            update.name.iter().for_each(|name| option(b"refname", name.as_bytes()));
+            update.old.iter().for_each(|id| option(b"old-oid", id.to_string().as_bytes()));
+            update.new.iter().for_each(|id| option(b"new-oid", id.to_string().as_bytes()));
+            if update.forced {
+                option(b"forced-update", b"");
+            }
+        }
+    }
+    lines
+}
+
+/// What was read is, written again, read as the same.
+fn reads_back(report: &Report, parser: impl Fn() -> ReportParser) {
+    let mut parser = parser();
+    for line in lines_of(report) {
+        assert_eq!(parser.handle_packet(Packet::Data(line)), Ok(None));
+    }
+    assert_eq!(parser.handle_packet(Packet::Flush).as_ref(), Ok(&Some(report.clone())));
+}
+
 fn report(refs: u8, options: bool, said: &[Said]) {
     let wanted = usize::from(refs % 4) + 1;
-    let mut parser = ReportParser::new((0..wanted).map(|of| name(of as u8)), options);
+    let new = || ReportParser::new((0..wanted).map(|of| name(of as u8)), options);
+    let mut parser = new();
     let mut reader = Reader::new();
     reader.handle_bytes(said.iter().flat_map(|one| one.bytes(LINES)).collect::<Vec<u8>>().into());
     let mut lines = Vec::new();
@@ -61,6 +99,7 @@ fn report(refs: u8, options: bool, said: &[Said]) {
             Ok(None) => {}
             Ok(Some(report)) => {
                 assert_eq!(report.refs.len(), wanted);
+                reads_back(&report, new);
                 if is_plain_success(&lines, wanted) {
                     assert!(report.is_success());
                 }
@@ -100,8 +139,13 @@ fn progress(cut: u8, text: &[u8]) {
 }
 
 fuzz_target!(|input: Input| {
-    match input {
-        Input::Report { refs, options, said } => report(refs, options, &said),
-        Input::Progress { cut, text } => progress(cut, &text),
-    }
+    // Of what was said each line is copied some times, and each costs a place in a list that doubles.
+    let size = match &input {
+        Input::Report { said, .. } => said.iter().map(|one| one.bytes(LINES).len() + 300).sum(),
+        Input::Progress { text, .. } => text.len(),
+    };
+    heap::bounded(64 * size + (16 << 10), || match &input {
+        Input::Report { refs, options, said } => report(*refs, *options, said),
+        Input::Progress { cut, text } => progress(*cut, text),
+    });
 });

@@ -1,15 +1,20 @@
 //! Any operations on two sessions with a pipe between them that splits anywhere: every call and every stream has exactly
 //! one end and each session one terminal action; while only the two speak, none fails, what is written arrives in order,
-//! and once everything has passed each open channel is that of an open stream. Then raw bytes, and cut pipes.
+//! and once everything has passed each open channel is that of an open stream. Deadlines move on, and an error stays. Then
+//! raw bytes, and cut pipes.
 #![no_main]
+
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use arbitrary::Arbitrary;
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
+use oracle::Sticky;
 use portline::Instant;
-use portline::rpc::session::{Action, Config, Session};
+use portline::rpc::session::{Action, Config, Error, Session};
 use portline::rpc::{Fallback, Role};
 use portline::stream::{Direction, Role as StreamRole, Shape};
 
@@ -62,6 +67,7 @@ struct End {
     /// What was written to each stream and has not arrived.
     written: BTreeMap<u32, VecDeque<Bytes>>,
     terminal: u32,
+    sticky: Sticky<Error>,
 }
 
 fn remove(list: &mut Vec<u32>, number: u32) {
@@ -82,7 +88,7 @@ impl End {
         let (calls, asked, streams) = (Vec::new(), Vec::new(), Vec::new());
         let session = Session::new(config, Instant::ZERO).unwrap();
         let (pipe, written) = (BytesMut::new(), BTreeMap::new());
-        Self { session, pipe, calls, asked, streams, written, terminal: 0 }
+        Self { session, pipe, calls, asked, streams, written, terminal: 0, sticky: Sticky::default() }
     }
 
     fn transmit(&mut self, count: u8) -> bool {
@@ -121,7 +127,11 @@ impl End {
                     }
                 }
                 Action::Failed(error) if honest => panic!("{error}"),
-                Action::Finished | Action::Failed(_) => self.terminal += 1,
+                Action::Finished => self.terminal += 1,
+                Action::Failed(error) => {
+                    self.sticky.told(&error);
+                    self.terminal += 1;
+                }
                 Action::Ready { .. } | Action::PeerDone { .. } | Action::Writable { .. } => {}
             }
         }
@@ -171,21 +181,22 @@ fn apply(operation: Operation, this: &mut End, peer: &mut End, now: &mut Instant
         Operation::Transmit(count) => drop(this.transmit(count)),
         Operation::Deliver(length) => {
             let piece = this.pipe.split_to(this.pipe.len().min(usize::from(length)));
-            drop(peer.session.handle_bytes(*now, piece.freeze()));
+            peer.sticky.heard(peer.session.handle_bytes(*now, piece.freeze()));
         }
         Operation::Actions => drop(this.actions(peer, *honest)),
         Operation::Garbage(bytes) => {
             *honest = false;
-            drop(this.session.handle_bytes(*now, bytes.into()));
+            this.sticky.heard(this.session.handle_bytes(*now, bytes.into()));
         }
         Operation::Timeout => {
             *honest = false;
             *now = this.session.poll_timeout().map_or(*now, |at| at.max(*now));
             this.session.handle_timeout(*now);
+            oracle::moved_on(this.session.poll_timeout(), *now);
         }
         Operation::Closed => {
             *honest = false;
-            drop(this.session.handle_closed(*now));
+            this.sticky.heard(this.session.handle_closed(*now));
         }
     }
 }

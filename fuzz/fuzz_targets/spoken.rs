@@ -1,5 +1,5 @@
-//! What has its decoder inside a machine: push certificates, and the lines and packets of resumed packs. Each is read the
-//! same in any split, and as a second formulation of its rules has it.
+//! What has its decoder or its encoder inside a machine: push certificates, the lines and packets of resumed packs, and the
+//! refs that a server shows. Each is read the same in any split, and as a second formulation of its rules has it.
 #![no_main]
 
 mod common;
@@ -11,7 +11,8 @@ use libfuzzer_sys::fuzz_target;
 use portline::Instant;
 use portline::git::push::NonceStatus;
 use portline::git::push::server::{Action, Config, Server, Update};
-use portline::git::{Resume, fetch};
+use portline::git::{AdvertisementParser, Ref, RefName, Resume, fetch};
+use portline::pkt::Reader;
 
 const NOW: Instant = Instant::ZERO;
 
@@ -30,6 +31,12 @@ enum Input {
         held: u8,
         line: Option<PartLine>,
         raw: Vec<u8>,
+        cut: u8,
+    },
+    /// What a server shows: refs with the rest of a name, an id and a peeled one; and which of them `HEAD` stands for.
+    Refs {
+        list: Vec<(Vec<u8>, u8, Option<u8>)>,
+        head: Option<u8>,
         cut: u8,
     },
 }
@@ -180,9 +187,8 @@ fn certificate(nonce: Option<bool>, lines: &[Line], ends: bool, cut: u8) {
         at += line.len();
     }
     assert_eq!((found.payload(), found.signature()), text.split_at(payload));
-    let head = text.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
-    let head: Vec<&[u8]> =
-        head.take_while(|line| !starts.iter().any(|start| line.starts_with(start))).collect();
+    let head = text[..payload].split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+    let head: Vec<&[u8]> = head.collect();
     let value = |name: &'static str| {
         let name = format!("{name} ").into_bytes();
         head.iter().filter_map(|line| line.strip_prefix(&name[..])).map(<[u8]>::to_vec).collect::<Vec<_>>()
@@ -287,8 +293,41 @@ fn head(held: u8, line: Option<&PartLine>, raw: &[u8], cut: u8) {
     }
 }
 
+/// What a server is told to show is what a client is shown.
+fn advertisement(list: &[(Vec<u8>, u8, Option<u8>)], head: Option<u8>, cut: u8) {
+    let shown = |(rest, of, peeled): &(Vec<u8>, u8, Option<u8>)| {
+        let name = RefName::new([b"refs/", &rest[..]].concat()).ok()?;
+        Some(Ref { peeled: peeled.map(|of| id(of % 7 + 1)), ..Ref::new(name, id(of % 7 + 1)) })
+    };
+    let mut refs: Vec<Ref> = list.iter().filter_map(shown).collect();
+    refs.sort_by(|one, other| one.name.cmp(&other.name));
+    refs.dedup_by(|one, other| one.name == other.name);
+    if let Some(target) = head.and_then(|head| refs.get(usize::from(head)).cloned()) {
+        let head = Ref::new(RefName::new("HEAD").unwrap(), target.id);
+        refs.insert(0, Ref { target: Some(target.name), ..head });
+    }
+    let mut server = fetch::server::Server::new(fetch::server::Config::default(), NOW);
+    assert_eq!(server.poll_action(), Some(fetch::server::Action::ListRefs));
+    server.refs_listed(NOW, refs.clone()).unwrap();
+    let mut reader = Reader::new();
+    while let Some(sent) = server.poll_transmit() {
+        let sent = sent.into_bytes();
+        sent.chunks(usize::from(cut) + 1)
+            .for_each(|piece| reader.handle_bytes(Bytes::copy_from_slice(piece)));
+    }
+    let mut parser = AdvertisementParser::new();
+    let found = loop {
+        let packet = reader.next_packet().unwrap().expect("it ends with a flush");
+        if let Some(found) = parser.handle_packet(packet).unwrap() {
+            break found;
+        }
+    };
+    assert_eq!((found.refs, found.skipped), (refs, 0));
+}
+
 fuzz_target!(|input: Input| {
     match input {
+        Input::Refs { list, head, cut } => advertisement(&list, head, cut),
         Input::Certificate { nonce, lines, ends, cut } => certificate(nonce, &lines, ends, cut),
         Input::Part(line, cut) => fetch_part(&line, cut),
         Input::Head { held, line, raw, cut } => head(held, line.as_ref(), &raw, cut),

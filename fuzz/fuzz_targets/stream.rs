@@ -1,12 +1,18 @@
 //! Any operations on one end of a stream, with any messages from the peer: no panic, the caps hold, credit stays in
-//! the window, and there is one terminal action, after which nothing follows.
+//! the window, deadlines move on, an error stays, and there is one terminal action, after which nothing follows.
 #![no_main]
+
+#[path = "common/heap.rs"]
+mod heap;
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use oracle::Sticky;
 use portline::Instant;
-use portline::stream::{Action, Config, Direction, Endpoint, Limits, Role, Shape, Sizing};
+use portline::stream::{Action, Config, Direction, Endpoint, Error, Limits, Role, Shape, Sizing};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -39,7 +45,20 @@ enum Operation {
     Closed,
 }
 
-fuzz_target!(|input: Input| {
+/// What may be held at once, however many operations there are: the caps below, and a window of 255 blocks.
+const HELD: usize = 32 << 10;
+
+fuzz_target!(|input: Input| heap::bounded(HELD, || run(input)));
+
+/// An error of a message is that of every later one, but for those that come behind the peer's own end.
+fn heard(sticky: &mut Sticky<Error>, result: Result<(), Error>) -> bool {
+    match result {
+        Err(Error::AfterEnd { .. }) => false,
+        other => sticky.heard(other),
+    }
+}
+
+fn run(input: Input) {
     let direction = match input.direction % 4 {
         0 => Direction::Send,
         1 => Direction::Receive,
@@ -61,7 +80,7 @@ fuzz_target!(|input: Input| {
     let mut now = Instant::ZERO;
     let config = Config { shape: Shape { direction, window, sizing }, limits };
     let Ok(mut end) = Endpoint::new(config, now) else { return };
-    let (mut terminal, mut received) = (0, 0_u32);
+    let (mut terminal, mut received, mut sticky) = (0, 0_u32, Sticky::default());
     let mut act = |end: &mut Endpoint| {
         let action = end.poll_action();
         if action.is_some() {
@@ -74,25 +93,26 @@ fuzz_target!(|input: Input| {
         match operation {
             Operation::Open => end.open(now),
             Operation::Attach => end.attach(now),
-            Operation::Raw(message) => drop(end.handle_message(now, message.into())),
+            Operation::Raw(message) => drop(heard(&mut sticky, end.handle_message(now, message.into()))),
             Operation::Frame { kind, id, payload } => {
                 let message = [&[kind % 8, 0, 0, 0, id][..], &payload].concat();
-                drop(end.handle_message(now, message.into()));
+                heard(&mut sticky, end.handle_message(now, message.into()));
             }
             Operation::Block { last, payload } => {
                 let message = [&[if last { 6 } else { 0 }][..], &received.to_be_bytes(), &payload].concat();
-                if end.handle_message(now, message.into()).is_ok() {
+                if heard(&mut sticky, end.handle_message(now, message.into())) {
                     received += 1;
                 }
             }
             Operation::Credit { grant } => {
                 let message = [4, 0, 0, 0, 0, 0, 0, 0, grant];
-                drop(end.handle_message(now, Bytes::copy_from_slice(&message)));
+                heard(&mut sticky, end.handle_message(now, Bytes::copy_from_slice(&message)));
             }
             Operation::Wait(micros) => now = Instant::from_micros(now.as_micros() + u64::from(micros)),
             Operation::Timeout => {
-                now = end.poll_timeout().unwrap_or(now);
+                now = end.poll_timeout().unwrap_or(now).max(now);
                 end.handle_timeout(now);
+                oracle::moved_on(end.poll_timeout(), now);
             }
             Operation::Write(bytes) => {
                 let can = end.can_write();
@@ -132,4 +152,4 @@ fuzz_target!(|input: Input| {
             && end.poll_timeout().is_none()
             && end.poll_transmit().is_none()
     );
-});
+}

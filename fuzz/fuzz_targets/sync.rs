@@ -2,6 +2,8 @@
 //! is cut at any point. No commit is lost, no ref names what is not there, and the next run finishes.
 #![no_main]
 
+#[path = "common/oracle.rs"]
+mod oracle;
 #[path = "../../tests/toy/mod.rs"]
 #[allow(dead_code, missing_docs)]
 mod toy;
@@ -181,6 +183,8 @@ fuzz_target!(|input: Input| {
                 now = Instant::from_micros(now.as_micros() + u64::from(*micros));
                 left.machine.handle_timeout(now);
                 right.machine.handle_timeout(now);
+                oracle::moved_on(left.machine.poll_timeout(), now);
+                oracle::moved_on(right.machine.poll_timeout(), now);
                 disturbed = true;
             }
             Event::Garbage(to_left, byte) => {

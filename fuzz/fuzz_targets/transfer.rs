@@ -1,6 +1,12 @@
 //! Any operations on both ends of a body, on a credit stream and on a port, with a peer that may send anything: no panic,
-//! the mark holds, the bytes come in order, and each end has one terminal action, after which nothing follows.
+//! the mark holds, the bytes come in order, deadlines move on, and each end has one terminal action, after
+//! which nothing follows.
 #![no_main]
+
+#[path = "common/heap.rs"]
+mod heap;
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use std::collections::VecDeque;
 
@@ -46,6 +52,8 @@ enum Operation {
 }
 
 const MARK: usize = 256;
+/// What may be held at once, with what is on the way.
+const HELD: usize = 128 << 10;
 
 macro_rules! run {
     ($up:expr, $down:expr, $timeout:expr, $input:expr, $mark:expr) => {{
@@ -149,8 +157,9 @@ macro_rules! run {
                 Operation::Timeout(at_up) => {
                     honest = false; // an answer that comes after the deadline is one too many
                     if at_up {
-                        now = up.poll_timeout().unwrap_or(now);
+                        now = up.poll_timeout().unwrap_or(now).max(now);
                         up.handle_timeout(now);
+                        oracle::moved_on(up.poll_timeout(), now);
                     } else {
                         now = $timeout(&mut down, now);
                     }
@@ -180,7 +189,9 @@ macro_rules! run {
     }};
 }
 
-fuzz_target!(|input: Input| {
+fuzz_target!(|input: Input| heap::bounded(HELD, || run(input)));
+
+fn run(input: Input) {
     let mark = usize::from(input.bytes).min(MARK);
     let queue = queue::Config { bytes: mark, small: 16, ..queue::Config::default() };
     let piece = usize::from(input.piece);
@@ -206,10 +217,11 @@ fuzz_target!(|input: Input| {
         down.open(now);
         down.attach(now);
         let timeout = |down: &mut stream::Download, now: Instant| {
-            let at = down.poll_timeout().unwrap_or(now);
+            let at = down.poll_timeout().unwrap_or(now).max(now);
             down.handle_timeout(at);
+            oracle::moved_on(down.poll_timeout(), at);
             at
         };
         run!(up, down, timeout, input, mark);
     }
-});
+}

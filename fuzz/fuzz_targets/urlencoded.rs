@@ -1,9 +1,16 @@
-//! Any form in any split: the same pairs as the whole, and what is written again is read the same.
+//! Any form in any split: the same pairs as the whole, within bounded memory, an error stays, and what is written again
+//! is read the same.
 #![no_main]
+
+#[path = "common/heap.rs"]
+mod heap;
+#[path = "common/oracle.rs"]
+mod oracle;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use oracle::Sticky;
 use portline::Instant;
 use portline::body::urlencoded::{Action, Config, Error, Parser, Writer};
 
@@ -20,18 +27,21 @@ type Seen = (Vec<(Bytes, Bytes)>, Option<Result<(), Error>>);
 
 fn parse(config: &Config, pieces: impl IntoIterator<Item = Bytes>) -> Seen {
     let mut parser = Parser::new(config.clone(), NOW);
-    let mut seen = Seen::default();
+    let (mut seen, mut failed) = (Seen::default(), Sticky::default());
     for piece in pieces.into_iter().map(Some).chain([None]) {
-        let _ = match piece {
+        failed.heard(match piece {
             Some(piece) => parser.handle_bytes(NOW, piece),
             None => parser.handle_closed(NOW),
-        };
+        });
         while let Some(action) = parser.poll_action() {
             assert!(seen.1.is_none(), "{action:?} after the end");
             match action {
                 Action::Pair { name, value } => seen.0.push((name, value)),
                 Action::Finished => seen.1 = Some(Ok(())),
-                Action::Failed(error) => seen.1 = Some(Err(error)),
+                Action::Failed(error) => {
+                    failed.told(&error);
+                    seen.1 = Some(Err(error));
+                }
             }
         }
     }
@@ -45,12 +55,11 @@ fuzz_target!(|input: Input| {
         (config.max_pairs, config.max_pair, config.max_body) = (4, 10, 60);
     }
     let form = Bytes::from(input.form);
-    let whole = parse(&config, [form.clone()]);
-    let mut rest = form.clone();
-    let mut pieces: Vec<Bytes> =
-        input.cuts.iter().map(|cut| rest.split_to(usize::from(*cut).min(rest.len()))).collect();
-    pieces.push(rest);
-    assert_eq!(parse(&config, pieces), whole);
+    // A pair is at least one byte, and two lists that double keep some sixty bytes of it, twice.
+    let most = 512 * form.len() + 4096;
+    let whole = heap::bounded(most, || parse(&config, [form.clone()]));
+    let pieces = oracle::split(&form, &input.cuts);
+    assert_eq!(heap::bounded(most, || parse(&config, pieces)), whole);
     assert_eq!(parse(&config, (0..form.len()).map(|at| form.slice(at..=at))), whole);
     if whole.1 != Some(Ok(())) {
         assert!(input.small || form.len() > 4096);

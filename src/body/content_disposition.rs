@@ -19,7 +19,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 pub use super::parameters::Error as ParameterError;
-use super::parameters::{Parameters, Value, split_token, trim_start};
+use super::parameters::{Parameters, Value, is_word, split_token, trim_start};
 use super::urlencoded::hex_pair;
 
 /// What was wrong with a content disposition. Whose fault it is depends on where it came from.
@@ -73,9 +73,9 @@ impl<'a> ContentDisposition<'a> {
             let (parameter, value) = read?;
             // The length first: comparing in any case is the longer part of reading a field.
             let (slot, known) = match parameter.len() {
-                4 if parameter.eq_ignore_ascii_case(b"name") => (&mut name, "name"),
-                8 if parameter.eq_ignore_ascii_case(b"filename") => (&mut filename, "filename"),
-                9 if parameter.eq_ignore_ascii_case(b"filename*") => (&mut extended, "filename*"),
+                4 if is_word(parameter, b"name") => (&mut name, "name"),
+                8 if is_word(parameter, b"filename") => (&mut filename, "filename"),
+                9 if is_word(parameter, b"filename*") => (&mut extended, "filename*"),
                 _ => continue,
             };
             if slot.replace(value).is_some() {
@@ -93,7 +93,7 @@ impl<'a> ContentDisposition<'a> {
     /// Whether it is `form-data`, in any case.
     #[must_use]
     pub fn is_form_data(&self) -> bool {
-        self.kind.eq_ignore_ascii_case(b"form-data")
+        is_word(self.kind, b"form-data")
     }
 
     /// The type, as it stands there.

@@ -164,6 +164,11 @@ impl<'a> Iterator for Parameters<'a> {
 /// Where the quote is that ends a quoted string. A backslash hides the byte behind it, but not the last quote of all:
 /// browsers send a backslash at the end of a name as it is.
 fn closing_quote(inside: &[u8]) -> Option<usize> {
+    // Nearly always nothing is hidden.
+    let at = inside.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+    if inside.get(at) == Some(&b'"') {
+        return Some(at);
+    }
     let mut hidden = None;
     let mut after_backslash = false;
     for (at, byte) in inside.iter().enumerate() {
@@ -184,15 +189,25 @@ fn closing_quote(inside: &[u8]) -> Option<usize> {
 
 /// The token at the start, and what follows it (RFC 9110, 5.6.2).
 pub(crate) fn split_token(input: &[u8]) -> (&[u8], &[u8]) {
-    let end = input.iter().position(|byte| !is_token(*byte)).unwrap_or(input.len());
+    // Four at a time as long as all of them are.
+    let mut rest = input;
+    while let Some(([a, b, c, d], behind)) = rest.split_first_chunk() {
+        if !(is_token(*a) & is_token(*b) & is_token(*c) & is_token(*d)) {
+            break;
+        }
+        rest = behind;
+    }
+    let more = rest.iter().position(|byte| !is_token(*byte)).unwrap_or(rest.len());
+    let end = input.len().saturating_sub(rest.len()).saturating_add(more);
     input.split_at_checked(end).unwrap_or((input, &[]))
 }
 
-/// Whether a byte may stand in a token.
-#[inline]
-pub(crate) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
+/// Which bytes may stand in a token. A table, because each byte of a part's headers is asked about.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    loop {
+        let is_mark = matches!(
             byte,
             b'!' | b'#'
                 | b'$'
@@ -208,7 +223,29 @@ pub(crate) const fn is_token(byte: u8) -> bool {
                 | b'`'
                 | b'|'
                 | b'~'
-        )
+        );
+        #[expect(clippy::indexing_slicing, reason = "a u8 is always inside a table of 256")]
+        {
+            table[byte as usize] = is_mark || byte.is_ascii_alphanumeric();
+        }
+        match byte.checked_add(1) {
+            Some(next) => byte = next,
+            None => break table,
+        }
+    }
+};
+
+/// Whether a byte may stand in a token.
+#[inline]
+pub(crate) fn is_token(byte: u8) -> bool {
+    #[expect(clippy::indexing_slicing, reason = "a u8 is always inside a table of 256")]
+    TOKEN[usize::from(byte)]
+}
+
+/// Whether a word is this one, in any case. Nearly all write it as it is known, which is quicker to see.
+#[inline]
+pub(crate) fn is_word(word: &[u8], known: &[u8]) -> bool {
+    word == known || word.eq_ignore_ascii_case(known)
 }
 
 /// Without spaces and tabs in front.

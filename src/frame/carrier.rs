@@ -108,11 +108,13 @@ pub fn wrap(message: Transmit) -> Result<Transmit, Error> {
 /// The messages do not depend on how the input was split (FRAME-11).
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    /// What arrived and is not handed on, in order; `tail` comes after it.
-    parts: VecDeque<Bytes>,
+    /// The chunk being read.
+    head: Bytes,
+    /// Chunks behind it, in order; `tail` comes after them.
+    rest: VecDeque<Bytes>,
     /// Small chunks being joined.
     tail: BytesMut,
-    /// Bytes in `parts` and `tail`.
+    /// Bytes in all of them.
     held: usize,
     /// The longest message.
     limit: usize,
@@ -136,7 +138,8 @@ impl Decoder {
     #[must_use]
     pub fn new(limit: usize, capacity: usize) -> Self {
         Self {
-            parts: VecDeque::new(),
+            head: Bytes::new(),
+            rest: VecDeque::new(),
             tail: BytesMut::new(),
             held: 0,
             limit,
@@ -160,7 +163,15 @@ impl Decoder {
             }
         } else {
             self.close_tail();
-            self.parts.push_back(bytes);
+            self.push(bytes);
+        }
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        if self.head.is_empty() && self.rest.is_empty() {
+            self.head = chunk;
+        } else {
+            self.rest.push_back(chunk);
         }
     }
 
@@ -171,8 +182,10 @@ impl Decoder {
     #[inline]
     pub fn next_message(&mut self) -> Result<Option<Bytes>, Error> {
         // Of a pipe that has failed nothing is held.
-        if let Some(message) = self.take_whole() {
-            return Ok(Some(message));
+        if let Some(length) = self.whole() {
+            self.held = self.held.saturating_sub(LENGTH_LEN).saturating_sub(length);
+            self.head.advance(LENGTH_LEN);
+            return Ok(Some(self.head.split_to(length)));
         }
         self.next_in_parts()
     }
@@ -201,7 +214,8 @@ impl Decoder {
     /// Bytes held, with [`limits::CHUNK_OVERHEAD`] for each chunk.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        let chunks = self.parts.len().saturating_add(usize::from(!self.tail.is_empty()));
+        let chunks = usize::from(!self.head.is_empty()).saturating_add(usize::from(!self.tail.is_empty()));
+        let chunks = chunks.saturating_add(self.rest.len());
         self.held.saturating_add(chunks.saturating_mul(limits::CHUNK_OVERHEAD))
     }
 
@@ -241,13 +255,14 @@ impl Decoder {
 
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.parts.push_back(self.tail.split().freeze());
+            let tail = self.tail.split().freeze();
+            self.push(tail);
         }
     }
 
     /// The length at the front, not yet read off; `None` when it is not all there.
     fn peek_length(&self) -> Option<usize> {
-        let mut bytes = self.parts.iter().flatten().chain(&self.tail).copied();
+        let mut bytes = self.head.iter().chain(self.rest.iter().flatten()).chain(&self.tail).copied();
         let length = [bytes.next()?, bytes.next()?, bytes.next()?, bytes.next()?];
         Some(u32::from_be_bytes(length) as usize)
     }
@@ -257,61 +272,43 @@ impl Decoder {
             return Ok(None);
         }
         let mut length = [0; LENGTH_LEN];
-        if let Some((front, bytes)) =
-            self.parts.front_mut().and_then(|part| part.first_chunk().copied().map(|bytes| (part, bytes)))
-        {
-            length = bytes;
-            front.advance(LENGTH_LEN);
-            self.held = self.held.saturating_sub(LENGTH_LEN);
-            self.drop_empty();
-        } else {
-            let bytes = self.take(LENGTH_LEN);
-            for (to, from) in length.iter_mut().zip(bytes) {
-                *to = from;
-            }
+        for (to, from) in length.iter_mut().zip(self.take(LENGTH_LEN)) {
+            *to = from;
         }
         decode_length(length, self.limit).map(Some)
     }
 
-    /// The message at the front if it lies in one chunk with its length, as almost all do.
+    /// The length of the message at the front if it lies in the chunk being read, as almost all do.
     #[inline]
-    fn take_whole(&mut self) -> Option<Bytes> {
-        if self.expected.is_some() {
-            return None;
+    fn whole(&self) -> Option<usize> {
+        let (length, behind) = self.head.split_first_chunk()?;
+        let length = decode_length(*length, self.limit).ok()?;
+        (length <= behind.len() && self.expected.is_none()).then_some(length)
+    }
+
+    /// Goes on to the next chunk when the one being read is used up. `false`: there is none.
+    fn next_chunk(&mut self) -> bool {
+        if self.head.is_empty() {
+            if self.rest.is_empty() {
+                self.close_tail();
+            } else if let Some(chunk) = self.rest.pop_front() {
+                self.head = chunk;
+            }
         }
-        let front = self.parts.front_mut()?;
-        let length = decode_length(*front.first_chunk()?, self.limit).ok()?;
-        let whole = length.checked_add(LENGTH_LEN).filter(|whole| *whole <= front.len())?;
-        self.held = self.held.saturating_sub(whole);
-        front.advance(LENGTH_LEN);
-        if length == front.len() { self.parts.pop_front() } else { Some(front.split_to(length)) }
+        !self.head.is_empty()
     }
 
     /// Takes `length` bytes, which are there: a slice when they lie in one chunk, one copy when they do not.
     fn take(&mut self, length: usize) -> Bytes {
-        if self.parts.front().is_none_or(|front| front.len() < length) {
-            self.close_tail();
-        }
         self.held = self.held.saturating_sub(length);
-        if let Some(front) = self.parts.front_mut().filter(|front| front.len() >= length) {
-            let taken = front.split_to(length);
-            self.drop_empty();
-            return taken;
+        if self.next_chunk() && self.head.len() >= length {
+            return self.head.split_to(length);
         }
         let mut whole = BytesMut::with_capacity(length);
-        while whole.len() < length {
-            let Some(front) = self.parts.front_mut() else { break };
-            let wanted = length.saturating_sub(whole.len()).min(front.len());
-            whole.put_slice(&front.split_to(wanted));
-            self.drop_empty();
+        while whole.len() < length && self.next_chunk() {
+            let wanted = length.saturating_sub(whole.len()).min(self.head.len());
+            whole.put_slice(&self.head.split_to(wanted));
         }
         whole.freeze()
-    }
-
-    /// Lets go of a chunk that was handed on whole.
-    fn drop_empty(&mut self) {
-        if self.parts.front().is_some_and(Bytes::is_empty) {
-            self.parts.pop_front();
-        }
     }
 }

@@ -167,7 +167,6 @@ pub struct ResilientSync {
     counted: u64,
     done: sync::Outcome,
     retry: fn(&Cause<Error>) -> Retry,
-    retries: u32,
     actions: VecDeque<Action>,
     now: Instant,
 }
@@ -186,10 +185,10 @@ impl ResilientSync {
         sync.push.idle_timeout = sync.push.idle_timeout.or(idle);
         recovery.monitor.heartbeat = None;
         let transfer = Transfer::unplanned(0, Direction::Fetch);
-        let (retry, retries) = (recovery.retry, recovery.backoff.retries);
+        let retry = recovery.retry;
         let operation = Operation::new(recovery, transfer, now)?;
         let (done, actions) = (sync::Outcome::default(), VecDeque::new());
-        Ok(Self { config: sync, operation, session: None, counted: 0, done, retry, retries, actions, now })
+        Ok(Self { config: sync, operation, session: None, counted: 0, done, retry, actions, now })
     }
 
     /// Answers [`Action::Connect`].
@@ -432,7 +431,7 @@ impl ResilientSync {
         };
         outcome.refs.iter().any(is_refused)
             && attempts.iter().filter(was_connected).count() > attempts.iter().filter(is_repetition).count()
-            && u32::try_from(attempts.len()).is_ok_and(|made| made < self.retries)
+            && self.operation.may_try_again(self.now)
             && (self.retry)(&Cause::Session { error: Error::Overtaken }) == Retry::Yes
     }
 

@@ -167,6 +167,18 @@ fn t5_frames_after_our_end_are_bounded() {
     assert_eq!(actions(&mut end), [Action::Failed(Error::Cancelled)]);
 }
 
+/// STREAM-18: however many frames follow, the error is that of the peer's own fault (T5).
+#[test]
+fn t5_an_error_stays_whatever_comes_after_it() {
+    let mut end = small(Direction::Receive);
+    let fault = end.handle_message(NOW, frame(0, 7, b"x"));
+    assert!(fault.is_err());
+    for id in 0..9 {
+        assert_eq!(end.handle_message(NOW, frame(0, id, b"x")), fault);
+    }
+    assert_eq!(end.handle_message(NOW, frame(4, 9, b"\0\0\0\x01")), fault);
+}
+
 /// STREAM-23: empty blocks in a row; one that carries something begins anew (T5).
 #[test]
 fn t5_empty_blocks_in_a_row_are_bounded() {

@@ -3,6 +3,10 @@
 //! Written by hand rather than with stateright: it is these few lines, needs nothing to be built before every
 //! `cargo test`, and asks of a world only a digest and its steps. So a world may leave out of its digest what has no
 //! future, which is what makes failing at any moment small enough to be run each time.
+//!
+//! It is not the only witness: `tests/stateright` is a package of its own that has these worlds, tests and counts explored
+//! by stateright, in another order and with its own bookkeeping; `.ci/run` runs it. Where a digest leaves
+//! out what has a future, the counts depend on which of two worlds comes first, and another order shows it.
 
 use std::collections::HashSet;
 use std::fmt::{self, Debug, Write as _};

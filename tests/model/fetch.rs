@@ -3,7 +3,6 @@
 //! The server has 1 ← 2 with its ref at 2; the client has nothing, or 1, or 1 ← 3, or all of it. Both give up after ten
 //! seconds of silence, and the server shows after five that it lives: such deadlines pass whenever they could.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use portline::git::{ObjectId, Version};
 use portline::{Instant, Transmit};
 
 use crate::explore::{Digest, Property, explore};
-use crate::pair::{Mood, Pair, Scene, Side};
-use crate::toy::{Repo, told};
+use crate::pair::{Mood, Pair, Scene, Side, passed_on};
+use crate::toy::{Giving, Repo, told};
 
 const IDLE: Option<Duration> = Some(Duration::from_secs(10));
 
@@ -36,29 +35,7 @@ impl Fetching {
 }
 
 impl Side for Fetching {
-    fn input(&mut self, now: Instant, bytes: Bytes) {
-        let _: Result<(), client::Error> = self.machine.handle_bytes(now, bytes);
-    }
-
-    fn closed(&mut self, now: Instant) {
-        let _: Result<(), client::Error> = self.machine.handle_closed(now);
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
-    }
-
-    fn transmit(&mut self) -> Option<Transmit> {
-        self.machine.poll_transmit()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.machine.wants_input()
-    }
+    passed_on!(handle_bytes);
 
     fn act(&mut self, now: Instant) -> bool {
         use client::Action;
@@ -110,49 +87,19 @@ impl Side for Fetching {
 pub struct Serving {
     machine: Server,
     repo: Repo,
-    /// Pieces of the pack that are still to be given, and its end.
-    pieces: VecDeque<Option<Bytes>>,
+    giving: Giving,
     ends: Vec<Result<server::Outcome, server::Error>>,
 }
 
 impl Side for Serving {
-    fn input(&mut self, now: Instant, bytes: Bytes) {
-        let _: Result<(), server::Error> = self.machine.handle_bytes(now, bytes);
-    }
-
-    fn closed(&mut self, now: Instant) {
-        let _: Result<(), server::Error> = self.machine.handle_closed(now);
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
-    }
-
-    fn transmit(&mut self) -> Option<Transmit> {
-        self.machine.poll_transmit()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.machine.wants_input()
-    }
+    passed_on!(handle_bytes);
 
     fn act(&mut self, now: Instant) -> bool {
         use server::Action;
         let Some(action) = self.machine.poll_action() else {
             // A driver whose session is over builds no more.
-            if self.machine.has_ended() {
-                return false;
-            }
-            match self.pieces.pop_front() {
-                None => return false,
-                Some(Some(piece)) => told(self.machine.pack_chunk(now, piece)),
-                Some(None) => told(self.machine.pack_finished(now)),
-            }
-            return true;
+            return !self.machine.has_ended()
+                && self.giving.give(&mut self.machine, now, Server::pack_chunk, Server::pack_finished);
         };
         let repo = &self.repo;
         match action {
@@ -166,8 +113,7 @@ impl Side for Serving {
             }
             Action::BuildPack(request) => {
                 let pack = repo.pack(&request);
-                let half = pack.len() / 2;
-                self.pieces = [Some(pack.slice(..half)), Some(pack.slice(half..)), None].into();
+                self.giving = Giving::new(&pack, pack.len().div_ceil(2));
             }
             Action::Finished(outcome) => self.ends.push(Ok(outcome)),
             Action::Failed(error) => self.ends.push(Err(error)),
@@ -185,7 +131,7 @@ impl Side for Serving {
     }
 
     fn show(&self, digest: &mut Digest) {
-        write!(digest, "{:?}{:?}{:?}", self.machine, self.pieces, self.ends).unwrap();
+        write!(digest, "{:?}{:?}{:?}", self.machine, self.giving, self.ends).unwrap();
     }
 
     fn show_end(&self, digest: &mut Digest) {
@@ -249,7 +195,7 @@ impl Scene for Fetch {
         let config =
             server::Config { version: self.version, idle_timeout: IDLE, ..server::Config::default() };
         let machine = Server::new(config, Instant::ZERO);
-        (left, Serving { machine, repo: theirs, pieces: VecDeque::new(), ends: Vec::new() })
+        (left, Serving { machine, repo: theirs, giving: Giving::default(), ends: Vec::new() })
     }
 
     fn mood(self) -> Mood {

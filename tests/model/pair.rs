@@ -36,6 +36,36 @@ pub trait Side {
     fn words(&self) -> String;
 }
 
+/// What is the same for every machine: what [`Side`] only passes on. What arrives goes to the verb that is named.
+macro_rules! passed_on {
+    ($handle:ident) => {
+        fn input(&mut self, now: Instant, bytes: Bytes) {
+            let _: Result<(), _> = self.machine.$handle(now, bytes);
+        }
+
+        fn closed(&mut self, now: Instant) {
+            let _: Result<(), _> = self.machine.handle_closed(now);
+        }
+
+        fn timeout(&mut self, now: Instant) {
+            self.machine.handle_timeout(now);
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            self.machine.poll_timeout()
+        }
+
+        fn transmit(&mut self) -> Option<Transmit> {
+            self.machine.poll_transmit()
+        }
+
+        fn wants_input(&self) -> bool {
+            self.machine.wants_input()
+        }
+    };
+}
+pub(crate) use passed_on;
+
 /// What there is besides delivering and cutting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {

@@ -3,7 +3,6 @@
 //! Both have 1 ← 2. The client pushes 3 on top of 2 to one ref and deletes the other; or it only deletes; or its view of
 //! a ref is out of date when the server comes to update it (T22).
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use portline::git::push::{Command, client, server};
 use portline::{Instant, Transmit};
 
 use crate::explore::{Digest, Property, explore};
-use crate::pair::{Mood, Pair, Scene, Side};
-use crate::toy::{Repo, id, name, told};
+use crate::pair::{Mood, Pair, Scene, Side, passed_on};
+use crate::toy::{Giving, Repo, id, name, told};
 
 const IDLE: Option<Duration> = Some(Duration::from_secs(10));
 
@@ -22,54 +21,29 @@ pub struct Pushing {
     machine: client::Client,
     repo: Repo,
     commands: Vec<Command>,
-    pieces: VecDeque<Option<Bytes>>,
+    giving: Giving,
     ends: Vec<Result<Report, client::Error>>,
 }
 
 impl Side for Pushing {
-    fn input(&mut self, now: Instant, bytes: Bytes) {
-        let _: Result<(), client::Error> = self.machine.handle_bytes(now, bytes);
-    }
-
-    fn closed(&mut self, now: Instant) {
-        let _: Result<(), client::Error> = self.machine.handle_closed(now);
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
-    }
-
-    fn transmit(&mut self) -> Option<Transmit> {
-        self.machine.poll_transmit()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.machine.wants_input()
-    }
+    passed_on!(handle_bytes);
 
     fn act(&mut self, now: Instant) -> bool {
         use client::Action;
         let Some(action) = self.machine.poll_action() else {
-            if self.machine.has_ended() {
-                return false;
-            }
-            match self.pieces.pop_front() {
-                None => return false,
-                Some(Some(piece)) => told(self.machine.pack_chunk(now, piece)),
-                Some(None) => told(self.machine.pack_finished(now)),
-            }
-            return true;
+            return !self.machine.has_ended()
+                && self.giving.give(
+                    &mut self.machine,
+                    now,
+                    client::Client::pack_chunk,
+                    client::Client::pack_finished,
+                );
         };
         match action {
             Action::Advertised(_) => told(self.machine.push(now, self.commands.clone())),
             Action::BuildPack(request) => {
                 let pack = self.repo.pack(&request);
-                let half = pack.len() / 2;
-                self.pieces = [Some(pack.slice(..half)), Some(pack.slice(half..)), None].into();
+                self.giving = Giving::new(&pack, pack.len().div_ceil(2));
             }
             Action::Progress(_) => {}
             Action::Finished(report) => self.ends.push(Ok(report)),
@@ -88,7 +62,7 @@ impl Side for Pushing {
     }
 
     fn show(&self, digest: &mut Digest) {
-        write!(digest, "{:?}{:?}{:?}", self.machine, self.pieces, self.ends).unwrap();
+        write!(digest, "{:?}{:?}{:?}", self.machine, self.giving, self.ends).unwrap();
     }
 
     fn show_end(&self, digest: &mut Digest) {
@@ -128,29 +102,7 @@ impl Receiving {
 }
 
 impl Side for Receiving {
-    fn input(&mut self, now: Instant, bytes: Bytes) {
-        let _: Result<(), server::Error> = self.machine.handle_bytes(now, bytes);
-    }
-
-    fn closed(&mut self, now: Instant) {
-        let _: Result<(), server::Error> = self.machine.handle_closed(now);
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
-    }
-
-    fn transmit(&mut self) -> Option<Transmit> {
-        self.machine.poll_transmit()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.machine.wants_input()
-    }
+    passed_on!(handle_bytes);
 
     fn act(&mut self, now: Instant) -> bool {
         use server::Action;
@@ -253,7 +205,7 @@ impl Scene for Push {
         let config =
             client::Config { sideband: self.sideband, idle_timeout: IDLE, ..client::Config::default() };
         let machine = client::Client::new(config, Instant::ZERO);
-        let left = Pushing { machine, repo: ours, commands, pieces: VecDeque::new(), ends: Vec::new() };
+        let left = Pushing { machine, repo: ours, commands, giving: Giving::default(), ends: Vec::new() };
         let config = server::Config { idle_timeout: IDLE, ..server::Config::default() };
         let right = Receiving {
             machine: server::Server::new(config, Instant::ZERO),

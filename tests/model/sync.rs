@@ -12,33 +12,11 @@ use portline::sync::Strategy;
 use portline::{Instant, Transmit, peer};
 
 use crate::explore::{Digest, Property, explore};
-use crate::pair::{Mood, Pair, Scene, Side};
+use crate::pair::{Mood, Pair, Scene, Side, passed_on};
 use crate::toy::{self, Left, Repo, Right, id, name, visible};
 
 impl Side for Left {
-    fn input(&mut self, now: Instant, bytes: Bytes) {
-        let _: Result<(), _> = self.machine.handle_message(now, bytes);
-    }
-
-    fn closed(&mut self, now: Instant) {
-        let _: Result<(), _> = self.machine.handle_closed(now);
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
-    }
-
-    fn transmit(&mut self) -> Option<Transmit> {
-        self.machine.poll_transmit()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.machine.wants_input()
-    }
+    passed_on!(handle_message);
 
     /// It fails on a second terminal action.
     fn act(&mut self, now: Instant) -> bool {
@@ -68,29 +46,7 @@ impl Side for Left {
 }
 
 impl Side for Right {
-    fn input(&mut self, now: Instant, bytes: Bytes) {
-        let _: Result<(), _> = self.machine.handle_message(now, bytes);
-    }
-
-    fn closed(&mut self, now: Instant) {
-        let _: Result<(), _> = self.machine.handle_closed(now);
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        self.machine.handle_timeout(now);
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.machine.poll_timeout()
-    }
-
-    fn transmit(&mut self) -> Option<Transmit> {
-        self.machine.poll_transmit()
-    }
-
-    fn wants_input(&self) -> bool {
-        self.machine.wants_input()
-    }
+    passed_on!(handle_message);
 
     fn act(&mut self, now: Instant) -> bool {
         self.act(now)

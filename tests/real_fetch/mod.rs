@@ -1,9 +1,6 @@
 //! A repository's answers for the fetch client, and sessions with the real `git upload-pack`: over its pipes, and one
-//! process for each request.
+//! process for each request. Wants `real_git` beside it.
 #![allow(dead_code, unreachable_pub)]
-
-#[path = "../real_git/mod.rs"]
-mod real_git;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,11 +8,11 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+pub use crate::real_git::{git, has_git, run_git};
 use bytes::Bytes;
 use portline::git::fetch::client::{Action, Client, Config, Outcome};
 use portline::git::{Advertisement, Commit, ObjectId, ShallowUpdate, Version};
 use portline::{Instant, Transmit};
-pub use real_git::{git, has_git, run_git};
 
 /// `count` commits on `branch` for fast-import, each with its own file, at rising times.
 pub fn commits(branch: &str, from: Option<&str>, start: usize, count: usize) -> String {

@@ -10,7 +10,7 @@ use portline::git::push::{Command, client as pushing, server as receiving};
 use portline::git::{ObjectId, Version};
 
 use crate::net::{Net, Peer, of};
-use crate::toy::{Repo, id, name, told};
+use crate::toy::{Giving, Repo, id, name, told};
 
 /// Silence ends a session.
 const IDLE: Option<Duration> = Some(Duration::from_secs(20));
@@ -107,8 +107,7 @@ impl Peer for FetchClient {
 
 struct FetchServer {
     machine: serving::Server,
-    pieces: Vec<Bytes>,
-    packing: bool,
+    giving: Giving,
     ends: Vec<bool>,
     /// Why it failed.
     why: Option<String>,
@@ -120,17 +119,14 @@ impl Peer for FetchServer {
     fn work(&mut self, now: Instant, hub: &mut Repo) -> bool {
         use serving::Action;
         let Some(action) = self.machine.poll_action() else {
-            if !self.packing || !self.ends.is_empty() || !self.machine.wants_pack() {
-                return false;
-            }
-            match self.pieces.pop() {
-                Some(piece) => told(self.machine.pack_chunk(now, piece)),
-                None => {
-                    self.packing = false;
-                    told(self.machine.pack_finished(now));
-                }
-            }
-            return true;
+            return self.ends.is_empty()
+                && self.machine.wants_pack()
+                && self.giving.give(
+                    &mut self.machine,
+                    now,
+                    serving::Server::pack_chunk,
+                    serving::Server::pack_finished,
+                );
         };
         match action {
             Action::ListRefs | Action::ListRefsBelow(_) => told(self.machine.refs_listed(now, hub.listed())),
@@ -142,9 +138,7 @@ impl Peer for FetchServer {
                 told(self.machine.covered(now, covered));
             }
             Action::BuildPack(request) => {
-                let pack = hub.pack(&request);
-                self.pieces = pack.chunks(53).rev().map(Bytes::copy_from_slice).collect();
-                self.packing = true;
+                self.giving = Giving::new(&hub.pack(&request), 53);
             }
             Action::Finished(_) => self.ends.push(true),
             Action::Failed(error) => {
@@ -194,7 +188,7 @@ pub fn join_fetch(net: &mut Net) {
     };
     let config = serving::Config { version, idle_timeout: IDLE, ..serving::Config::default() };
     let machine = serving::Server::new(config, Instant::ZERO);
-    let right = FetchServer { machine, pieces: Vec::new(), packing: false, ends: Vec::new(), why: None };
+    let right = FetchServer { machine, giving: Giving::default(), ends: Vec::new(), why: None };
     net.join("fetch", true, [Box::new(left), Box::new(right)], |left, right, faulty| {
         let (left, right): (&FetchClient, &FetchServer) = (of(left), of(right));
         left.repo.check();
@@ -218,8 +212,7 @@ struct PushClient {
     machine: pushing::Client,
     repo: Repo,
     branch: &'static str,
-    pieces: Vec<Bytes>,
-    packing: bool,
+    giving: Giving,
     success: bool,
     /// The server went through with it.
     ends: Vec<bool>,
@@ -233,17 +226,14 @@ impl Peer for PushClient {
     fn work(&mut self, now: Instant, _: &mut Repo) -> bool {
         use pushing::Action;
         let Some(action) = self.machine.poll_action() else {
-            if !self.packing || !self.ends.is_empty() || !self.machine.wants_pack() {
-                return false;
-            }
-            match self.pieces.pop() {
-                Some(piece) => told(self.machine.pack_chunk(now, piece)),
-                None => {
-                    self.packing = false;
-                    told(self.machine.pack_finished(now));
-                }
-            }
-            return true;
+            return self.ends.is_empty()
+                && self.machine.wants_pack()
+                && self.giving.give(
+                    &mut self.machine,
+                    now,
+                    pushing::Client::pack_chunk,
+                    pushing::Client::pack_finished,
+                );
         };
         match action {
             Action::Advertised(seen) => {
@@ -257,9 +247,7 @@ impl Peer for PushClient {
                 told(self.machine.push(now, commands));
             }
             Action::BuildPack(request) => {
-                let pack = self.repo.pack(&request);
-                self.pieces = pack.chunks(47).rev().map(Bytes::copy_from_slice).collect();
-                self.packing = true;
+                self.giving = Giving::new(&self.repo.pack(&request), 47);
             }
             Action::Progress(_) => {}
             Action::Finished(report) => {
@@ -354,8 +342,7 @@ pub fn join_push(net: &mut Net) {
         machine: pushing::Client::new(config, Instant::ZERO),
         repo,
         branch,
-        pieces: Vec::new(),
-        packing: false,
+        giving: Giving::default(),
         success: false,
         ends: Vec::new(),
         why: None,

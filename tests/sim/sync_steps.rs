@@ -167,7 +167,7 @@ fn sync_41_backups_first_then_local_refs_then_the_peers() {
     right.moves = left.moves.clone();
     run(&mut left, &mut right, None);
     let is_backup = |name: &RefName| name.as_bytes().starts_with(b"refs/portline/");
-    let moves = left.moves.borrow();
+    let moves = left.moves.lock().unwrap();
     let order: Vec<_> = moves.iter().map(|(side, names)| (*side, names.iter().all(is_backup))).collect();
     assert_eq!(order, [("left", true), ("left", false), ("right", true), ("right", false)]);
     assert!(moves.iter().all(|(_, names)| names.iter().all(is_backup) || !names.iter().any(is_backup)));

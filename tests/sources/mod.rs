@@ -112,6 +112,8 @@ pub struct World {
     pub heard: Vec<usize>,
     /// Milliseconds that storing a pack takes.
     pub store: u64,
+    /// Packs are looked at while they come, and those that cannot be read refused at once.
+    pub picky: bool,
     pub told: bool,
     lines: Vec<Line>,
     present: Vec<Option<usize>>,
@@ -148,6 +150,7 @@ impl World {
             connects: vec![0; count],
             heard: vec![0; count],
             store: 0,
+            picky: false,
             told: false,
             lines: Vec::new(),
             present: vec![None; count],
@@ -226,6 +229,10 @@ impl World {
         // The session may have come to its end by the time its last bytes are handed on.
         if let client::Action::Pack(bytes) = &action {
             self.packs[source.index()].extend_from_slice(bytes);
+            if self.picky && self.sites[source.index()].lies && self.machine.session(source).is_some() {
+                let reason = Bytes::from_static(b"its head is wrong");
+                return self.machine.pack_stored(now, source, Err(reason)).unwrap();
+            }
         }
         let Some(session) = self.machine.session(source) else { return };
         match action {

@@ -30,79 +30,50 @@ trait Transfer {
     fn to_receiver(&mut self, now: Instant, message: Bytes) -> usize;
 }
 
-struct Credit {
-    sender: Endpoint,
-    receiver: Endpoint,
-    block: Bytes,
+/// Both protocols have verbs of the same names; they differ in what an item and consuming it are called.
+macro_rules! transfer {
+    ($name:ident, $sender:ty, $receiver:ty, $item:path, $consume:ident) => {
+        struct $name {
+            sender: $sender,
+            receiver: $receiver,
+            block: Bytes,
+        }
+
+        impl Transfer for $name {
+            fn produce(&mut self, now: Instant) {
+                while self.sender.can_write() {
+                    self.sender.write(now, self.block.clone()).unwrap();
+                }
+            }
+
+            fn sender(&mut self) -> Option<Transmit> {
+                self.sender.poll_transmit()
+            }
+
+            fn receiver(&mut self) -> Option<Transmit> {
+                self.receiver.poll_transmit()
+            }
+
+            fn to_sender(&mut self, now: Instant, message: Bytes) {
+                self.sender.handle_message(now, message).unwrap();
+            }
+
+            fn to_receiver(&mut self, now: Instant, message: Bytes) -> usize {
+                self.receiver.handle_message(now, message).unwrap();
+                let mut bytes = 0;
+                while let Some(action) = self.receiver.poll_action() {
+                    let $item(item) = action else { continue };
+                    bytes += item.len();
+                    self.receiver.$consume(now);
+                }
+                bytes
+            }
+        }
+    };
 }
 
-impl Transfer for Credit {
-    fn produce(&mut self, now: Instant) {
-        while self.sender.can_write() {
-            self.sender.write(now, self.block.clone()).unwrap();
-        }
-    }
-
-    fn sender(&mut self) -> Option<Transmit> {
-        self.sender.poll_transmit()
-    }
-
-    fn receiver(&mut self) -> Option<Transmit> {
-        self.receiver.poll_transmit()
-    }
-
-    fn to_sender(&mut self, now: Instant, message: Bytes) {
-        self.sender.handle_message(now, message).unwrap();
-    }
-
-    fn to_receiver(&mut self, now: Instant, message: Bytes) -> usize {
-        self.receiver.handle_message(now, message).unwrap();
-        let mut bytes = 0;
-        while let Some(action) = self.receiver.poll_action() {
-            let stream::Action::Data(data) = action else { continue };
-            bytes += data.len();
-            self.receiver.consume(now);
-        }
-        bytes
-    }
-}
-
-struct Acknowledged {
-    sender: port::Sender,
-    receiver: port::Receiver,
-    block: Bytes,
-}
-
-impl Transfer for Acknowledged {
-    fn produce(&mut self, now: Instant) {
-        while self.sender.can_write() {
-            self.sender.write(now, self.block.clone()).unwrap();
-        }
-    }
-
-    fn sender(&mut self) -> Option<Transmit> {
-        self.sender.poll_transmit()
-    }
-
-    fn receiver(&mut self) -> Option<Transmit> {
-        self.receiver.poll_transmit()
-    }
-
-    fn to_sender(&mut self, now: Instant, message: Bytes) {
-        self.sender.handle_message(now, message).unwrap();
-    }
-
-    fn to_receiver(&mut self, now: Instant, message: Bytes) -> usize {
-        self.receiver.handle_message(now, message).unwrap();
-        let mut bytes = 0;
-        while let Some(action) = self.receiver.poll_action() {
-            let port::receiver::Action::Block(block) = action else { panic!("{action:?}") };
-            bytes += block.len();
-            self.receiver.accept(now);
-        }
-        bytes
-    }
-}
+transfer!(Credit, Endpoint, Endpoint, stream::Action::Data, consume);
+transfer!(Acknowledged, port::Sender, port::Receiver, port::receiver::Action::Block, accept);
 
 fn credit(shape: Shape, credit_parts: u32) -> Credit {
     let end = |direction| {

@@ -1,4 +1,5 @@
-//! Plans, the ancestry that they stand on, sessions over a port, and the bytes that a sync costs.
+//! Plans, the ancestry that they stand on, sessions over a port, the bytes that a sync costs, and syncs that go on
+//! over connections that break.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
@@ -7,6 +8,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     dead_code,
     missing_docs
@@ -17,6 +19,7 @@ mod ancestry;
 mod common;
 mod peer_session;
 mod plan;
+mod resilient;
 #[path = "../sync_history/mod.rs"]
 mod sync_history;
 #[path = "../toy/mod.rs"]

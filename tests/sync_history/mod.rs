@@ -44,7 +44,7 @@ impl Random {
 }
 
 /// Commits 0, 1, 2 … by their parents' numbers.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct History {
     pub parents: Vec<Vec<usize>>,
     pub times: Vec<i64>,

@@ -5,9 +5,8 @@
 //! moves only from its old value and only to an object that is there.
 #![allow(dead_code, unreachable_pub)]
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use portline::git::push::Command;
@@ -184,10 +183,10 @@ pub struct Left {
 }
 
 /// What was moved, in the order in which it was, on whichever side.
-pub type Moves = Rc<RefCell<Vec<(&'static str, Vec<RefName>)>>>;
+pub type Moves = Arc<Mutex<Vec<(&'static str, Vec<RefName>)>>>;
 
 fn note(moves: &Moves, side: &'static str, commands: &[Command]) {
-    moves.borrow_mut().push((side, commands.iter().map(|command| command.name.clone()).collect()));
+    moves.lock().unwrap().push((side, commands.iter().map(|command| command.name.clone()).collect()));
 }
 
 impl Left {
@@ -249,6 +248,34 @@ pub fn answer(
             told(machine.pack_finished(now));
         }
         _ => {}
+    }
+}
+
+/// A pack that a driver gives piece by piece, and then its end.
+#[derive(Clone, Debug, Default)]
+pub struct Giving(VecDeque<Option<Bytes>>);
+
+impl Giving {
+    /// In pieces of so many bytes.
+    pub fn new(pack: &Bytes, size: usize) -> Self {
+        let pieces = pack.chunks(size).map(|piece| Some(pack.slice_ref(piece)));
+        Self(pieces.chain([None]).collect())
+    }
+
+    /// Gives the next of it with the machine's verbs; `false` when there is none.
+    pub fn give<M>(
+        &mut self,
+        machine: &mut M,
+        now: Instant,
+        chunk: fn(&mut M, Instant, Bytes) -> Result<(), Misuse>,
+        finished: fn(&mut M, Instant) -> Result<(), Misuse>,
+    ) -> bool {
+        match self.0.pop_front() {
+            None => return false,
+            Some(Some(piece)) => told(chunk(machine, now, piece)),
+            Some(None) => told(finished(machine, now)),
+        }
+        true
     }
 }
 

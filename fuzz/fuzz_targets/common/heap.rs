@@ -1,4 +1,5 @@
-//! A counting allocator: what a codec holds at once, against what it may hold.
+//! A counting allocator: what a codec or a machine holds at once, against what it may hold.
+#![allow(dead_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -1,6 +1,9 @@
 //! What the targets of the Git machines share: lines from templates, and one session with its oracles.
 #![allow(dead_code)]
 
+pub mod heap;
+pub mod oracle;
+
 use std::fmt::Debug;
 
 use arbitrary::Arbitrary;
@@ -8,8 +11,13 @@ use bytes::Bytes;
 use portline::git::{ObjectId, Ref, RefName, Resume};
 use portline::{Instant, Transmit, limits};
 
+use self::oracle::Sticky;
+
 /// No machine makes more than this in one drain: its queues are bounded and its input here is small.
 const MOST: usize = 100_000;
+
+/// What one session may hold at once here: its input is some ten kilobytes at most, and no number in it is a size.
+pub const HELD: usize = 1 << 20;
 
 /// One of eight ids; 0 is null.
 pub fn id(number: u8) -> ObjectId {
@@ -169,23 +177,17 @@ pub struct Session<M: Face> {
     pub machine: M,
     pub now: Instant,
     end: Option<Option<M::Error>>,
-    failed: Option<M::Error>,
+    failed: Sticky<M::Error>,
 }
 
 impl<M: Face> Session<M> {
     pub fn new(machine: M, now: Instant) -> Self {
-        Self { machine, now, end: None, failed: None }
+        Self { machine, now, end: None, failed: Sticky::default() }
     }
 
-    /// What an input returned: once an error, always that error.
     fn returned(&mut self, result: Result<(), M::Error>) {
-        match (&self.failed, &result) {
-            (Some(before), Err(now)) => assert_eq!(before, now, "an error is sticky"),
-            (Some(before), Ok(())) => panic!("{before:?} was forgotten"),
-            (None, Err(error)) => self.failed = Some(error.clone()),
-            (None, Ok(())) => {}
-        }
-        assert!(result.is_ok() || self.machine.has_ended());
+        let taken = self.failed.heard(result);
+        assert!(taken || self.machine.has_ended());
     }
 
     pub fn give(&mut self, bytes: Bytes) {
@@ -202,8 +204,7 @@ impl<M: Face> Session<M> {
         assert!(self.end.is_none(), "{action:?} after the end {:?}", self.end);
         self.end = M::end(&action);
         if let Some(Some(error)) = &self.end {
-            let before = self.failed.get_or_insert_with(|| error.clone());
-            assert_eq!(before, error, "the terminal action tells the sticky error");
+            self.failed.told(error);
         }
         Some(action)
     }
@@ -235,9 +236,7 @@ impl<M: Face> Session<M> {
             Event::Timeout => {
                 self.now = self.machine.deadline().map_or(self.now, |deadline| deadline.max(self.now));
                 self.machine.timeout(self.now);
-                if let Some(next) = self.machine.deadline() {
-                    assert!(next > self.now, "a deadline that has come was left standing");
-                }
+                oracle::moved_on(self.machine.deadline(), self.now);
             }
             Event::Transmit => {
                 if let Some(sent) = self.machine.transmit() {

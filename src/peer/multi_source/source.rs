@@ -126,11 +126,13 @@ impl Source {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let client = self.client().and_then(Client::poll_timeout);
-        match self.state {
+        match &self.state {
+            // It is all there, and is told when actions are polled.
+            State::Fetching { client, .. } if client.has_ended() => None,
             State::Connecting(_) | State::Opening(..) | State::Fetching { .. } => {
                 earliest(self.deadline.poll_timeout(), client)
             }
-            State::Resting(until) => Some(until),
+            State::Resting(until) => Some(*until),
             State::Listed(_) | State::Storing { .. } | State::Idle | State::Gone => client,
         }
     }

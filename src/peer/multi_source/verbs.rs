@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::mem;
 
 use bytes::Bytes;
 
@@ -139,7 +140,8 @@ impl MultiSourceFetch {
     }
 
     /// Answers [`Action::PackEnd`]: the pack is stored, and everything that was wanted with it is there with all that it
-    /// reaches; or why not, which ends it with that source.
+    /// reaches; or why not, which by default ends it with that source ([`is_transient`](super::is_transient)). That may be
+    /// told before the pack's end, too: the rest of it is not waited for.
     ///
     /// # Errors
     /// [`Misuse`]: no pack of it is to be stored.
@@ -153,20 +155,20 @@ impl MultiSourceFetch {
         self.at(now);
         self.running(VERB)?;
         let one = self.sources.get_mut(source.0).ok_or(Misuse::NotNow { verb: VERB })?;
-        match core::mem::replace(&mut one.state, State::Idle) {
-            State::Storing { units, without } => match stored {
-                Ok(()) => self.brought(source, units, without),
-                Err(reason) => {
-                    let moved = one.moved;
-                    one.state = State::Storing { units, without };
-                    let error = Error::Store { reason };
-                    self.broke(source, Cause::Aborted { moved, expected: None, error }, false);
-                }
-            },
-            other => {
-                one.state = other;
-                return Err(Misuse::NotNow { verb: VERB });
+        let is_open = match (&mut one.state, &stored) {
+            (State::Storing { units, without }, Ok(())) => {
+                let (units, without) = (mem::take(units), mem::take(without));
+                one.state = State::Idle;
+                self.brought(source, units, without);
+                return Ok(());
             }
+            (State::Storing { .. }, Err(_)) => false,
+            (State::Fetching { .. }, Err(_)) if one.phase == Phase::Transfer => true,
+            _ => return Err(Misuse::NotNow { verb: VERB }),
+        };
+        if let Err(reason) = stored {
+            let (moved, error) = (one.moved, Error::Store { reason });
+            self.broke(source, Cause::Aborted { moved, expected: None, error }, is_open);
         }
         Ok(())
     }
@@ -180,9 +182,8 @@ impl MultiSourceFetch {
     fn running(&self, verb: &'static str) -> Result<(), Misuse> {
         match &self.job {
             Job::Ended => Err(Misuse::Ended { verb }),
-            Job::Listing => Ok(()),
-            // Its end is found out while actions are polled.
-            Job::Sharing(_) => Ok(()),
+            // The end of a job is found out while actions are polled.
+            Job::Listing | Job::Sharing(_) => Ok(()),
         }
     }
 

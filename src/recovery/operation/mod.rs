@@ -278,6 +278,16 @@ impl<E: Clone> Operation<E> {
         earliest(own, self.overall.poll_timeout())
     }
 
+    /// Whether an attempt that failed now, of a transient cause, would be followed by another one (when
+    /// [`Action::AskRetry`] is answered with yes, where that is asked).
+    #[must_use]
+    pub fn may_try_again(&self, now: Instant) -> bool {
+        let is_repeatable = matches!(&self.state, State::Running(run) if !run.committed);
+        // A copy: asking changes nothing.
+        let mut backoff = self.backoff;
+        is_repeatable && backoff.retry(now).is_ok()
+    }
+
     /// Whether the terminal action has been made.
     #[must_use]
     pub const fn has_ended(&self) -> bool {

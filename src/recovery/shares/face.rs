@@ -17,7 +17,8 @@ pub struct Config {
     pub slower: u32,
     /// No share is taken away sooner than this after it was given. Default 2 seconds.
     pub patience: Duration,
-    /// What a share is to take: each is as large as the last one's pace says, from half to twice its size. So much of a peer's work is lost when it dies. Default half a second.
+    /// What a share is to take: each is as large as the last one's pace says, from half to twice its size. So much of a
+    /// peer's work is lost when it dies. Default half a second.
     pub span: Duration,
     /// As long as no share is finished, only one peer at a time has one, for so long at the most: where the units have
     /// much in common, it comes once and not from each of them. Default zero: all begin at once.

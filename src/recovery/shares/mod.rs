@@ -15,8 +15,8 @@
 //! | everything is done, or nobody can do the rest | [`Action::Finished`], with what is missing |
 //!
 //! What the units are (for Git the ids that are wanted) and how they move is the driver's. Shares begin small and
-//! grow to what a peer does in a short time, so one that is slow or lies about what it has is found out at little cost, and with Git each share's
-//! negotiation knows what the shares before it brought.
+//! grow to what a peer does in a short time, so one that is slow or lies about what it has is found out at little cost,
+//! and with Git each share's negotiation knows what the shares before it brought.
 //!
 //! Limits: [`Config::max_units`], [`Config::max_peers`]. Rules: `spec/18-recovery.md`, RECOVERY-21 to RECOVERY-28.
 
@@ -201,7 +201,7 @@ impl<K: Clone + Ord> Shares<K> {
         let (units, took) = self.take_share(now, peer, "finished", false)?;
         let without: BTreeSet<usize> =
             without.iter().filter_map(|unit| self.index.get(unit).copied()).collect();
-        let mut brought: usize = 0;
+        let (given, mut brought) = (units.len(), 0_usize);
         for unit in units {
             if without.contains(&unit) {
                 self.open.insert(unit);
@@ -216,7 +216,7 @@ impl<K: Clone + Ord> Shares<K> {
         }
         if let Some(peer) = self.peers.get_mut(peer.0) {
             peer.work.units = peer.work.units.saturating_add(brought);
-            peer.share = next_share(peer.share, took, &self.config);
+            peer.share = next_share(peer.share, given, took, &self.config);
         }
         self.assign(now);
         Ok(())
@@ -476,10 +476,11 @@ impl<K: Clone + Ord> Shares<K> {
     }
 }
 
-/// The size after one of `share` units that took so long: what would take the span, from half to twice the size.
-fn next_share(share: usize, took: Duration, config: &Config) -> usize {
+/// The size after one that was to be of `share` units at the most, was of `given`, and took so long: what would take the
+/// span, from half to twice that most.
+fn next_share(share: usize, given: usize, took: Duration, config: &Config) -> usize {
     let twice = share.saturating_mul(2);
-    let wide = u128::try_from(share).unwrap_or(u128::MAX).saturating_mul(config.span.as_micros());
+    let wide = u128::try_from(given).unwrap_or(u128::MAX).saturating_mul(config.span.as_micros());
     let fitting =
         wide.checked_div(took.as_micros()).map_or(twice, |fits| usize::try_from(fits).unwrap_or(twice));
     fitting.clamp(share / 2, twice).clamp(1, config.max_share.max(1))

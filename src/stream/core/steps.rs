@@ -82,12 +82,11 @@ impl Core {
         Err(error)
     }
 
-    /// A frame after the end: counted, and where the peer's own fault had ended the stream, that error again.
+    /// A frame after the end: where the peer's own fault had ended the stream, that error again; otherwise counted.
     pub(super) fn late(&mut self, limits: &Limits) -> Result<(), Error> {
-        self.count_idle(limits)?;
         match &self.failure {
             Some(failure) if failure.error.is_violation() => Err(failure.error.clone()),
-            Some(_) | None => Ok(()),
+            Some(_) | None => self.count_idle(limits),
         }
     }
 

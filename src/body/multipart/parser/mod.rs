@@ -36,6 +36,7 @@ pub use config::Config;
 pub use error::{Error, Place};
 pub use part::Part;
 
+use super::boundary::LINE_END;
 use super::seek::{Begun, Sought, seek};
 use crate::body::input::{Input, Overrun};
 use crate::time::Instant;
@@ -456,10 +457,17 @@ impl Before {
 
 /// Where the block of headers ends, its blank line included. All that is new begins at `from`.
 fn block_end(block: &[u8], from: usize) -> Option<usize> {
-    let new = block.get(from..)?;
-    memchr::memchr_iter(b'\n', new)
-        .map(|at| from.saturating_add(at).saturating_add(1))
-        .find(|end| block.get(..*end).is_some_and(|block| block == b"\r\n" || block.ends_with(b"\r\n\r\n")))
+    if from < LINE_END && block.starts_with(b"\r\n") {
+        return Some(LINE_END);
+    }
+    // The end of a line that a blank one follows: the last byte of that is new, the line's own end may have come before.
+    let start = from.saturating_sub(LINE_END);
+    let ends = memchr::memchr_iter(b'\n', block.get(start..)?);
+    let behind = ends.map(|at| start.saturating_add(at).saturating_add(1)).find(|behind| {
+        let around = behind.saturating_sub(LINE_END)..behind.saturating_add(LINE_END);
+        block.get(around).is_some_and(|around| around == b"\r\n\r\n")
+    })?;
+    Some(behind.saturating_add(LINE_END))
 }
 
 /// Appends `piece`, and lets the buffer grow twofold but never above `limit`.

@@ -10,7 +10,7 @@ use memchr::{memchr, memchr2};
 use super::config::Config;
 use super::error::Error;
 use crate::body::content_disposition::ContentDisposition;
-use crate::body::parameters::{split_token, trim};
+use crate::body::parameters::{is_word, split_token, trim};
 
 /// What a part says of itself, before its data.
 ///
@@ -121,11 +121,9 @@ fn pieces(block: &[u8], config: &Config) -> Result<(Piece, Option<Piece>, Option
         let (name, value) = line?;
         // The length first: comparing in any case is the longer part.
         let (slot, known) = match name.len() {
-            19 if name.eq_ignore_ascii_case(b"Content-Disposition") => {
-                (&mut disposition, "Content-Disposition")
-            }
-            12 if name.eq_ignore_ascii_case(b"Content-Type") => (&mut content_type, "Content-Type"),
-            25 if name.eq_ignore_ascii_case(b"Content-Transfer-Encoding") && !is_identity(&value) => {
+            19 if is_word(name, b"Content-Disposition") => (&mut disposition, "Content-Disposition"),
+            12 if is_word(name, b"Content-Type") => (&mut content_type, "Content-Type"),
+            25 if is_word(name, b"Content-Transfer-Encoding") && !is_identity(&value) => {
                 return Err(Error::TransferEncoding);
             }
             _ => continue,

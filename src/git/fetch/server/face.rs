@@ -171,8 +171,8 @@ pub struct DeepenRequest {
 pub enum Action {
     /// List the repository's refs; answer with [`refs_listed`](super::Server::refs_listed).
     ListRefs,
-    /// Version 2: list `HEAD` and the refs whose stored names begin with one of these; answer with
-    /// [`refs_listed`](super::Server::refs_listed). More of them do no harm: the machine picks.
+    /// Version 2: list `HEAD` and the refs whose stored names begin with one of these, none of which begins with another;
+    /// answer with [`refs_listed`](super::Server::refs_listed). More of them do no harm: the machine picks.
     ListRefsBelow(Vec<Bytes>),
     /// Version 2: the client's server options, opaque words for the driver (`git fetch -o`). They belong to the
     /// request whose questions follow. No answer.

@@ -60,7 +60,10 @@ impl Server {
             true => Action::ListRefs,
             false => {
                 let stored = self.names.list().map(|name| Bytes::from(view.stored_prefix(name)));
-                Action::ListRefsBelow(stored.collect())
+                let mut stored: Vec<Bytes> = stored.collect();
+                // As they are sorted, a name stands right before those that begin with it.
+                stored.dedup_by(|longer, shorter| longer.starts_with(shorter));
+                Action::ListRefsBelow(stored)
             }
         });
         self.state = State::Listing(Listing::Wants { all });

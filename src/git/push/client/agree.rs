@@ -59,10 +59,8 @@ pub(super) fn agree(config: &Config, offer: &Offer, commands: &[Command]) -> Res
 pub(super) fn nonce(config: &Config, offer: &Offer) -> Result<Option<Bytes>, Error> {
     let Some(signing) = &config.signing else { return Ok(None) };
     if !offer.capabilities.has("push-cert") {
-        return match signing.required {
-            true => Err(Error::NotSupported { capability: "push-cert" }),
-            false => Ok(None),
-        };
+        let missing = Error::NotSupported { capability: "push-cert" };
+        return if signing.required { Err(missing) } else { Ok(None) };
     }
     let nonce = offer.capabilities.value("push-cert").cloned().unwrap_or_default();
     if !is_nonce(&nonce) {
@@ -79,10 +77,10 @@ pub(super) fn nonce(config: &Config, offer: &Offer) -> Result<Option<Bytes>, Err
         }
     }
     let limit = PUSH_OPTION_SIGNED;
-    match config.push_options.iter().any(|option| option.len() > limit) {
-        true => Err(Error::TooLong { what: "push option that is signed", limit }),
-        false => Ok(Some(nonce)),
+    if config.push_options.iter().any(|option| option.len() > limit) {
+        return Err(Error::TooLong { what: "push option that is signed", limit });
     }
+    Ok(Some(nonce))
 }
 
 /// The longest push option of a certificate: with the word in front and its LF it is one packet there.

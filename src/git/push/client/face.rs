@@ -82,7 +82,8 @@ pub struct Signing {
     /// The signer, the time in seconds since 1970, and the time zone: `A U Thor <author@example.org> 1700000000 +0000`.
     /// At most [`CAPABILITY_VALUE`](crate::limits::CAPABILITY_VALUE) bytes.
     pub pusher: Bytes,
-    /// The URL of the repository that is pushed to, without a password. At most [`CAPABILITY_VALUE`](crate::limits::CAPABILITY_VALUE) bytes.
+    /// The URL of the repository that is pushed to, without a password. At most
+    /// [`CAPABILITY_VALUE`](crate::limits::CAPABILITY_VALUE) bytes.
     pub pushee: Option<Bytes>,
     /// Whether a server that takes no certificates is an error (`--signed`); otherwise the push is not signed then
     /// (`--signed=if-asked`).
