@@ -4,8 +4,9 @@
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crate::Result;
 use crate::build::{Folders, Program};
@@ -54,7 +55,10 @@ pub fn run(
         .stderr(Stdio::null())
         .process_group(0);
     let mut child = command.spawn()?;
-    let status = wait(&mut child, clock)?;
+    let group = format!("-{}", child.id());
+    let (tell, told) = mpsc::channel();
+    let waiter = std::thread::spawn(move || tell.send(child.wait()));
+    let status = told.recv_timeout(clock).ok().transpose()?;
     let ended = match status {
         Some(status) if status.success() => Ended::Passed,
         // A test that fails says so with 101; whatever else ends a program is a limit, or an abort.
@@ -63,25 +67,11 @@ pub fn run(
     };
     if ended != Ended::Passed {
         // And whatever it left running.
-        let group = format!("-{}", child.id());
         drop(Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status());
-        child.wait()?;
     }
+    drop(waiter.join());
     fs::remove_dir_all(scratch)?;
     Ok(ended)
-}
-
-/// Waits for a child until it has run for `clock`.
-fn wait(child: &mut Child, clock: Duration) -> Result<Option<ExitStatus>> {
-    let (began, mut pause) = (Instant::now(), Duration::from_micros(500));
-    while began.elapsed() < clock {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
-    Ok(None)
 }
 
 /// The names of a program's tests.
