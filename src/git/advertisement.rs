@@ -363,6 +363,20 @@ mod tests {
         assert_eq!(parse(&[]).unwrap().refs, []);
     }
 
+    /// T10: the last line and the last byte that are taken, and one more.
+    #[test]
+    fn git_5_lines_and_bytes_are_counted_up_to_their_limits() {
+        let count = |lines, bytes, line: &[u8]| {
+            let mut tally = Tally { lines, bytes };
+            tally.count(line).map(|()| (tally.lines, tally.bytes))
+        };
+        let too_large = |what, limit| Err(AdvertisementError::TooLarge { what, limit });
+        assert_eq!(count(limits::REFS - 1, 5, b"abc"), Ok((limits::REFS, 8)));
+        assert_eq!(count(limits::REFS, 5, b"abc"), too_large("lines", limits::REFS));
+        assert_eq!(count(0, limits::ADVERTISEMENT - 3, b"abc"), Ok((1, limits::ADVERTISEMENT)));
+        assert_eq!(count(0, limits::ADVERTISEMENT - 2, b"abc"), too_large("bytes", limits::ADVERTISEMENT));
+    }
+
     #[test]
     fn git_5_errors_are_named() {
         assert_eq!(

@@ -67,7 +67,9 @@ impl Reader {
     /// Whether every byte given has been handed on.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.head.is_empty() && self.rest.is_empty() && self.gather.is_empty() && self.open.is_none()
+        // A band whose last byte is handed on stays open until the next fragment is asked for.
+        let is_closed = self.open.is_none_or(|(_, left)| left == 0);
+        self.head.is_empty() && self.rest.is_empty() && self.gather.is_empty() && is_closed
     }
 
     /// How many bytes the packet lacks that the input stopped in; 0 between packets. Ask when the input has ended

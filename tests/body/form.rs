@@ -24,6 +24,7 @@ fn pieces_with(config: &Config, pieces: impl IntoIterator<Item = Bytes>) -> Pair
         }
     };
     for piece in pieces {
+        assert_eq!(parser.has_ended(), read.1.is_some());
         let failed = parser.handle_bytes(NOW, piece).is_err();
         assert!(!failed || parser.has_ended() || read.1.is_none());
         drain(&mut parser, &mut read);

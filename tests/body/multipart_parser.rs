@@ -6,6 +6,7 @@ use crate::multipart_support::{
 };
 use bytes::Bytes;
 use portline::body::content_disposition::{self, ContentDisposition, ParameterError};
+use portline::body::content_type::ContentType;
 use portline::body::multipart::parser::{Action, Config, Error, Place};
 use portline::body::multipart::{Boundary, BoundaryError, Parser};
 
@@ -57,6 +58,32 @@ fn multipart_2_a_malformed_content_type_is_a_typed_error() {
     let other = Boundary::of_content_type(b"multipart/mixed; boundary=a");
     assert_eq!(other, Err(BoundaryError::OtherType));
     assert_eq!(Boundary::of_content_type(b"multipart/form-data"), Err(BoundaryError::Missing));
+}
+
+#[test]
+fn multipart_1_the_words_of_a_header_are_told_as_they_stand_there() {
+    let header = ContentType::parse(b"Text/X-Plain; Charset=\"a\\\"b\"").unwrap();
+    assert_eq!((header.kind(), header.subtype()), (&b"Text"[..], &b"X-Plain"[..]));
+    assert!(header.is("tExt", "x-plain") && !header.is("text", "plain") && !header.is("x", "x-plain"));
+    assert_eq!((header.parameter("charset").as_deref(), header.parameter("x")), (Some(&b"a\"b"[..]), None));
+    let parameters: Vec<_> = header.parameters().map(|(name, value)| (name, value.into_owned())).collect();
+    assert_eq!(parameters, [(&b"Charset"[..], b"a\"b".to_vec())]);
+    let header = ContentDisposition::parse(b"Form-Data; name=\"n\"; filename=f").unwrap();
+    assert_eq!((header.kind(), header.is_form_data()), (&b"Form-Data"[..], true));
+    assert_eq!((header.name(), header.filename()), (Some(&b"n"[..]), Some(&b"f"[..])));
+    // Parameters as long as the known ones, and others.
+    let other = b"form-data; size=9; name=n; filesize=1; filename=f; filenames=z";
+    let header = ContentDisposition::parse(other).unwrap();
+    assert_eq!((header.name(), header.filename()), (Some(&b"n"[..]), Some(&b"f"[..])));
+    let header = ContentDisposition::parse(b"attachment").unwrap();
+    assert_eq!((header.is_form_data(), header.name(), header.filename()), (false, None, None));
+}
+
+/// Their names are as long as those that are read.
+#[test]
+fn multipart_12_other_headers_are_passed_over() {
+    let others = "X-Nineteen-Letters1: form-data; name=b\r\nX-Twelve-Abc: text/x";
+    assert_eq!(parse(one(&format!("{others}\r\n{A}"), "x")).0, [Whole::field("a", "x")]);
 }
 
 #[test]
@@ -366,6 +393,10 @@ fn multipart_20_each_limit_is_named_when_it_is_hit_and_not_before() {
     let limit = headers - 1;
     let end = ends(limited(|c| c.max_header_bytes = limit), &two).1;
     assert_eq!(end, Some(Err(Error::HeadersTooLong { limit })));
+    let blanks = |count| two.replacen("--XX\r\n", &format!("--XX{}\r\n", " ".repeat(count)), 1);
+    let padded = |count| ends(limited(|c| c.max_header_bytes = headers), &blanks(count)).1;
+    assert_eq!(padded(headers), Some(Ok(())));
+    assert_eq!(padded(headers + 1), Some(Err(Error::HeadersTooLong { limit: headers })));
     let blanks = format!("--XX{}\r\n", " ".repeat(limit + 1));
     let end = ends(limited(|c| c.max_header_bytes = limit), &blanks).1;
     assert_eq!(end, Some(Err(Error::HeadersTooLong { limit })));

@@ -132,6 +132,13 @@ fn registry_6_all_streams_together_are_bounded_and_nobody_starves() {
     let stream = whole.create().unwrap();
     let error = PushError::TooLarge { length: 11, limit: 10 };
     assert_eq!(whole.push(stream, chunk(11)), Err(Misuse::Push(error)));
+    // A chunk that its queue has just enough room for waits for the others.
+    let queue = queue::Config { bytes: 4, full: Full::Refuse, ..queue::Config::default() };
+    let mut whole = self::registry(Config { queue, ..small(2, 6) });
+    let [a, b] = [(); 2].map(|()| whole.create().unwrap());
+    assert_eq!(whole.push(a, chunk(4)), Ok(Pushed::All));
+    assert_eq!(whole.push(b, chunk(4)), Err(Misuse::TotalFull { limit: 6 }));
+    assert_eq!(whole.push(b, chunk(2)), Ok(Pushed::All));
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn transfer_6_aborting_fails_the_stream_at_once() {
             let mut upload = upload();
             assert_eq!(upload.push(chunk(if written { 50 } else { 5 })), Ok(Pushed::All));
             assert!(matches!(upload.poll_step(), Some(upload::Step::Write(_))));
+            assert!(upload.memory() >= upload.held() && upload.memory() > 0);
             if close {
                 upload.close();
             }

@@ -79,6 +79,32 @@ fn pkt_7_every_split_reads_the_same() {
     }
 }
 
+/// PKT-6, PKT-7: bytes wait in the chunk being read, in one behind it, in a packet that is split, or in an open band.
+#[test]
+fn pkt_6_a_reader_is_empty_when_every_byte_is_handed_on() {
+    let mut reader = Reader::new();
+    let mut give = |reader: &mut Reader, bytes: &'static [u8]| reader.handle_bytes(Bytes::from_static(bytes));
+    assert!(reader.is_empty());
+    give(&mut reader, b"0006ab");
+    assert_eq!((reader.is_empty(), reader.buffered()), (false, 6));
+    give(&mut reader, b"0000");
+    assert_eq!(reader.next_packet(), Ok(Some(Packet::Data(Bytes::from_static(b"ab")))));
+    assert!(!reader.is_empty(), "a chunk waits behind one that is used up");
+    assert_eq!(reader.next_packet(), Ok(Some(Packet::Flush)));
+    assert!(reader.is_empty());
+    give(&mut reader, b"00");
+    assert_eq!((reader.next_packet(), reader.is_empty()), (Ok(None), false));
+    assert_eq!((reader.missing(), reader.buffered()), (Ok(2), 2));
+    give(&mut reader, b"00");
+    assert_eq!((reader.next_packet(), reader.is_empty()), (Ok(Some(Packet::Flush)), true));
+    give(&mut reader, b"0007\x02");
+    assert_eq!((reader.next_fragment(), reader.is_empty(), reader.missing()), (Ok(None), false, Ok(2)));
+    give(&mut reader, b"ab");
+    let bytes = Bytes::from_static(b"ab");
+    assert_eq!(reader.next_fragment(), Ok(Some(Fragment::Data { band: Band::Progress, bytes })));
+    assert_eq!((reader.is_empty(), reader.missing()), (true, Ok(0)));
+}
+
 /// One to five chunk sizes below `bound`.
 fn sizes(rng: &mut Rng, bound: usize) -> Vec<usize> {
     (0..=rng.below(5)).map(|_| 1 + rng.below(bound - 1)).collect()

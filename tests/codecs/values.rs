@@ -3,8 +3,8 @@
 
 use bytes::{Bytes, BytesMut};
 use portline::git::{
-    AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, IdError, ObjectFormat, ObjectId,
-    RefName, RefNameError, Request, RequestError, Service, Version,
+    AdvertisementError, AdvertisementParser, Capabilities, CapabilityError, Filter, FilterError, IdError,
+    ObjectFormat, ObjectId, RefName, RefNameError, Request, RequestError, Service, Version,
 };
 use portline::pkt::Packet;
 use portline::rpc::control::{self, METHOD_LEN, Message};
@@ -112,8 +112,26 @@ fn git_4_the_longest_list_is_taken_and_one_more_is_not() {
     assert_eq!(lines.push_line(b"more"), Err(CapabilityError::TooMany { limit }));
     assert!(lines.has_feature("fetch", "filter") && lines.has_feature("fetch", "shallow"));
     assert!(!lines.has_feature("fetch", "filte") && !lines.has_feature("fetc", "filter"));
+    let mut list = Capabilities::new();
+    list.push("multi_ack");
+    list.push_value("agent", b"git/2").unwrap();
+    assert_eq!(list.to_line(), "multi_ack agent=git/2");
     let list = Capabilities::parse(b"a\x1b=b c").unwrap();
     assert_eq!(list.to_string(), "a\\x1b=b c");
+}
+
+/// T10.
+#[test]
+fn git_20_the_most_parts_of_a_filter_are_taken_and_one_more_is_not() {
+    let limit = limits::FILTER_PARTS;
+    // The whole is a part as well.
+    let of = |parts: usize| format!("combine:{}", vec!["tree:1"; parts - 1].join("+"));
+    assert_eq!(Filter::parse(of(limit).as_bytes()).unwrap().encode(), of(limit).as_bytes());
+    assert_eq!(Filter::parse(of(limit + 1).as_bytes()), Err(FilterError::TooMany { limit }));
+    let limit = limits::FILTER;
+    let of = |length: usize| format!("sparse:oid={}", "a".repeat(length - 11));
+    assert_eq!(Filter::parse(of(limit).as_bytes()).unwrap().encode(), of(limit).as_bytes());
+    assert_eq!(Filter::parse(of(limit + 1).as_bytes()), Err(FilterError::TooLong { limit }));
 }
 
 /// GIT-8.

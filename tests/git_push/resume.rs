@@ -177,6 +177,7 @@ fn resume_5_the_part_and_the_rest_are_the_pack_in_every_version_and_split() {
 fn resume_4_a_part_of_another_pack_is_told_to_be_of_no_use() {
     for setup in setups() {
         let other = Resume::new(40, Bytes::from_static(b"another")).unwrap();
+        assert_eq!((other.offset(), &other.digest()[..]), (40, &b"another"[..]));
         let beyond = Resume::new(1 << 40, Bytes::from_static(b"x")).unwrap();
         for held in [other, beyond] {
             let ran = fetch(&Setup { held: Some(held), ..setup.clone() }, 7);

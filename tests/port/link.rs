@@ -207,12 +207,13 @@ fn port_23_a_direction_fails_alone_and_an_unknown_message_ends_both() {
     let gap = port.handle_message(now, Bytes::from_static(b"\0\0\0\0\x01x"));
     assert_eq!(gap, Err(Error::OutOfOrder { expected: 0, found: 1 }));
     assert!(matches!(port.poll_action(), Some(Action::ReceiveFailed(_))));
+    assert!(!port.has_ended(), "the other direction goes on");
     port.write(now, Bytes::from_static(b"y")).unwrap();
     port.finish(now);
     let said: Vec<_> = std::iter::from_fn(|| port.poll_transmit()).map(Transmit::into_bytes).collect();
     assert_eq!(said, [&b"\x01\0\0\0\x01\0"[..], b"\0\0\0\0\0y"]);
     port.handle_message(now, Bytes::from_static(b"\x01\0\0\0\0\x01")).unwrap();
-    assert_eq!(port.poll_action(), Some(Action::Sent));
+    assert_eq!((port.poll_action(), port.has_ended()), (Some(Action::Sent), true));
 
     let mut port = duplex(Config::default());
     let error = port.handle_message(now, Bytes::from_static(b"\x04\0\0\0\0")).unwrap_err();
@@ -222,6 +223,17 @@ fn port_23_a_direction_fails_alone_and_an_unknown_message_ends_both() {
     assert_eq!((port.poll_action(), port.wants_input(), port.has_ended()), (None, false, true));
     assert_eq!(port.handle_closed(now), Err(error));
     assert_eq!(port.poll_action(), None);
+}
+
+/// A turn of a conversation is over before its block is full.
+#[test]
+fn port_22_flush_sends_less_than_a_chunk() {
+    let now = Instant::ZERO;
+    let mut port = duplex(Config { chunk_size: Some(4), ..Config::default() });
+    port.write(now, Bytes::from_static(b"ab")).unwrap();
+    assert_eq!(port.poll_transmit(), None);
+    port.flush(now);
+    assert_eq!(port.poll_transmit().map(Transmit::into_bytes), Some(Bytes::from_static(b"\0\0\0\0\0ab")));
 }
 
 /// T12: neither direction waits for the other.

@@ -47,6 +47,24 @@ fn recovery_21_each_unit_goes_to_one_peer_that_has_it() {
     assert_eq!((outcome.missing.len(), brought), (0, vec![1, 0, 2]));
 }
 
+/// RECOVERY-22: one that is much slower is given the last units only where nobody else has them.
+#[test]
+fn recovery_22_the_last_of_it_waits_for_the_quick_but_for_what_only_the_slow_have() {
+    for only_slow in [false, true] {
+        let mut shares = Shares::new(Config::default(), 0..4).unwrap();
+        let quick = shares.add_peer(at(0), if only_slow { 0..3 } else { 0..4 }).unwrap();
+        let slow = shares.add_peer(at(0), 1..4).unwrap();
+        shares.no_more_peers();
+        assert_eq!(actions(&mut shares), [fetch(quick, &[0]), fetch(slow, &[1])]);
+        shares.finished(at(1), quick, &[]).unwrap();
+        assert_eq!(actions(&mut shares), [fetch(quick, &[2])]);
+        // A millisecond for a unit there, and a thousand here.
+        shares.finished(at(1000), slow, &[]).unwrap();
+        let told = actions(&mut shares);
+        assert_eq!(told, if only_slow { vec![fetch(slow, &[3])] } else { vec![] });
+    }
+}
+
 #[test]
 fn recovery_22_shares_double_and_shrink_again_towards_the_end() {
     let (mut shares, peers) = job(1000, 1);

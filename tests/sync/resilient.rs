@@ -277,7 +277,7 @@ fn peer_16_a_refused_connection_is_tried_as_often_as_configured() {
     config.recovery.backoff.retries = 1;
     let mut sync = ResilientSync::new(config, Instant::ZERO).unwrap();
     for attempt in 1..=2 {
-        assert_eq!(sync.poll_action(), Some(Action::Connect { attempt }));
+        assert_eq!((sync.poll_action(), sync.has_ended()), (Some(Action::Connect { attempt }), false));
         sync.connect_failed(Instant::ZERO, Bytes::from_static(b"refused")).unwrap();
         if let Some(Action::Wait { until }) = sync.poll_action() {
             sync.handle_timeout(until);
