@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes, BytesMut};
 use portline::rpc::Role;
-use portline::rpc::mux::{self, Action, ChannelMap, Mux};
+use portline::rpc::mux::{self, Action, Mux};
 use portline::stream::{self, Core, Direction, Limits, Shape};
 use portline::{Instant, Transmit};
 use tokio::io::DuplexStream;
@@ -27,7 +27,7 @@ struct Outbox {
 }
 
 impl Outbox {
-    fn fill(&mut self, mux: &mut Mux) {
+    fn fill(&mut self, mux: &mut Mux<Option<Core>>) {
         while self.large.is_empty() && self.gathered.len() < GATHERED {
             let Some(message) = mux.poll_transmit() else { return };
             self.push(&message);
@@ -67,8 +67,8 @@ impl Buf for Outbox {
 
 /// One end.
 pub(crate) struct End {
-    pub(crate) mux: Mux,
-    streams: ChannelMap<Core>,
+    /// With the stream of each channel.
+    pub(crate) mux: Mux<Option<Core>>,
     limits: Limits,
     pipe: DuplexStream,
     outbox: Outbox,
@@ -81,8 +81,7 @@ impl End {
     fn new(role: Role, pipe: DuplexStream) -> Self {
         let config = mux::Config { max_channels: 2 << 20, ..mux::Config::new(role) };
         Self {
-            mux: Mux::new(config, NOW).unwrap(),
-            streams: ChannelMap::new(),
+            mux: Mux::with_values(config, NOW).unwrap(),
             limits: Limits::default(),
             pipe,
             outbox: Outbox::default(),
@@ -93,11 +92,8 @@ impl End {
     }
 
     fn add(&mut self, channel: u32, direction: Direction) {
-        self.streams.insert(channel, Core::new(Shape::bytes(direction, WINDOW)).unwrap());
-        let Some(core) = self.streams.get_mut(channel) else { return };
-        core.open(NOW);
-        core.attach(&self.limits, NOW);
-        assert!(matches!(core.poll_action(NOW), Some(stream::Action::Opened)));
+        let Some(mut channel) = self.mux.channel(channel) else { return };
+        *channel.value() = Some(Core::attached(Shape::bytes(direction, WINDOW)).unwrap());
     }
 
     pub(crate) fn open(&mut self) -> u32 {
@@ -123,7 +119,8 @@ impl End {
 
     /// Something is done with a stream. What happened to it then is counted, and what it has to say goes to the mux.
     fn step(&mut self, channel: u32, verb: impl FnOnce(&mut Core, &Limits)) {
-        let Some(core) = self.streams.get_mut(channel) else { return };
+        let Some(mut found) = self.mux.channel(channel) else { return };
+        let Some(core) = found.value() else { return };
         let mut over = false;
         verb(core, &self.limits);
         while let Some(action) = core.poll_action(NOW) {
@@ -137,12 +134,12 @@ impl End {
             }
         }
         if core.has_transmit(&self.limits) {
-            self.mux.send_from(channel, || core.poll_transmit(&self.limits, NOW)).unwrap();
-            over |= matches!(core.poll_action(NOW), Some(stream::Action::Finished));
+            found.send_from(|core| core.as_mut()?.poll_transmit(&self.limits, NOW)).unwrap();
+            let told = found.value().as_mut().and_then(|core| core.poll_action(NOW));
+            over |= matches!(told, Some(stream::Action::Finished));
         }
         if over {
             self.finished += 1;
-            self.streams.discard(channel);
             self.mux.close(channel);
         }
     }

@@ -253,6 +253,8 @@ pub(super) struct Slab<T> {
     len: usize,
     /// No value stands before this place.
     low: u32,
+    /// The id that was asked for last, and its place; [`NIL`] when it has none.
+    recent: (u32, u32),
 }
 
 /// The values by id; how they are found is of no interest to a reader.
@@ -281,7 +283,7 @@ impl<T: Hash> Hash for Slab<T> {
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
-        Self { table: Table::new(), blocks: Vec::new(), free: NIL, len: 0, low: 0 }
+        Self { table: Table::new(), blocks: Vec::new(), free: NIL, len: 0, low: 0, recent: (0, NIL) }
     }
 
     /// How many values there are.
@@ -292,23 +294,31 @@ impl<T> Slab<T> {
     /// Adds a value under an id that has none; its place.
     #[inline]
     pub(super) fn insert(&mut self, id: u32, value: T) -> u32 {
+        self.insert_with(id, || value)
+    }
+
+    /// As [`Self::insert`], for a value that is made where it will lie.
+    #[inline]
+    pub(super) fn insert_with(&mut self, id: u32, make: impl FnOnce() -> T) -> u32 {
         let free = self.free;
         let place = match self.slot_mut(free) {
             Some(slot) => {
                 if let Slot::Free { next } = *slot {
-                    *slot = Slot::Used { id, value };
+                    *slot = Slot::Used { id, value: make() };
                     self.free = next;
                 }
                 free
             }
-            None => self.push(Slot::Used { id, value }),
+            None => self.push(Slot::Used { id, value: make() }),
         };
         self.table.insert(id, place);
+        self.recent = (id, place);
         self.low = self.low.min(place);
         self.len = self.len.saturating_add(1);
         place
     }
 
+    #[cold]
     fn push(&mut self, slot: Slot<T>) -> u32 {
         let start = self.blocks.len().saturating_sub(1);
         match self.blocks.last_mut().filter(|block| block.len() < BLOCK) {
@@ -339,8 +349,17 @@ impl<T> Slab<T> {
     }
 
     #[inline]
-    pub(super) fn place(&self, id: u32) -> Option<u32> {
-        self.table.place(id)
+    fn place(&self, id: u32) -> Option<u32> {
+        if self.recent.0 == id { Some(self.recent.1) } else { self.table.place(id) }
+    }
+
+    /// The place of an id, which is remembered: what was looked up once for a step is looked up again in it.
+    #[inline]
+    pub(super) fn seek(&mut self, id: u32) -> Option<u32> {
+        if self.recent.0 != id {
+            self.recent = (id, self.table.place(id)?);
+        }
+        Some(self.recent.1)
     }
 
     /// The id and the value at a place.
@@ -362,7 +381,7 @@ impl<T> Slab<T> {
 
     #[inline]
     pub(super) fn contains(&self, id: u32) -> bool {
-        self.place(id).is_some()
+        self.find(id).is_some()
     }
 
     #[inline]
@@ -372,12 +391,14 @@ impl<T> Slab<T> {
 
     #[inline]
     pub(super) fn find_mut(&mut self, id: u32) -> Option<&mut T> {
-        self.at_mut(self.place(id)?).map(|(_, value)| value)
+        let place = self.seek(id)?;
+        self.at_mut(place).map(|(_, value)| value)
     }
 
     #[inline]
     pub(super) fn remove(&mut self, id: u32) -> Option<T> {
         let place = self.table.remove(id)?;
+        self.recent = (id, NIL);
         let next = self.free;
         let removed = core::mem::replace(self.slot_mut(place)?, Slot::Free { next });
         self.freed(place);
@@ -391,6 +412,7 @@ impl<T> Slab<T> {
     #[inline]
     pub(super) fn discard(&mut self, id: u32) {
         let Some(place) = self.table.remove(id) else { return };
+        self.recent = (id, NIL);
         let next = self.free;
         let Some(slot) = self.slot_mut(place) else { return };
         *slot = Slot::Free { next };

@@ -56,6 +56,16 @@ impl Endpoint {
         Ok(Self { core: Core::new(config.shape)?, limits: config.limits, now })
     }
 
+    /// A stream whose channel is there from the start, as those of a mux are: as after `new`, `open`, `attach` and
+    /// [`Action::Opened`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn attached(config: Config, now: Instant) -> Result<Self, ConfigError> {
+        config.limits.check()?;
+        Ok(Self { core: Core::attached(config.shape)?, limits: config.limits, now })
+    }
+
     /// The stream's opening was sent or received: its channel is expected within `open_timeout`.
     pub fn open(&mut self, now: Instant) {
         self.tell(now);

@@ -32,11 +32,11 @@ mod core;
 mod endpoint;
 mod error;
 pub mod lifecycle;
-mod queue;
 mod receive;
 mod send;
 mod size;
 mod stopwatch;
+mod store;
 pub mod window;
 
 pub use self::core::Core;

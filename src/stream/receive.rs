@@ -1,21 +1,14 @@
-//! The receiving half of a stream: blocks that came, those handed out and not yet consumed, and what is granted back.
+//! The receiving half of a stream: how many blocks came, how many were consumed, and what is granted back.
 
-use alloc::boxed::Box;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::config::Limits;
 use super::error::Error;
-use super::queue::Queue;
 use super::size::Sizing;
+use super::store::Store;
 use super::window::{Window, WindowError, portion};
+use crate::Transmit;
 use crate::frame::{FrameType, encode_header};
-use crate::{Transmit, limits};
-
-/// Blocks of a byte stream below this are joined while they wait (T6).
-const SMALL: usize = 512;
-/// A joined block is closed once it is this long.
-const JOINED: usize = 8192;
 
 /// How far the peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,58 +30,6 @@ enum Pace {
     Steady,
 }
 
-/// What was handed out as one: its size, and how many blocks it was on the wire.
-#[derive(Clone, Copy, Debug, Hash)]
-struct Held {
-    size: u32,
-    blocks: u32,
-}
-
-#[derive(Clone, Debug, Hash)]
-enum Data {
-    Single(Bytes),
-    Joined(BytesMut),
-}
-
-impl Data {
-    fn len(&self) -> usize {
-        match self {
-            Self::Single(data) => data.len(),
-            Self::Joined(data) => data.len(),
-        }
-    }
-
-    fn join(&mut self, more: &Bytes) {
-        match self {
-            Self::Single(data) => {
-                let mut joined =
-                    BytesMut::with_capacity(data.len().saturating_add(more.len()).saturating_mul(2));
-                joined.extend_from_slice(data);
-                joined.extend_from_slice(more);
-                *self = Self::Joined(joined);
-            }
-            Self::Joined(data) => data.extend_from_slice(more),
-        }
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Single(data) => data,
-            Self::Joined(data) => data.freeze(),
-        }
-    }
-}
-
-/// What only a busy stream needs.
-#[derive(Clone, Debug, Default, Hash)]
-struct Incoming {
-    arrived: Queue<(Data, Held)>,
-    /// Bytes in `arrived`.
-    bytes: usize,
-    /// Handed out, oldest first.
-    handed: Queue<Held>,
-}
-
 #[derive(Clone, Debug, Hash)]
 pub(super) struct ReceiveHalf {
     window: Window,
@@ -98,13 +39,12 @@ pub(super) struct ReceiveHalf {
     consumed: u32,
     peer: Peer,
     pace: Pace,
-    incoming: Option<Box<Incoming>>,
 }
 
 impl ReceiveHalf {
     pub(super) const fn new(window: u32) -> Self {
         let window = Window::new(window);
-        Self { window, received: 0, consumed: 0, peer: Peer::Sending, pace: Pace::First, incoming: None }
+        Self { window, received: 0, consumed: 0, peer: Peer::Sending, pace: Pace::First }
     }
 
     pub(super) const fn received(&self) -> u32 {
@@ -135,22 +75,11 @@ impl ReceiveHalf {
         }
     }
 
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.incoming.as_ref().is_none_or(|incoming| incoming.arrived.is_empty())
-    }
-
-    /// Bytes that wait to be polled, with the overhead of each piece (T6).
-    pub(super) fn charged(&self) -> usize {
-        self.incoming.as_ref().map_or(0, |incoming| {
-            incoming.bytes.saturating_add(incoming.arrived.len().saturating_mul(limits::CHUNK_OVERHEAD))
-        })
-    }
-
     /// A DATA or LAST. Checked before anything is kept (T2).
     #[inline]
     pub(super) fn handle_block(
         &mut self,
+        store: &mut Store,
         sizing: Sizing,
         limits: &Limits,
         id: u32,
@@ -176,29 +105,12 @@ impl ReceiveHalf {
                 error @ WindowError::Overflow { .. } => Error::Grant(error),
             })?;
             self.received = count;
-            self.push(payload, size, sizing.is_bytes());
+            store.push_arrived(payload, size, self.window.held(), sizing.is_bytes());
         }
         if is_last {
             self.peer = Peer::Done;
         }
         Ok(())
-    }
-
-    #[inline]
-    fn push(&mut self, block: Bytes, size: u32, may_join: bool) {
-        let incoming = self.incoming.get_or_insert_default();
-        incoming.bytes = incoming.bytes.saturating_add(block.len());
-        if may_join && block.len() < SMALL {
-            if let Some((data, held)) = incoming.arrived.back_mut() {
-                if data.len() < JOINED && (matches!(data, Data::Joined(_)) || data.len() < SMALL) {
-                    data.join(&block);
-                    held.size = held.size.saturating_add(size);
-                    held.blocks = held.blocks.saturating_add(1);
-                    return;
-                }
-            }
-        }
-        incoming.arrived.push_back(|| (Data::Single(block), Held { size, blocks: 1 }));
     }
 
     /// END, from the side that may send it: the peer's direction is done even if no LAST came.
@@ -216,22 +128,10 @@ impl ReceiveHalf {
         self.peer = Peer::Ended;
     }
 
-    /// The next block for the application.
-    #[inline]
-    pub(super) fn poll(&mut self) -> Option<Bytes> {
-        let incoming = self.incoming.as_mut()?;
-        let (data, held) = incoming.arrived.pop_front()?;
-        incoming.bytes = incoming.bytes.saturating_sub(data.len());
-        incoming.handed.push_back(|| held);
-        Some(data.into_bytes())
-    }
-
     /// The application has consumed the oldest block that was handed out.
     #[inline]
-    pub(super) fn consume(&mut self) {
-        let Some(held) = self.incoming.as_mut().and_then(|incoming| incoming.handed.pop_front()) else {
-            return;
-        };
+    pub(super) fn consume(&mut self, store: &mut Store) {
+        let Some(held) = store.pop_handed(self.window.held()) else { return };
         // What is held was taken before, so this cannot fail.
         if self.window.free(held.size).is_ok() {
             self.consumed = self.consumed.saturating_add(held.blocks);
@@ -260,31 +160,5 @@ impl ReceiveHalf {
         let [kind, a, b, c, d] = encode_header(FrameType::Credit, self.consumed);
         let [e, f, g, h] = self.window.grant().to_be_bytes();
         Some(Transmit::with_header([kind, a, b, c, d, e, f, g, h], Bytes::new()))
-    }
-
-    /// Drops what has arrived.
-    #[inline]
-    pub(super) fn stop(&mut self) {
-        self.incoming = None;
-    }
-
-    /// Whether nothing waits and nothing is to be consumed.
-    pub(super) fn is_idle(&self) -> bool {
-        self.incoming.as_ref().is_none_or(|i| i.arrived.is_empty() && i.handed.is_empty())
-    }
-
-    /// Bytes on the heap, what waits not counted.
-    #[cfg(test)]
-    pub(super) fn heap(&self) -> usize {
-        self.incoming
-            .as_ref()
-            .map_or(0, |incoming| size_of::<Incoming>() + incoming.arrived.heap() + incoming.handed.heap())
-    }
-
-    /// Gives memory back that an idle stream does not need.
-    pub(super) fn shrink(&mut self) {
-        if self.is_idle() {
-            self.incoming = None;
-        }
     }
 }

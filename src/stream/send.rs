@@ -1,16 +1,14 @@
-//! The sending half of a stream: blocks that wait, the credit they wait for, and how many were sent.
-
-use alloc::boxed::Box;
+//! The sending half of a stream: the credit that blocks wait for, and how many were sent.
 
 use bytes::Bytes;
 
 use super::config::Limits;
 use super::error::{Error, WriteError};
-use super::queue::Queue;
 use super::size::{Sizing, piece};
+use super::store::Store;
 use super::window::Credit;
+use crate::Transmit;
 use crate::frame::{Frame, FrameType};
-use crate::{Transmit, limits};
 
 /// How far this direction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,19 +19,6 @@ enum Stage {
     Finishing,
     /// LAST was sent, or this end never sends.
     Done,
-}
-
-#[derive(Clone, Debug, Hash)]
-struct Waiting {
-    block: Bytes,
-    size: u32,
-}
-
-/// What only a busy stream needs.
-#[derive(Clone, Debug, Default, Hash)]
-struct Outgoing {
-    waiting: Queue<Waiting>,
-    bytes: usize,
 }
 
 /// What could be sent now.
@@ -58,13 +43,12 @@ pub(super) struct SendHalf {
     /// Granted since the wait began: the pace that the peer has to keep (T4).
     paced: u32,
     stage: Stage,
-    outgoing: Option<Box<Outgoing>>,
 }
 
 impl SendHalf {
     pub(super) const fn new(window: u32, sends: bool) -> Self {
         let stage = if sends { Stage::Writing } else { Stage::Done };
-        Self { credit: Credit::new(window), sent: 0, consumed: 0, paced: u32::MAX, stage, outgoing: None }
+        Self { credit: Credit::new(window), sent: 0, consumed: 0, paced: u32::MAX, stage }
     }
 
     pub(super) const fn sent(&self) -> u32 {
@@ -81,27 +65,21 @@ impl SendHalf {
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.outgoing.as_ref().is_none_or(|outgoing| outgoing.waiting.is_empty())
+    pub(super) fn can_write(&self, store: &Store, limits: &Limits) -> bool {
+        matches!(self.stage, Stage::Writing) && store.waiting_charge() < limits.send_bytes
     }
 
     #[inline]
-    fn charged(&self) -> usize {
-        self.outgoing.as_ref().map_or(0, |outgoing| {
-            outgoing.bytes.saturating_add(outgoing.waiting.len().saturating_mul(limits::CHUNK_OVERHEAD))
-        })
-    }
-
-    #[inline]
-    pub(super) fn can_write(&self, limits: &Limits) -> bool {
-        matches!(self.stage, Stage::Writing) && self.charged() < limits.send_bytes
-    }
-
-    pub(super) fn write(&mut self, sizing: Sizing, limits: &Limits, block: Bytes) -> Result<(), WriteError> {
+    pub(super) fn write(
+        &self,
+        store: &mut Store,
+        sizing: Sizing,
+        limits: &Limits,
+        block: Bytes,
+    ) -> Result<(), WriteError> {
         if !matches!(self.stage, Stage::Writing) {
             return Err(WriteError::Over);
         }
-        let size = sizing.size(limits, &block);
         if sizing.is_bytes() {
             // Nothing is nothing: a byte stream has no borders that an empty block could mark.
             if block.is_empty() {
@@ -109,6 +87,7 @@ impl SendHalf {
             }
         } else {
             let (length, limit, window) = (block.len(), limits.max_block, self.credit.window());
+            let size = sizing.size(limits, &block);
             if length > limit {
                 return Err(WriteError::TooLarge { length, limit });
             }
@@ -119,12 +98,10 @@ impl SendHalf {
                 return Err(WriteError::LargerThanWindow { size, window });
             }
         }
-        if self.charged() >= limits.send_bytes {
+        if store.waiting_charge() >= limits.send_bytes {
             return Err(WriteError::Full { limit: limits.send_bytes });
         }
-        let outgoing = self.outgoing.get_or_insert_default();
-        outgoing.bytes = outgoing.bytes.saturating_add(block.len());
-        outgoing.waiting.push_back(|| Waiting { block, size });
+        store.push_waiting(block);
         Ok(())
     }
 
@@ -137,8 +114,8 @@ impl SendHalf {
     }
 
     #[inline]
-    fn next(&self, sizing: Sizing, limits: &Limits) -> Next {
-        let Some(front) = self.outgoing.as_ref().and_then(|outgoing| outgoing.waiting.front()) else {
+    fn next(&self, store: &Store, sizing: Sizing, limits: &Limits) -> Next {
+        let Some(front) = store.first_waiting() else {
             return match self.stage {
                 Stage::Finishing => Next::Mark,
                 Stage::Writing | Stage::Done => Next::Nothing,
@@ -146,35 +123,40 @@ impl SendHalf {
         };
         let credit = self.credit.available();
         if !sizing.is_bytes() {
-            let (length, size) = (front.block.len(), front.size);
+            let (length, size) = (front.len(), sizing.size(limits, front));
             return if credit >= size { Next::Piece { length, size } } else { Next::Blocked };
         }
         let most = usize::try_from(piece(self.credit.window())).unwrap_or(usize::MAX);
-        let length = front.block.len().min(limits.chunk_size).min(limits.max_block).min(most);
+        let length = front.len().min(limits.chunk_size).min(limits.max_block).min(most);
         let size = u32::try_from(length).unwrap_or(u32::MAX);
         // A piece is never cut to what credit is left: a peer that grants a byte at a time gets no frame for each.
         if credit >= size { Next::Piece { length, size } } else { Next::Blocked }
     }
 
     #[inline]
-    pub(super) fn has_transmit(&self, sizing: Sizing, limits: &Limits) -> bool {
-        match self.next(sizing, limits) {
+    pub(super) fn has_transmit(&self, store: &Store, sizing: Sizing, limits: &Limits) -> bool {
+        match self.next(store, sizing, limits) {
             Next::Nothing | Next::Blocked => false,
             Next::Piece { .. } | Next::Mark => true,
         }
     }
 
     #[inline]
-    pub(super) fn is_blocked(&self, sizing: Sizing, limits: &Limits) -> bool {
-        match self.next(sizing, limits) {
+    pub(super) fn is_blocked(&self, store: &Store, sizing: Sizing, limits: &Limits) -> bool {
+        match self.next(store, sizing, limits) {
             Next::Blocked => true,
             Next::Nothing | Next::Piece { .. } | Next::Mark => false,
         }
     }
 
     /// The next DATA or LAST.
-    pub(super) fn poll(&mut self, sizing: Sizing, limits: &Limits) -> Result<Option<Transmit>, Error> {
-        let (length, size) = match self.next(sizing, limits) {
+    pub(super) fn poll(
+        &mut self,
+        store: &mut Store,
+        sizing: Sizing,
+        limits: &Limits,
+    ) -> Result<Option<Transmit>, Error> {
+        let (length, size) = match self.next(store, sizing, limits) {
             Next::Nothing | Next::Blocked => return Ok(None),
             Next::Mark => {
                 self.stage = Stage::Done;
@@ -184,15 +166,8 @@ impl SendHalf {
         };
         let count = self.sent.checked_add(1).ok_or(Error::IdsExhausted)?;
         self.credit.spend(size)?;
-        let Some(outgoing) = &mut self.outgoing else { return Ok(None) };
-        let Some(front) = outgoing.waiting.front_mut() else { return Ok(None) };
-        let block = if length < front.block.len() {
-            front.block.split_to(length)
-        } else {
-            outgoing.waiting.pop_front().map(|whole| whole.block).unwrap_or_default()
-        };
-        outgoing.bytes = outgoing.bytes.saturating_sub(block.len());
-        let is_last = outgoing.waiting.is_empty() && matches!(self.stage, Stage::Finishing);
+        let block = store.take_waiting(length);
+        let is_last = matches!(self.stage, Stage::Finishing) && store.first_waiting().is_none();
         // An empty LAST would be taken for the bare mark.
         let kind = if is_last && !block.is_empty() {
             self.stage = Stage::Done;
@@ -242,24 +217,10 @@ impl SendHalf {
         self.paced = u32::MAX;
     }
 
-    /// Drops what waits; nothing more is sent.
+    /// Nothing more is sent.
     #[inline]
-    pub(super) fn stop(&mut self) {
-        self.outgoing = None;
+    pub(super) const fn stop(&mut self) {
         self.stage = Stage::Done;
-    }
-
-    /// Bytes on the heap, what waits not counted.
-    #[cfg(test)]
-    pub(super) fn heap(&self) -> usize {
-        self.outgoing.as_ref().map_or(0, |outgoing| size_of::<Outgoing>() + outgoing.waiting.heap())
-    }
-
-    /// Gives memory back that an idle stream does not need.
-    pub(super) fn shrink(&mut self) {
-        if self.is_empty() {
-            self.outgoing = None;
-        }
     }
 }
 
@@ -271,14 +232,14 @@ mod tests {
     #[test]
     fn stream_25_block_numbers_do_not_wrap() {
         let limits = Limits::default();
-        let mut half = SendHalf::new(16, true);
+        let (mut half, mut store) = (SendHalf::new(16, true), Store::new());
         half.sent = u32::MAX - 1;
         for _ in 0..2 {
-            half.write(Sizing::Items, &limits, Bytes::from_static(b"x")).unwrap();
+            half.write(&mut store, Sizing::Items, &limits, Bytes::from_static(b"x")).unwrap();
         }
-        let last = half.poll(Sizing::Items, &limits).unwrap().unwrap();
+        let last = half.poll(&mut store, Sizing::Items, &limits).unwrap().unwrap();
         assert_eq!(last.into_bytes().as_ref(), b"\0\xff\xff\xff\xfex");
-        assert_eq!(half.poll(Sizing::Items, &limits), Err(Error::IdsExhausted));
+        assert_eq!(half.poll(&mut store, Sizing::Items, &limits), Err(Error::IdsExhausted));
         assert_eq!(half.sent(), u32::MAX, "which END can still tell");
     }
 }

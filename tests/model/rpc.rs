@@ -516,7 +516,7 @@ fn rpc_27_every_interleaving_of_a_streaming_call_ends_once_on_each_side() {
 fn rpc_27_every_interleaving_of_a_call_with_a_stream_both_ways_ends_once() {
     let direction = Direction::Both(StreamRole::Responder);
     let both = Setup { direction, items: [1, 1], early: false, slow: false, ..DOWNLOAD };
-    assert_states(&[(both, 21162, 413)]);
+    assert_states(&[(both, 20242, 413)]);
 }
 
 /// RPC-25: recovery by a batch, whatever it crosses with; and two things given up that cross.

@@ -26,7 +26,7 @@ fn message(channel: u32, message: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes()[..], &channel.to_be_bytes(), message].concat()
 }
 
-fn actions(mux: &mut Mux) -> Vec<Action> {
+fn actions<T: Default>(mux: &mut Mux<T>) -> Vec<Action> {
     std::iter::from_fn(|| mux.poll_action()).collect()
 }
 
@@ -418,4 +418,51 @@ fn mux_9_a_budget_of_no_time_is_no_limit() {
     mux.close(1);
     mux.handle_bytes(NOW, message(1, b"late").into()).unwrap();
     assert_eq!(mux.poll_action(), None);
+}
+
+/// A channel is told to have room only where it has: not when it was closed, or filled again, in between.
+#[test]
+fn mux_8_room_is_told_only_for_a_channel_that_still_takes_something() {
+    let mut mux = small(Role::Initiator, |c| c.channel_bytes = 200);
+    let channels = [(); 3].map(|()| mux.open().unwrap());
+    let fill = |mux: &mut Mux, channel| while mux.send(channel, Bytes::from(vec![1; 50])).is_ok() {};
+    for channel in channels {
+        fill(&mut mux, channel);
+    }
+    while mux.poll_transmit().is_some() {}
+    // All three have room now; the first is closed, the second filled again.
+    mux.close(channels[0]);
+    fill(&mut mux, channels[1]);
+    assert!(!mux.can_send(channels[1]));
+    assert_eq!(actions(&mut mux), [Action::Writable { channel: channels[2] }]);
+    while mux.poll_transmit().is_some() {}
+    assert_eq!(actions(&mut mux), [Action::Writable { channel: channels[1] }]);
+}
+
+/// What a driver keeps for a channel lies in the mux: it goes with the channel, and the end of the mux finds it still.
+#[test]
+fn mux_11_the_value_of_a_channel_lives_as_long_as_the_channel() {
+    let mut mux = Mux::<Vec<u8>>::with_values(Config::new(Role::Initiator), NOW).unwrap();
+    mux.handle_bytes(NOW, message(2, b"hi").into()).unwrap();
+    assert_eq!(mux.poll_action(), Some(Action::Opened { channel: 2 }));
+    let ours = mux.open().unwrap();
+    for channel in [2, ours] {
+        let mut found = mux.channel(channel).unwrap();
+        assert_eq!((found.number(), found.value().len()), (channel, 0));
+        found.value().push(channel as u8);
+        found.send(bytes(b"x")).unwrap();
+        assert_eq!(found.send_from(|value| value.pop().map(|last| Bytes::from(vec![last]).into())), Ok(true));
+        found.value().push(7);
+    }
+    assert_eq!((mux.value(2), mux.value(ours), mux.value(CONTROL)), (Some(&vec![7]), Some(&vec![7]), None));
+    mux.close(ours);
+    assert!(mux.channel(ours).is_none() && mux.value(ours).is_none(), "though messages wait on it");
+    let wire = gather(|| mux.poll_transmit());
+    assert_eq!(wire, [message(2, b"x"), message(2, &[2]), message(1, b"x"), message(1, &[1])].concat());
+    mux.handle_closed(NOW).unwrap();
+    assert_eq!(mux.poll_action(), Some(came(2, b"hi")));
+    assert_eq!(mux.poll_action(), Some(Action::Closed { channel: 2 }));
+    assert_eq!(mux.value(2), Some(&vec![7]));
+    assert_eq!(mux.channel(2).unwrap().send(bytes(b"late")), Err(SendError::Over));
+    assert_eq!((actions(&mut mux), mux.value(2)), (vec![Action::Finished], None));
 }

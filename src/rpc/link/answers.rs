@@ -1,6 +1,6 @@
 //! What the peer owes the link besides the streams: an answer to each ABORT, and that it reads what waits for it.
 
-use super::calls::{Incoming, Outgoing};
+use super::call::{Incoming, Outgoing};
 use super::{Life, Link};
 use crate::rpc::Error;
 use crate::rpc::slab::Slab;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::calls::Incoming;
+use super::call::Incoming;
 use super::upkeep::{Body, Stream, Streams};
 use super::{Action, Life, Link, Queued};
 use crate::Transmit;

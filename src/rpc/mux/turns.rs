@@ -7,8 +7,7 @@
 //!           └ sends until the next message would pass the quantum, then goes behind F
 //! ```
 //!
-//! Both lists run through the places of the channels and the nodes themselves, so sending costs the same whether ten
-//! channels are idle or a million.
+//! Only channels that wait are in the queue, so sending costs the same whether ten channels are idle or a million.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -17,8 +16,8 @@ use crate::Transmit;
 use crate::limits::CHUNK_OVERHEAD;
 use crate::rpc::slab::{NIL, Slab};
 
-/// Nodes that are kept when nothing waits any more.
-const KEPT_NODES: usize = 256;
+/// Nodes, and places in the queue, that are kept however few are in use.
+const KEPT: usize = 256;
 
 /// What the driver was told, or is owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,22 +29,25 @@ pub(super) enum Phase {
     Closing,
 }
 
-/// One channel: 24 bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Channel {
+/// One channel: 16 bytes, and what the driver keeps for it.
+#[derive(Clone, Debug)]
+pub(super) struct Channel<T> {
     pub(super) phase: Phase,
     /// Bytes that wait, overhead included.
     pub(super) queued: u32,
     /// The first and last node of the messages that wait; [`NIL`] for none.
     head: u32,
     tail: u32,
-    /// The channel that has its turn after this one.
-    next: u32,
+    pub(super) value: T,
 }
 
-impl Channel {
-    pub(super) const NEW: Self = Self { phase: Phase::Open, queued: 0, head: NIL, tail: NIL, next: NIL };
+impl<T> Channel<T> {
+    #[inline]
+    pub(super) const fn new(value: T) -> Self {
+        Self { phase: Phase::Open, queued: 0, head: NIL, tail: NIL, value }
+    }
 
+    #[inline]
     pub(super) const fn is_idle(&self) -> bool {
         self.head == NIL
     }
@@ -58,6 +60,12 @@ struct Node {
     /// Bytes of the message, without what the pipe puts in front of it.
     length: u32,
     next: u32,
+}
+
+impl Node {
+    const fn new(message: Option<Transmit>, length: u32) -> Self {
+        Self { message, length, next: NIL }
+    }
 }
 
 /// What a sent message leaves behind.
@@ -76,10 +84,12 @@ pub(super) struct Turns {
     control_held: usize,
     nodes: Vec<Node>,
     free: u32,
-    head: u32,
-    tail: u32,
+    /// Nodes with a message.
+    used: usize,
+    /// The places of the channels that wait.
+    queue: VecDeque<u32>,
     quantum: usize,
-    /// Bytes that the channel at the head has sent in this turn.
+    /// Bytes that the channel in front has sent in this turn.
     spent: usize,
 }
 
@@ -90,8 +100,8 @@ impl Turns {
             control_held: 0,
             nodes: Vec::new(),
             free: NIL,
-            head: NIL,
-            tail: NIL,
+            used: 0,
+            queue: VecDeque::new(),
             quantum,
             spent: 0,
         }
@@ -113,67 +123,64 @@ impl Turns {
         Some(message)
     }
 
-    /// Adds a message to an open channel, which gets a turn if it had none, and is full from `limit` bytes on. How it
-    /// stands then.
-    #[inline]
-    pub(super) fn push(
+    /// Adds a message to an open channel, which gets a turn if it had none, and is full from `limit` bytes on.
+    #[inline(always)]
+    pub(super) fn push<T>(
         &mut self,
-        channels: &mut Slab<Channel>,
-        place: u32,
-        message: Option<Transmit>,
-        length: usize,
+        (id, place): (u32, u32),
+        channel: &mut Channel<T>,
+        message: Transmit,
         limit: usize,
-    ) -> Phase {
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let Some((id, channel)) = channels.at_mut(place) else { return Phase::Closing };
+    ) {
+        let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
         let index = self.enqueue(id, message, length);
         channel.queued = channel.queued.saturating_add(cost(length));
         if channel.queued as usize >= limit {
             channel.phase = Phase::Full;
         }
-        let phase = channel.phase;
         let last = core::mem::replace(&mut channel.tail, index);
         match self.nodes.get_mut(last as usize) {
             Some(last) => last.next = index,
             None => {
                 channel.head = index;
-                self.line_up(channels, place);
+                self.queue.push_back(place);
             }
         }
-        phase
     }
 
     /// Puts a message into a node; its index.
-    #[inline]
-    fn enqueue(&mut self, channel: u32, message: Option<Transmit>, length: u32) -> u32 {
+    #[inline(always)]
+    fn enqueue(&mut self, channel: u32, message: Transmit, length: u32) -> u32 {
+        self.used = self.used.saturating_add(1);
         let index = if (self.free as usize) < self.nodes.len() { self.free } else { self.add_node() };
         let Some(node) = self.nodes.get_mut(index as usize) else { return NIL };
         self.free = core::mem::replace(&mut node.next, NIL);
         node.length = length;
         // It moves once, and is framed where it then lies.
-        node.message = message;
-        if let Some(message) = &mut node.message {
-            frame(channel, message, length);
-        }
+        frame(channel, node.message.insert(message), length);
         index
     }
 
     #[cold]
     fn add_node(&mut self) -> u32 {
-        self.nodes.push(Node { message: None, length: 0, next: NIL });
+        self.nodes.push(Node::new(None, 0));
         u32::try_from(self.nodes.len().saturating_sub(1)).unwrap_or(NIL)
     }
 
     /// The next message of a channel, and how the channel stands after it.
     #[inline]
-    pub(super) fn pop(&mut self, channels: &mut Slab<Channel>) -> Option<(Transmit, Sent)> {
+    pub(super) fn pop<T>(&mut self, channels: &mut Slab<Channel<T>>) -> Option<(Transmit, Sent)> {
         loop {
-            let (id, channel) = channels.at_mut(self.head)?;
+            let place = *self.queue.front()?;
+            let (id, channel) = channels.at_mut(place)?;
             let node = self.nodes.get_mut(channel.head as usize)?;
             // An empty message takes its part of a turn as well.
             let spent = self.spent.saturating_add(node.length.max(1) as usize);
             if self.spent != 0 && spent > self.quantum {
-                self.pass_on(channels);
+                // The turn is over.
+                self.spent = 0;
+                self.queue.pop_front();
+                self.queue.push_back(place);
                 continue;
             }
             let message = node.message.take()?;
@@ -183,26 +190,40 @@ impl Turns {
             let idle = following == NIL;
             let sent = Sent { channel: id, phase: channel.phase, queued: channel.queued, idle };
             if idle {
-                // It leaves the list.
                 channel.tail = NIL;
-                self.head = core::mem::replace(&mut channel.next, NIL);
-                if self.head == NIL {
-                    self.tail = NIL;
-                    self.give_back();
-                }
+                self.queue.pop_front();
                 self.spent = 0;
             } else {
                 self.spent = spent;
+            }
+            self.used = self.used.saturating_sub(1);
+            if self.nodes.len() > KEPT && self.used < self.nodes.len() / 4 {
+                self.give_back(channels);
             }
             return Some((message, sent));
         }
     }
 
-    /// Nothing waits on any channel: a mux that was once busy does not keep the memory of its busiest moment then.
-    fn give_back(&mut self) {
-        if self.nodes.len() > KEPT_NODES {
-            (self.nodes, self.free) = (Vec::new(), NIL);
+    /// Few wait where many did: what does moves together, and the memory of the busiest moment goes.
+    #[cold]
+    fn give_back<T>(&mut self, channels: &mut Slab<Channel<T>>) {
+        let mut nodes = Vec::with_capacity(self.used.saturating_mul(2));
+        for place in &self.queue {
+            let Some((_, channel)) = channels.at_mut(*place) else { continue };
+            let mut from = core::mem::replace(&mut channel.head, NIL);
+            while let Some(node) = self.nodes.get_mut(from as usize) {
+                from = node.next;
+                let index = u32::try_from(nodes.len()).unwrap_or(NIL);
+                nodes.push(Node::new(node.message.take(), node.length));
+                match nodes.get_mut(channel.tail as usize).filter(|_| channel.head != NIL) {
+                    Some(last) => last.next = index,
+                    None => channel.head = index,
+                }
+                channel.tail = index;
+            }
         }
+        (self.nodes, self.free) = (nodes, NIL);
+        self.queue.shrink_to(self.queue.len().saturating_mul(2));
     }
 
     /// Forgets everything that waits.
@@ -210,45 +231,23 @@ impl Turns {
         *self = Self::new(self.quantum);
     }
 
-    /// The turn of the channel at the head is over: it goes to the end of the list.
-    fn pass_on(&mut self, channels: &mut Slab<Channel>) {
-        self.spent = 0;
-        let place = self.head;
-        let Some((_, channel)) = channels.at_mut(place) else { return };
-        self.head = core::mem::replace(&mut channel.next, NIL);
-        if self.head == NIL {
-            self.tail = NIL;
-        }
-        self.line_up(channels, place);
-    }
-
-    /// A channel goes to the end of the list.
-    #[inline]
-    fn line_up(&mut self, channels: &mut Slab<Channel>, place: u32) {
-        match channels.at_mut(self.tail) {
-            Some((_, last)) => last.next = place,
-            None => self.head = place,
-        }
-        self.tail = place;
-    }
-
-    /// Bytes of the nodes.
+    /// Bytes of the nodes and of the queue.
     #[cfg(test)]
     pub(super) fn heap(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>()
+        self.nodes.capacity() * size_of::<Node>() + self.queue.capacity() * size_of::<u32>()
     }
 }
 
 /// Makes a message of `length` bytes what goes on the pipe: length, channel, message.
 #[inline]
 pub(super) fn frame(channel: u32, message: &mut Transmit, length: u32) {
-    // With the four bytes of the channel, for which the mux leaves room.
-    let [a, b, c, d] = length.saturating_add(4).to_be_bytes();
-    let [e, f, g, h] = channel.to_be_bytes();
-    message.prefix([a, b, c, d, e, f, g, h]);
+    // With the four bytes of the channel, for which the mux leaves room. One number is one swap and one store.
+    let whole = u64::from(length.saturating_add(4)) << 32 | u64::from(channel);
+    message.prefix(whole.to_be_bytes());
 }
 
 /// What a message costs while it waits on a channel.
-fn cost(length: u32) -> u32 {
-    length.saturating_add(u32::try_from(CHUNK_OVERHEAD).unwrap_or(u32::MAX))
+const fn cost(length: u32) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "it is 64")]
+    length.saturating_add(CHUNK_OVERHEAD as u32)
 }

@@ -1,7 +1,7 @@
 //! One end of a stream without its limits and its clock: what a program with a million of them keeps for each.
 //!
 //! The same machine as [`super::Endpoint`], with the [`Limits`] that many streams share, and the time, given to each
-//! call. An idle one takes at most 96 bytes and nothing on the heap.
+//! call. An idle one takes at most 128 bytes and nothing on the heap, and so does one that holds a single block.
 
 mod steps;
 
@@ -17,6 +17,7 @@ use super::receive::ReceiveHalf;
 use super::send::SendHalf;
 use super::size::Sizing;
 use super::stopwatch::Stopwatch;
+use super::store::Store;
 use super::window::{Credit, Window};
 use crate::Transmit;
 use crate::frame::{Frame, FrameType, HEADER_LEN, Reason, decode};
@@ -68,6 +69,7 @@ pub struct Core {
     watch: Stopwatch,
     send: SendHalf,
     receive: ReceiveHalf,
+    store: Store,
     failure: Option<Box<Failure>>,
 }
 
@@ -79,12 +81,28 @@ impl Core {
     #[inline]
     pub fn new(shape: Shape) -> Result<Self, ConfigError> {
         shape.check()?;
-        Ok(Self {
-            state: State::Idle,
+        Ok(Self::at(State::Idle, Notice::None, shape))
+    }
+
+    /// A stream whose channel is there from the start, as those of a mux are: as after `new`, `open`, `attach` and
+    /// [`Action::Opened`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    #[inline]
+    pub fn attached(shape: Shape) -> Result<Self, ConfigError> {
+        shape.check()?;
+        Ok(Self::at(State::Active, Notice::Given, shape))
+    }
+
+    #[inline]
+    const fn at(state: State, opened: Notice, shape: Shape) -> Self {
+        Self {
+            state,
             direction: shape.direction,
             sizing: shape.sizing,
             farewell: Farewell::End,
-            opened: Notice::None,
+            opened,
             done: Notice::None,
             terminal: Notice::None,
             room: Room::Open,
@@ -93,8 +111,9 @@ impl Core {
             watch: Stopwatch::ZERO,
             send: SendHalf::new(shape.window, shape.direction.sends()),
             receive: ReceiveHalf::new(shape.window),
+            store: Store::new(),
             failure: None,
-        })
+        }
     }
 
     /// The stream's opening was sent or received.
@@ -131,7 +150,7 @@ impl Core {
         self.handle_parts(limits, now, frame.kind, frame.id, frame.payload)
     }
 
-    #[inline]
+    #[inline(always)]
     fn handle_parts(
         &mut self,
         limits: &Limits,
@@ -240,7 +259,7 @@ impl Core {
             State::Idle | State::Opening | State::Active => {}
             State::Closing(_) | State::Closed => return Err(WriteError::Over),
         }
-        let written = self.send.write(self.sizing, limits, block);
+        let written = self.send.write(&mut self.store, self.sizing, limits, block);
         if matches!(written, Err(WriteError::Full { .. })) {
             self.room = Room::Refused;
         }
@@ -252,7 +271,7 @@ impl Core {
     #[must_use]
     pub fn can_write(&self, limits: &Limits) -> bool {
         match self.state {
-            State::Idle | State::Opening | State::Active => self.send.can_write(limits),
+            State::Idle | State::Opening | State::Active => self.send.can_write(&self.store, limits),
             State::Closing(_) | State::Closed => false,
         }
     }
@@ -301,7 +320,7 @@ impl Core {
     /// The oldest [`Action::Data`] that was not consumed is.
     #[inline]
     pub fn consume(&mut self) {
-        self.receive.consume();
+        self.receive.consume(&mut self.store);
     }
 
     /// The next message to send.
@@ -318,13 +337,13 @@ impl Core {
     }
 
     /// Whether [`Self::poll_transmit`] has something.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn has_transmit(&self, limits: &Limits) -> bool {
         match self.state {
             State::Active => {
                 (self.direction.receives() && self.receive.has_transmit(self.sizing, limits))
-                    || self.send.has_transmit(self.sizing, limits)
+                    || self.send.has_transmit(&self.store, self.sizing, limits)
             }
             State::Closing(Closing::Ending | Closing::Telling) => true,
             State::Idle
@@ -340,7 +359,7 @@ impl Core {
         if self.opened.take() {
             return Some(Action::Opened);
         }
-        if !self.receive.is_empty() {
+        if self.store.has_arrived() {
             return self.next_data(now);
         }
         if self.done.take() {
@@ -360,7 +379,7 @@ impl Core {
     }
 
     fn next_data(&mut self, now: Instant) -> Option<Action> {
-        let data = self.receive.poll()?;
+        let data = self.store.pop_arrived()?;
         self.deliver(now);
         Some(Action::Data(data))
     }
@@ -370,7 +389,7 @@ impl Core {
     #[must_use]
     pub fn has_action(&self) -> bool {
         self.opened.is_due()
-            || !self.receive.is_empty()
+            || self.store.has_arrived()
             || self.done.is_due()
             || matches!(self.room, Room::Due)
             || self.terminal.is_due()
@@ -391,7 +410,7 @@ impl Core {
     /// Whether to read on.
     #[must_use]
     pub fn wants_input(&self, limits: &Limits) -> bool {
-        !self.has_ended() && self.receive.charged() < limits.receive_bytes
+        !self.has_ended() && self.store.arrived_charge() < limits.receive_bytes
     }
 
     /// Whether the stream is over. What is left in `poll_action` is still to be taken.
@@ -447,19 +466,18 @@ impl Core {
     /// Whether nothing waits in either direction, and nothing that was handed out is still to be consumed.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.send.is_empty() && self.receive.is_idle()
+        self.store.first_waiting().is_none() && self.store.is_consumed()
     }
 
     /// Bytes on the heap, for the tests that hold the cost of an idle stream.
     #[cfg(test)]
     pub(crate) fn heap(&self) -> usize {
         let failure = self.failure.as_ref().map_or(0, |_| size_of::<Failure>());
-        self.send.heap().saturating_add(self.receive.heap()).saturating_add(failure)
+        self.store.heap().saturating_add(failure)
     }
 
     /// Gives back the memory of queues that are empty. A stream that goes on moving would only take it again.
     pub fn shrink(&mut self) {
-        self.send.shrink();
-        self.receive.shrink();
+        self.store.shrink();
     }
 }

@@ -37,7 +37,14 @@ impl Core {
         } else {
             self.idle = 0;
         }
-        self.receive.handle_block(self.sizing, limits, id, payload, kind == FrameType::Last)?;
+        self.receive.handle_block(
+            &mut self.store,
+            self.sizing,
+            limits,
+            id,
+            payload,
+            kind == FrameType::Last,
+        )?;
         if self.receive.is_done() {
             self.done.raise();
         }
@@ -123,7 +130,7 @@ impl Core {
                 return Some(credit);
             }
         }
-        match self.send.poll(self.sizing, limits) {
+        match self.send.poll(&mut self.store, self.sizing, limits) {
             Ok(block) => {
                 self.settle(limits, now);
                 block
@@ -190,39 +197,44 @@ impl Core {
         }
     }
 
+    #[cold]
     fn hear(&mut self, now: Instant) {
         self.stop_sending();
         self.watch = Stopwatch::ZERO;
         self.watch.start(now);
     }
 
+    #[cold]
     fn tell(&mut self) {
         self.stop_sending();
-        self.receive.stop();
+        self.store.drop_arrived();
         self.done = Notice::Given;
     }
 
+    #[inline]
     fn drain(&mut self, now: Instant) {
         self.stop_sending();
         self.deliver(now);
     }
 
+    #[inline]
     fn close(&mut self) {
         self.stop_sending();
-        self.receive.stop();
+        self.store.drop_arrived();
         self.terminal.raise();
     }
 
     #[inline]
     fn stop_sending(&mut self) {
         self.send.stop();
+        self.store.drop_waiting();
         self.room = Room::Open;
     }
 
     /// A stream that only had to deliver is closed once it has.
     #[inline]
     pub(super) fn deliver(&mut self, now: Instant) {
-        if self.receive.is_empty() {
+        if !self.store.has_arrived() {
             match self.state {
                 State::Closing(Closing::Draining) => self.apply(now, Input::Delivered),
                 State::Active if matches!(self.outlook, Outlook::EndDue) => self.watch.start(now),
@@ -233,7 +245,7 @@ impl Core {
 
     /// END is due though the stream is not done. What waits to be polled may keep the driver from reading on to it.
     fn await_end(&mut self, now: Instant) {
-        if self.receive.is_empty() {
+        if !self.store.has_arrived() {
             self.watch.start(now);
         } else {
             self.watch = Stopwatch::ZERO;
@@ -241,31 +253,26 @@ impl Core {
     }
 
     /// After every step of an open stream: whether it is complete, whether it waits, whether there is room.
+    #[inline(always)]
     pub(super) fn settle(&mut self, limits: &Limits, now: Instant) {
-        if matches!(self.room, Room::Refused) && self.send.can_write(limits) {
+        if matches!(self.room, Room::Refused) && self.send.can_write(&self.store, limits) {
             self.room = Room::Due;
         }
         if !matches!(self.state, State::Active) {
             return;
         }
-        let done = self.send.is_done() && (!self.direction.receives() || self.receive.is_done());
-        if done && self.direction.ends() {
-            return self.apply(now, Input::Complete);
+        if self.send.is_done() && (!self.direction.receives() || self.receive.is_done()) {
+            return self.complete(now);
         }
-        if done {
-            // Only the peer's END is missing.
-            if !self.watch.runs() {
-                self.watch = Stopwatch::ZERO;
-            }
-            self.watch.start(now);
-        } else if matches!(self.outlook, Outlook::GivenUp) {
-            self.watch.start(now);
-        } else if matches!(self.outlook, Outlook::EndDue) {
-            self.await_end(now);
-        } else if self.send.is_empty() {
+        match self.outlook {
+            Outlook::Open => {}
+            Outlook::GivenUp => return self.watch.start(now),
+            Outlook::EndDue => return self.await_end(now),
+        }
+        if self.store.first_waiting().is_none() {
             self.send.reset_pace();
             self.watch = Stopwatch::ZERO;
-        } else if self.send.is_blocked(self.sizing, limits) {
+        } else if self.send.is_blocked(&self.store, self.sizing, limits) {
             if self.send.keeps_pace() {
                 self.watch.restart(now);
             }
@@ -273,5 +280,17 @@ impl Core {
         } else {
             self.watch.stop(now);
         }
+    }
+
+    /// Both directions are done.
+    fn complete(&mut self, now: Instant) {
+        if self.direction.ends() {
+            return self.apply(now, Input::Complete);
+        }
+        // Only the peer's END is missing.
+        if !self.watch.runs() {
+            self.watch = Stopwatch::ZERO;
+        }
+        self.watch.start(now);
     }
 }
