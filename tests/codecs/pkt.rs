@@ -83,7 +83,7 @@ fn pkt_7_every_split_reads_the_same() {
 #[test]
 fn pkt_6_a_reader_is_empty_when_every_byte_is_handed_on() {
     let mut reader = Reader::new();
-    let mut give = |reader: &mut Reader, bytes: &'static [u8]| reader.handle_bytes(Bytes::from_static(bytes));
+    let give = |reader: &mut Reader, bytes: &'static [u8]| reader.handle_bytes(Bytes::from_static(bytes));
     assert!(reader.is_empty());
     give(&mut reader, b"0006ab");
     assert_eq!((reader.is_empty(), reader.buffered()), (false, 6));
