@@ -126,7 +126,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("mux, the same beside 10000 idle ones", AtMost(500.0), &[]),
     row("mux, the same beside 100000 idle ones", AtMost(500.0), &[]),
     row("mux, the same beside 1000000 idle ones", AtMost(500.0), &[]),
-    counted("mux, the same beside a million idle ones and a thousand", Unit::Times, 1.1, &[]),
+    counted("mux, the same beside a million idle ones and a thousand", Unit::Times, 1.3, &[]),
     counted(
         "idle stream, heap on an end, 1000 of them",
         Unit::Bytes,
