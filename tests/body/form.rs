@@ -165,6 +165,7 @@ fn form_1_strings_only_are_sent_urlencoded_and_any_file_makes_it_multipart() {
     let fields = vec![text("a", "ö &"), text("", ""), text("a", "2")];
     let mut form = Encoder::new(fields.clone(), Boundary::from_seed(1), NOW).unwrap();
     assert_eq!(form.content_type(), urlencoded::CONTENT_TYPE);
+    assert_eq!((form.poll_action(), form.has_ended()), (None, false), "not before it was sent");
     let body = sent(&mut form, &[]);
     assert_eq!(body, b"a=%C3%B6+%26&=&a=2");
     assert_eq!(form.content_length(), Some(body.len() as u64));

@@ -346,6 +346,8 @@ fn t9_a_message_above_the_limit_ends_the_link() {
         link.call(NOW, bytes("m"), Bytes::from(vec![0; 50]), Fallback::None),
         Err(Misuse::TooLong { length: 58, limit: 50 })
     );
+    let longest = frame(FrameType::Result, 1, &[0; 45]);
+    assert_ne!(link.clone().handle_message(NOW, longest), Err(Error::TooLong { length: 50, limit: 50 }));
     let long = frame(FrameType::Result, 1, &[0; 46]);
     assert_eq!(link.handle_message(NOW, long), Err(Error::TooLong { length: 51, limit: 50 }));
     let mut link = server(|config| config.max_message = 50);

@@ -93,6 +93,9 @@ fn mux_14_a_link_and_a_mux_that_do_not_go_together_are_refused() {
     assert_eq!(refused(|c| c.mux.max_channels = 8191), small("max_channels", 8191, 8192));
     let frames = |c: &mut Config| (c.link.max_message, c.mux.max_message) = (100, 1000);
     assert_eq!(refused(frames), small("max_message", 1000, 65_541));
+    let mut just_enough = Config::new(Role::Initiator);
+    (just_enough.link.max_message, just_enough.mux.max_message) = (100, 65_541);
+    assert!(Session::new(just_enough, NOW).is_ok());
     assert_eq!(
         refused(|c| c.mux.receive_bytes = 0),
         ConfigError::Mux(mux::ConfigError::Zero { field: "receive_bytes" })

@@ -20,6 +20,7 @@ mod common;
 mod peer_session;
 mod plan;
 mod resilient;
+mod settings;
 #[path = "../sync_history/mod.rs"]
 mod sync_history;
 #[path = "../toy/mod.rs"]

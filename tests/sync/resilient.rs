@@ -155,6 +155,33 @@ fn peer_16_a_closed_connection_and_silence_are_tried_again_and_each_is_called_by
     assert_eq!(failure.why, GaveUp::Cancelled);
 }
 
+/// Silence of a session is silence, too, though the port is answered.
+#[test]
+fn peer_16_a_session_without_an_answer_is_the_peers_silence() {
+    let mut config = Config::default();
+    config.recovery.idle_timeout = Some(Duration::from_secs(10));
+    let mut sync = ResilientSync::new(config, Instant::ZERO).unwrap();
+    actions(&mut sync);
+    sync.connected(Instant::ZERO).unwrap();
+    actions(&mut sync);
+    sync.session().unwrap().refs_listed(Instant::ZERO, Vec::new()).unwrap();
+    while let Some(message) = sync.poll_transmit() {
+        let message = message.into_bytes();
+        assert_eq!(message[0], 0, "DATA");
+        let ack = [&[1], &message[1..5], &[1]].concat();
+        sync.handle_message(Instant::ZERO, ack.into());
+    }
+    // Nobody knows when the last of it was taken: the first time only begins anew.
+    sync.handle_timeout(Instant::from_millis(10_000));
+    let silent = Instant::from_millis(20_000);
+    assert_eq!((sync.poll_timeout(), actions(&mut sync).len()), (Some(silent), 0));
+    sync.handle_timeout(silent);
+    assert_eq!(actions(&mut sync)[0], Action::Disconnect);
+    sync.cancel(silent);
+    let Some(Action::Failed(failure)) = sync.poll_action() else { panic!() };
+    assert_eq!(failure.attempts[0].cause.to_string(), "the peer's silence took longer than 10s");
+}
+
 #[test]
 fn peer_19_packs_are_what_moves() {
     let world = World::new(3, 0, 0).run();

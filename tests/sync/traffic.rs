@@ -23,7 +23,7 @@ struct Lane {
 
 /// Runs both sides in an order that the seed chooses, every direction in pieces of its own. After `cut` bytes in all
 /// nothing arrives any more. How many bytes arrived.
-fn run(left: &mut Left, right: &mut Right, rng: &mut Rng, cut: Option<(usize, Killed)>) -> usize {
+pub(crate) fn run(left: &mut Left, right: &mut Right, rng: &mut Rng, cut: Option<(usize, Killed)>) -> usize {
     let mut lanes = [Lane::default(), Lane::default()];
     let mut carried = 0;
     let (mut start, mut idle) = (0, 0);
@@ -86,7 +86,7 @@ fn arrive(lane: &mut Lane, rng: &mut Rng, most: usize) -> usize {
     count
 }
 
-fn sides(config: &Config, server: &peer::Config) -> (Left, Right) {
+pub(crate) fn sides(config: &Config, server: &peer::Config) -> (Left, Right) {
     let (left, right, _) = diverged();
     (Left::new(left, config.clone()), Right::new(right, server))
 }
