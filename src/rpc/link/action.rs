@@ -117,7 +117,7 @@ pub enum Action {
         /// The channel.
         channel: u32,
         /// How many messages of the peer's may still be under way on it, which is nobody's fault (RPC-21): a carrier
-        /// that counts such messages is told, as with [`Mux::expect_late`](super::mux::Mux::expect_late).
+        /// that counts such messages is told, as with [`Mux::expect_late`](crate::rpc::mux::Mux::expect_late).
         late: u32,
     },
     /// The control channel closed and nothing was pending. Terminal.
