@@ -14,7 +14,8 @@ pub enum Action {
     },
     /// A message came.
     Message {
-        /// The channel: [`CONTROL`](super::CONTROL), or one that is open; the message that opened one comes though it was closed between.
+        /// The channel: [`CONTROL`](super::CONTROL), or one that is open; the message that opened one comes though it was
+        /// closed between.
         channel: u32,
         /// The message.
         message: Bytes,

@@ -34,7 +34,7 @@ impl<T> OpenChannel<'_, T> {
     /// # Errors
     /// [`SendError`]; nothing was taken and nothing ends.
     pub fn send(&mut self, message: impl Into<Transmit>) -> Result<(), SendError> {
-        self.check_open()?;
+        self.life.check_open()?;
         let message = message.into();
         check_length(message.len(), longest(self.config))?;
         let limit = self.config.channel_bytes;
@@ -56,7 +56,7 @@ impl<T> OpenChannel<'_, T> {
         &mut self,
         mut source: impl FnMut(&mut T) -> Option<Transmit>,
     ) -> Result<bool, SendError> {
-        self.check_open()?;
+        self.life.check_open()?;
         let (longest, limit) = (longest(self.config), self.config.channel_bytes);
         let mut any = false;
         while self.channel.phase == Phase::Open {
@@ -66,13 +66,6 @@ impl<T> OpenChannel<'_, T> {
             any = true;
         }
         Ok(any)
-    }
-
-    const fn check_open(&self) -> Result<(), SendError> {
-        match self.life {
-            Life::Open => Ok(()),
-            Life::Draining | Life::Closing { .. } | Life::Over(_) => Err(SendError::Over),
-        }
     }
 }
 

@@ -64,6 +64,16 @@ enum Life {
     Over(Result<(), Error>),
 }
 
+impl Life {
+    /// Whether what is sent goes out.
+    const fn check_open(&self) -> Result<(), SendError> {
+        match self {
+            Self::Open => Ok(()),
+            Self::Draining | Self::Closing { .. } | Self::Over(_) => Err(SendError::Over),
+        }
+    }
+}
+
 /// A carrier of many channels on one byte pipe.
 ///
 /// A driver may keep a value for each channel: it lies beside what the mux keeps, neighbours together, and is found with

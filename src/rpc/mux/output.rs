@@ -11,7 +11,7 @@ impl<T: Default> Mux<T> {
     /// # Errors
     /// [`SendError`]; nothing was taken and nothing ends.
     pub fn send(&mut self, channel: u32, message: impl Into<Transmit>) -> Result<(), SendError> {
-        self.check_open()?;
+        self.life.check_open()?;
         if channel != CONTROL {
             let mut found = self.channel(channel).ok_or(SendError::NotOpen { channel })?;
             return found.send(message);
@@ -40,7 +40,7 @@ impl<T: Default> Mux<T> {
         channel: u32,
         mut source: impl FnMut() -> Option<Transmit>,
     ) -> Result<bool, SendError> {
-        self.check_open()?;
+        self.life.check_open()?;
         if channel != CONTROL {
             let mut found = self.channel(channel).ok_or(SendError::NotOpen { channel })?;
             return found.send_from(|_| source());
@@ -53,13 +53,6 @@ impl<T: Default> Mux<T> {
             any = true;
         }
         Ok(any)
-    }
-
-    const fn check_open(&self) -> Result<(), SendError> {
-        match self.life {
-            Life::Open => Ok(()),
-            Life::Draining | Life::Closing { .. } | Life::Over(_) => Err(SendError::Over),
-        }
     }
 
     /// Whether [`Self::send`] takes a message on this channel now.
