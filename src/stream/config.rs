@@ -101,7 +101,8 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The size of a block where the stream's sizing is [`Sizing::Custom`]; both ends need the same function. By
-    /// default every block has the size 1.
+    /// default every block has the size 1. It is asked whenever the block that waits first is looked at: it says the same
+    /// of a block each time, and takes no longer for a large one.
     pub size_of: SizeOf,
     /// How long the channel may take to be attached. 30 s by default.
     pub open_timeout: Duration,
