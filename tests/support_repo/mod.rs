@@ -1,5 +1,5 @@
 //! Repositories, real Git programs and the examples' binaries for tests that talk to both.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports)]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,34 +7,18 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+#[path = "../example_program/mod.rs"]
+mod example_program;
+pub use example_program::example;
+
 /// How long to wait for what must happen before saying that it hangs: nothing here is judged by its speed.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-/// The path of an example's binary, built from the present sources.
-pub fn example(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let directory = BUILT.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap().to_owned();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--examples"]);
-        cargo.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-        cargo.arg("--target-dir").arg(profile.parent().unwrap());
-        if profile.file_name() == Some(OsStr::new("release")) {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().unwrap().success(), "the examples do not build");
-        profile.join("examples")
-    });
-    directory.join(name).with_extension(std::env::consts::EXE_EXTENSION)
-}
 
 /// `git_server VERB` for `--upload-pack=` and `--receive-pack=`, which are read by a shell.
 pub fn server(verb: &str) -> String {

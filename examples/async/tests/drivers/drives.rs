@@ -1,5 +1,5 @@
-//! One program, a file over a credit stream on a mux, driven four ways: with blocking `std`, tokio, smol, and
-//! without an operating system. Those on TCP understand each other crosswise, and fail with a way out.
+//! One program, a file over a credit stream on a mux, driven three ways: with blocking `std` (the crate's own example),
+//! tokio and smol. They understand each other crosswise, and fail with a way out.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,13 +7,16 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::common::Rng;
-use crate::support_drivers::{embedded, on_a_runtime};
-use crate::support_repo::example;
+use crate::example_program::example;
 
 const DRIVERS: [&str; 3] = ["drive_threads", "drive_tokio", "drive_smol"];
 
 fn driver(name: &str) -> Command {
-    Command::new(if name == "drive_threads" { example(name) } else { on_a_runtime(name) })
+    match name {
+        "drive_tokio" => Command::new(env!("CARGO_BIN_EXE_drive_tokio")),
+        "drive_smol" => Command::new(env!("CARGO_BIN_EXE_drive_smol")),
+        _ => Command::new(example(name)),
+    }
 }
 
 /// A receiver, and where it listens.
@@ -131,49 +134,5 @@ fn bad_usage_is_answered_with_the_usage() {
         let output = driver(name).args(["send", "no such file", "127.0.0.1:1"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(said(&output).contains("Name a file that you may read"), "{}", said(&output));
-    }
-}
-
-/// The numbers of a line of the embedded program's output that begins or ends as said.
-fn numbers(output: &str, words: &str) -> Vec<u64> {
-    let line = output.lines().find(|line| line.contains(words)).unwrap();
-    line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
-}
-
-#[test]
-fn the_embedded_program_ends_within_its_heap_and_at_the_pace_of_its_line() {
-    for size in [0, 1, 257, 200_000] {
-        let output = Command::new(embedded()).arg(size.to_string()).output().unwrap();
-        let text = String::from_utf8(output.stdout.clone()).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{size} bytes: {}", said(&output));
-        assert_eq!(numbers(&text, "bytes arrived as they were sent"), [size, 115_200]);
-        let (ticks, there) = (numbers(&text, "ticks of 1 ms")[0], numbers(&text, "on the line")[0]);
-        // Start, eight bits and stop: 11.52 bytes a millisecond, and the line is never idle for long.
-        let least = there * 10_000 / 115_200;
-        assert!(
-            ticks >= least && ticks <= least + least / 50 + 10,
-            "{ticks} ticks, {least} at least\n{text}"
-        );
-        let heap = numbers(&text, "of the heap in use");
-        assert!(heap[0] <= 16 << 10 && heap[1] == 64 << 10, "more than a quarter of the heap\n{text}");
-        let [before, after] = numbers(&text, "in use before")[..] else { panic!("{text}") };
-        assert_eq!(before, after, "everything was given back");
-    }
-}
-
-/// One set of versions: the embedded program is built of what the crate is tested with.
-#[test]
-fn the_embedded_programs_lock_file_agrees_with_the_crates() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
-    let ours = read("Cargo.lock");
-    for block in read("examples/drive_embedded/Cargo.lock").split("[[package]]").skip(1) {
-        let head: String =
-            block.lines().filter(|l| l.starts_with("name") || l.starts_with("version")).collect();
-        let agrees = ours.split("[[package]]").any(|block| {
-            let lines = block.lines().filter(|l| l.starts_with("name") || l.starts_with("version"));
-            lines.collect::<String>() == head
-        });
-        assert!(agrees || head.contains("drive_embedded"), "{head} is not in Cargo.lock");
     }
 }

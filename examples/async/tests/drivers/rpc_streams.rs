@@ -4,10 +4,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
-use crate::support_drivers::on_a_runtime;
-
 fn program() -> Command {
-    Command::new(on_a_runtime("rpc_streams"))
+    Command::new(env!("CARGO_BIN_EXE_rpc_streams"))
 }
 
 fn run(args: &[&str]) -> Output {
