@@ -164,15 +164,12 @@ impl Table {
         page
     }
 
-    /// Frees the page that was emptied, if there is one.
+    /// Frees the page that was emptied, if there is one. Another page is about to be, or is, the one used last.
     #[cold]
     fn retire(&mut self) {
         let Entry { number, page } = core::mem::replace(&mut self.emptied, EMPTY);
         if page == NIL {
             return;
-        }
-        if self.recent.page == page {
-            self.recent = EMPTY;
         }
         self.free.push(page);
         if let Some((at, _)) = self.find(number) {

@@ -253,8 +253,8 @@ impl Store {
         let queues = self.queues.get_or_insert_default();
         let is_small = may_join && block.len() < SMALL;
         if let Slot::Arrived(first) = &mut self.slot {
-            if is_small && first.len() < SMALL && queues.arrived.is_empty() {
-                // They are joined where blocks of any size may lie.
+            if is_small && queues.arrived.is_empty() {
+                // They are joined where blocks of any size may lie, if the first is small as well.
                 let first = core::mem::take(first);
                 self.slot = Slot::Empty;
                 let size = held.saturating_sub(size);
