@@ -495,6 +495,20 @@ mod tests {
         }
     }
 
+    /// T6: the memory of a busy moment goes when nothing is left of it; a few blocks are kept for the next.
+    #[test]
+    fn an_emptied_slab_keeps_a_few_blocks_and_no_more() {
+        for (blocks, keeps) in [(1, true), (KEPT_BLOCKS, true), (2 * KEPT_BLOCKS, false)] {
+            let mut slab = Slab::new();
+            let ids = 0..(blocks * BLOCK) as u32;
+            for id in ids.clone() {
+                slab.insert(id, id);
+            }
+            ids.for_each(|id| slab.discard(id));
+            assert_eq!((slab.len(), slab.heap() > 0), (0, keeps), "{blocks} blocks");
+        }
+    }
+
     #[test]
     fn ids_far_apart_cost_a_page_each_and_no_more() {
         let mut slab = Slab::new();

@@ -102,7 +102,10 @@ fn mux_2_a_mux_that_could_not_move_is_refused() {
     assert_eq!(refused(|c| c.receive_bytes = 0), zero("receive_bytes"));
     // The length of a message has four bytes, and counts the four of its channel.
     let max_message = u32::MAX as usize - 3;
-    assert_eq!(refused(|c| c.max_message = u32::MAX as usize - 3), Some(ConfigError::TooLarge { max_message }));
+    assert_eq!(
+        refused(|c| c.max_message = u32::MAX as usize - 3),
+        Some(ConfigError::TooLarge { max_message })
+    );
     assert_eq!(refused(|c| c.max_message = u32::MAX as usize - 4), None);
 }
 
@@ -246,7 +249,10 @@ fn mux_8_room_is_told_once_when_less_than_the_cap_waits() {
         assert_eq!((next(&mut mux), actions(&mut mux)), (Some((channel, 0)), vec![]));
         assert!(!mux.can_send(channel));
         assert_eq!(mux.send(channel, bytes(b"x")), Err(SendError::Full { limit: 100 }));
-        assert_eq!((next(&mut mux), actions(&mut mux)), (Some((channel, 36)), vec![Action::Writable { channel }]));
+        assert_eq!(
+            (next(&mut mux), actions(&mut mux)),
+            (Some((channel, 36)), vec![Action::Writable { channel }])
+        );
         // The same when nobody asks in between.
         fill(&mut mux);
         assert_eq!((next(&mut mux), next(&mut mux)), (Some((channel, 0)), Some((channel, 36))));
@@ -388,7 +394,10 @@ fn mux_11_a_channel_that_was_closed_before_is_not_closed_again() {
         mux.close(channel);
     }
     mux.handle_closed(NOW).unwrap();
-    assert!(mux.poll_transmit().is_none() && !mux.has_ended(), "nobody takes it, and ends are still to be told");
+    assert!(
+        mux.poll_transmit().is_none() && !mux.has_ended(),
+        "nobody takes it, and ends are still to be told"
+    );
     assert_eq!(actions(&mut mux), [Action::Closed { channel: second }, Action::Finished]);
 }
 
