@@ -233,6 +233,22 @@ fn port_23_a_direction_fails_alone_and_an_unknown_message_ends_both() {
     assert_eq!(port.poll_action(), None);
 }
 
+/// PORT-10: our own stream fails in our words, and the peer's goes on.
+#[test]
+fn port_10_the_producer_of_one_direction_fails_it_alone() {
+    let now = Instant::ZERO;
+    let mut port = duplex(Config::default());
+    port.fail(now, "no");
+    assert_eq!(
+        port.poll_transmit().map(Transmit::into_bytes),
+        Some(Bytes::from_static(b"\x03\0\0\0\0\"no\""))
+    );
+    assert_eq!(port.poll_action(), Some(Action::SendFailed(Error::Aborted)));
+    assert!(!port.has_ended());
+    port.handle_message(now, Bytes::from_static(b"\x02\0\0\0\0")).unwrap();
+    assert_eq!((port.poll_action(), port.has_ended()), (Some(Action::End), true));
+}
+
 /// A turn of a conversation is over before its block is full.
 #[test]
 fn port_22_flush_sends_less_than_a_chunk() {

@@ -263,7 +263,7 @@ fn mux_8_room_is_told_once_when_less_than_the_cap_waits() {
 /// MUX-8: a machine is asked for its next message only while there is room for it.
 #[test]
 fn mux_8_a_source_is_asked_only_while_there_is_room() {
-    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10 + 3 * 64, 100));
+    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10 + 3 * 64, 2 * 64));
     let channel = mux.open().unwrap();
     let mut left = vec!["5", "4", "3", "seven", "one"];
     let mut from = |mux: &mut Mux, channel| {

@@ -283,6 +283,26 @@ fn rpc_18_no_stream_is_opened_on_a_call_that_was_answered_or_a_link_that_is_over
     assert_eq!(server.open_stream(NOW, running, sends()), Err(Misuse::NoCall { call: running }));
 }
 
+/// RPC-18: who was called is the responder of a stream both ways, whatever its program says.
+#[test]
+fn rpc_18_the_side_that_opens_is_the_responder() {
+    let mut pair = Pair::ready();
+    let call = pair.call("m");
+    pair.run();
+    let caller = items(Direction::Both(stream::Role::Caller));
+    let stream = pair.ends[SERVER].open_stream(NOW, call, caller).unwrap();
+    pair.run();
+    let opened = [CLIENT, SERVER].map(|end| pair.seen(end).pop());
+    let expected = [caller, both()].map(|shape| Some(Action::StreamOpened { stream, call, shape }));
+    assert_eq!(opened, expected);
+    for end in [CLIENT, SERVER] {
+        pair.ends[end].finish(NOW, stream);
+    }
+    pair.run();
+    let finished = [CLIENT, SERVER].map(|end| pair.seen(end).pop());
+    assert_eq!(finished, [(); 2].map(|()| Some(Action::StreamFinished { stream })));
+}
+
 /// RPC-22: an OPEN on a call of ours that runs no more, or never could have streams, is without effect and counted.
 #[test]
 fn rpc_22_a_stream_on_a_call_that_has_returned_or_is_a_batch_is_ignored() {

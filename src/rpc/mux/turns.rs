@@ -206,7 +206,7 @@ impl Turns {
 
     /// Whether few wait where many did.
     #[inline]
-    const fn is_sparse(&self) -> bool {
+    fn is_sparse(&self) -> bool {
         self.nodes.len() > KEPT && self.used < self.nodes.len() / 4
     }
 
