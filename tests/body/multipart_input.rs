@@ -103,7 +103,13 @@ fn multipart_22_what_is_held_is_the_boundary_and_the_headers_that_are_not_comple
     parser.handle_bytes(NOW, bytes(&format!("--XX\r\n{A}"))).unwrap();
     assert_eq!(parser.poll_action(), None);
     assert_eq!(parser.retained(), boundary + A.len());
-    parser.handle_bytes(NOW, bytes("\r\n\r\n")).unwrap();
+    // Room is made twofold, and used up before more is.
+    for more in ["; a=\"".to_owned(), "y".repeat(A.len() - 5)] {
+        parser.handle_bytes(NOW, bytes(&more)).unwrap();
+        assert_eq!(parser.poll_action(), None);
+        assert_eq!(parser.retained(), boundary + 2 * A.len());
+    }
+    parser.handle_bytes(NOW, bytes("\"\r\n\r\n")).unwrap();
     let Some(Action::Part(part)) = parser.poll_action() else { panic!() };
     assert_eq!((parser.retained(), part.has_content_type()), (boundary, false));
 }

@@ -103,6 +103,9 @@ fn multipart_27_a_seed_makes_a_boundary_of_its_own() {
     let all: std::collections::BTreeSet<Vec<u8>> =
         seeds.map(|seed| Boundary::from_seed(seed).as_bytes().to_vec()).collect();
     assert_eq!(all.len(), 128);
+    // And both are in every part of it: 11 of 22 letters hold 65 bits.
+    let ends = all.iter().map(|boundary| &boundary[boundary.len() - 11..]);
+    assert_eq!(ends.collect::<std::collections::BTreeSet<_>>().len(), 128);
 }
 
 #[test]

@@ -107,6 +107,18 @@ fn transfer_11_a_consumer_that_cancels_cancels_the_stream() {
     assert!(matches!(down.poll_action(), Some(download::Action::Cancelled(Error::Cancelled { .. }))));
 }
 
+/// TRANSFER-10, PORT-21: the port carries one body, whatever its own configuration says; what follows is refused.
+#[test]
+fn transfer_10_no_second_body_follows_on_a_port() {
+    let sequence = portline::port::Config { sequence: true, ..port::Config::default().port };
+    let config = port::Config { port: sequence, ..port::Config::default() };
+    let mut down = port::Download::new(config, NOW).unwrap();
+    down.handle_message(NOW, Bytes::from_static(b"\x02\0\0\0\0")).unwrap();
+    assert_eq!(down.poll_action(), Some(download::Action::Done));
+    down.handle_message(NOW, Bytes::from_static(b"\0\0\0\0\0x")).unwrap();
+    assert_eq!(sent(down.poll_transmit()), Some(b"\x01\0\0\0\0\0".to_vec()));
+}
+
 /// TRANSFER-1: what the stream's own configuration says of sizes is of no account.
 #[test]
 fn transfer_1_a_piece_crosses_whole() {
