@@ -339,8 +339,8 @@ mod tests {
         let mut mux = Mux::new(Config::new(Role::Initiator), Instant::ZERO).unwrap();
         let channel = mux.open().unwrap();
         let mut once = || {
-            mux.send(channel, Bytes::from_static(b"x")).unwrap();
-            assert!(mux.poll_transmit().is_some());
+            (0..8).for_each(|_| mux.send(channel, Bytes::from_static(b"x")).unwrap());
+            while mux.poll_transmit().is_some() {}
             mux.turns.heap()
         };
         let first = once();
@@ -362,6 +362,8 @@ mod tests {
             }
             let peak = mux.turns.heap();
             assert!(peak > 4000 * 40, "{peak}");
+            assert!(mux.poll_transmit().is_some());
+            assert_eq!(mux.turns.heap(), peak, "nothing moves while many wait");
             for _ in 0..8000 {
                 if mux.send(busy, Bytes::copy_from_slice(&sent.to_be_bytes())).is_ok() {
                     sent += 1;
