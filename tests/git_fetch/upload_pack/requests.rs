@@ -110,15 +110,18 @@ fn v2s_11_a_listing_of_some_refs_is_those() {
     assert!(matches!(server.poll_action(), Some(Action::BuildPack(_))));
 }
 
-/// V2S-3, V2S-13: the client's id of the session is kept where ours was told, and unknown where it was not.
+/// V2S-3: what the client calls itself and its session is kept where we said as much, and unknown where we did not.
 #[test]
-fn v2s_3_the_clients_session_id_in_version_2() {
-    let head = ["command=ls-refs", "session-id=theirs", "-"];
+fn v2s_3_the_clients_names_in_version_2() {
     let mut server = ready(Config { session_id: Some("ours".into()), ..config() });
-    give(&mut server, &head).unwrap();
+    give(&mut server, &["command=ls-refs", "agent=a/1", "session-id=theirs", "-"]).unwrap();
+    assert_eq!(server.client_agent(), Some(&Bytes::from_static(b"a/1")));
     assert_eq!(server.client_session_id(), Some(&Bytes::from_static(b"theirs")));
-    let unknown = Error::UnknownCapability { line: "session-id=theirs".into() };
-    assert_eq!(give(&mut ready(config()), &head), Err(unknown));
+    for word in ["agent=a/1", "session-id=theirs"] {
+        let mut server = ready(Config { agent: None, session_id: None, ..config() });
+        let unknown = Error::UnknownCapability { line: word.into() };
+        assert_eq!(give(&mut server, &["command=ls-refs", word]), Err(unknown));
+    }
 }
 
 /// FETCH-47, V2S-18: only what has haves is a round, with or without a flush.
@@ -132,14 +135,14 @@ fn fetch_47_a_round_is_one_that_has_haves() {
     };
     let pack = Outcome { pack: true, wants: 1, ..Outcome::default() };
     for (haves, rounds) in [(&[][..], 0), (&["have MAIN"], 1)] {
-        let found = Outcome { haves: rounds, common: rounds, rounds, ..pack.clone() };
+        let found = Outcome { haves: rounds, common: rounds, rounds, ..pack };
         let mut server = hostile::ready(Config::default());
         assert!(!server.wants_pack());
         give(&mut server, &["want MAIN", "-"]).unwrap();
         give(&mut server, haves).unwrap();
         give(&mut server, &["done"]).unwrap();
         finish(&mut server);
-        assert_eq!(server.poll_action(), Some(Action::Finished(found.clone())));
+        assert_eq!(server.poll_action(), Some(Action::Finished(found)));
         let mut server = listed(config(), &[]);
         give(&mut server, &["command=fetch", "|", "want MAIN"]).unwrap();
         give(&mut server, haves).unwrap();
@@ -188,7 +191,7 @@ fn fetch_38_the_clients_own_error_is_not_answered() {
 #[test]
 fn v2s_14_the_longest_name_of_a_ref_is_looked_up() {
     let long = format!("refs/heads/{}", "x".repeat(limits::REF_NAME - "refs/heads/".len()));
-    let start = format!("{}", &long[..80]);
+    let start = long[..80].to_owned();
     let all = || Config { ref_in_want: true, ..config() };
     for word in ["want-ref", "deepen-not"] {
         let mut server = ready(all());

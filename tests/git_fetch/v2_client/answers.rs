@@ -350,6 +350,7 @@ fn v2c_17_18_object_info_and_bundle_uri() {
         (line("size") + &line(&format!("{} -1", id(1))), "an object of object-info, or its flush"),
         (line("size") + "0001", "an object of object-info, or its flush"),
         (sizes.clone() + &line("novalue"), "a line of bundle-uri, or its flush"),
+        (sizes.clone() + &line("=nokey"), "a line of bundle-uri, or its flush"),
     ] {
         assert_eq!(unexpected(&ask(&(greeting("") + &bad))).0, expected, "{bad}");
     }
