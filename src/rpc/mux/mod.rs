@@ -333,6 +333,33 @@ mod tests {
         assert!(size_of::<Channel<()>>() <= 16);
     }
 
+    /// MUX-8, T6: channels that have room again are remembered once each, also for a driver that does not ask.
+    #[test]
+    fn mux_8_room_that_nobody_asks_for_is_remembered_in_bounded_memory() {
+        let mut config = Config::new(Role::Initiator);
+        config.channel_bytes = 65;
+        config.control_bytes = 1;
+        let mut mux = Mux::new(config, Instant::ZERO).unwrap();
+        let kept = mux.open().unwrap();
+        for round in 0..1000 {
+            let passing = mux.open().unwrap();
+            for channel in [CONTROL, kept, passing] {
+                mux.send(channel, Bytes::from_static(b"x")).unwrap();
+                assert!(!mux.can_send(channel));
+            }
+            while mux.poll_transmit().is_some() {}
+            mux.close(passing);
+            assert!(mux.roomy.len() <= 2 * 2 + 16 + 1, "{} after {round}", mux.roomy.len());
+        }
+        let mut told = alloc::vec::Vec::new();
+        while let Some(action) = mux.poll_action() {
+            let Action::Writable { channel } = action else { panic!("{action:?}") };
+            told.push(channel);
+        }
+        assert!(told.contains(&CONTROL) && told.contains(&kept));
+        assert!(told.iter().all(|channel| [CONTROL, kept].contains(channel)), "{told:?}");
+    }
+
     /// MUX-7: messages that go one after another take each other's places.
     #[test]
     fn mux_7_what_was_sent_leaves_its_place_to_the_next() {

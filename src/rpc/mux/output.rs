@@ -1,9 +1,14 @@
 //! What goes out.
 
+use alloc::collections::BTreeSet;
+
 use super::channel::check_length;
 use super::turns::{Phase, frame};
 use super::{CONTROL, Life, Mux, SendError};
 use crate::Transmit;
+
+/// Channels with room that wait to be told before they are tidied.
+const ROOMY: usize = 16;
 
 impl<T: Default> Mux<T> {
     /// Queues a message on a channel.
@@ -77,7 +82,7 @@ impl<T: Default> Mux<T> {
                 if let Some(channel) = self.channels.find_mut(sent.channel) {
                     channel.phase = Phase::Open;
                 }
-                self.roomy.push_back(sent.channel);
+                self.note_room(sent.channel);
             }
             Phase::Full => {}
             Phase::Closing if sent.idle => self.channels.discard(sent.channel),
@@ -92,9 +97,21 @@ impl<T: Default> Mux<T> {
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
         frame(CONTROL, &mut message, length);
         if was_full && self.turns.control_held() < self.config.control_bytes {
-            self.roomy.push_back(CONTROL);
+            self.note_room(CONTROL);
         }
         Some(message)
+    }
+
+    /// Remembers to tell of room. Channels that are filled and emptied, or closed, while nobody polls are tidied out
+    /// before there are two entries for each that is open.
+    fn note_room(&mut self, channel: u32) {
+        if self.roomy.len() > self.channels.len().saturating_mul(2).saturating_add(ROOMY) {
+            let mut roomy = core::mem::take(&mut self.roomy);
+            let mut kept = BTreeSet::new();
+            roomy.retain(|channel| self.can_send(*channel) && kept.insert(*channel));
+            self.roomy = roomy;
+        }
+        self.roomy.push_back(channel);
     }
 
     /// The next [`Action::Writable`](super::Action::Writable) alone, for a machine that sends as long as there is room.
