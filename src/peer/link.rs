@@ -305,7 +305,6 @@ impl Link {
             return self.port.write(self.now, piece).is_ok();
         }
         match machine.poll_transmit() {
-            Some(transmit) if transmit.is_empty() => true,
             Some(transmit) if transmit.len() <= self.chunk => self.port.write(self.now, transmit).is_ok(),
             Some(transmit) => {
                 self.rest = transmit.into_bytes();
