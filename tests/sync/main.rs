@@ -18,6 +18,7 @@ mod ancestry;
 #[path = "../common/mod.rs"]
 mod common;
 mod peer_session;
+mod peer_waits;
 mod plan;
 mod resilient;
 mod settings;
