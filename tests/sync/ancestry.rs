@@ -121,6 +121,8 @@ fn sync_28_the_index_stands_alone() {
     );
     assert_eq!(Graph::default().ancestry(&asked), [Ancestry::Unrelated; 5]);
     assert_eq!((Graph::default().len(), Graph::default().is_empty()), (0, true));
+    let one = Graph::new(vec![history.commit(0)]);
+    assert!(one.contains(&id(0)) && !one.contains(&id(1)));
     assert_eq!(graph.ancestry(&[]), []);
 }
 
