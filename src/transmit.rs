@@ -166,12 +166,7 @@ impl Buf for Transmit {
 /// Equal when the same bytes are left to write, wherever the border between header and payload lies.
 impl PartialEq for Transmit {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && self
-                .head()
-                .iter()
-                .chain(self.payload.iter())
-                .eq(other.head().iter().chain(other.payload.iter()))
+        self.head().iter().chain(&self.payload).eq(other.head().iter().chain(&other.payload))
     }
 }
 
@@ -208,6 +203,29 @@ mod tests {
             assert_eq!(transmit.remaining(), 6_usize.saturating_sub(cut));
             assert_eq!(transmit.into_bytes().as_ref(), whole.get(cut..).unwrap_or(&[]));
         }
+    }
+
+    #[test]
+    fn transmits_are_equal_when_the_same_bytes_are_left() {
+        let whole = Transmit::new(Bytes::from_static(b"\x01\x02\x03abc"));
+        assert_eq!(sample(), whole);
+        let (mut one, mut other) = (sample(), whole.clone());
+        one.advance(4);
+        other.advance(4);
+        assert_eq!(one, other);
+        for different in [&b"\x01\x02\x03abd"[..], b"\x01\x02\x03ab", b"\x01\x02\x03abcd", b""] {
+            assert_ne!(sample(), Transmit::new(Bytes::from_static(different)));
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_when_header_and_payload_are_written() {
+        let mut transmit = sample();
+        for left in (1..=6).rev() {
+            assert_eq!((transmit.len(), transmit.is_empty()), (left, false));
+            transmit.advance(1);
+        }
+        assert_eq!((transmit.len(), transmit.is_empty()), (0, true));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use portline::body::form::{self, Encoder, Field, FieldError, Value};
 use portline::body::multipart::writer::{Error, HeadError, WriteError};
 use portline::body::multipart::{Boundary, parser};
 use portline::body::urlencoded::{self, Action, Config, Parser, Writer};
+use portline::limits;
 
 type Pairs = (Vec<(Vec<u8>, Vec<u8>)>, Option<Result<(), urlencoded::Error>>);
 
@@ -105,7 +106,9 @@ fn urlenc_5_what_is_written_is_read_back() {
     for (name, value) in &written {
         writer.pair(NOW, name, value).unwrap();
     }
+    assert!(!writer.has_ended() && writer.can_write());
     writer.finish(NOW);
+    assert!(!writer.has_ended() && !writer.can_write(), "it is still to be sent");
     assert_eq!(writer.pair(NOW, b"a", b"b"), Err(urlencoded::WriteError::Over));
     let form = crate::common::gather(|| writer.poll_transmit());
     assert!(writer.has_ended());
@@ -118,6 +121,13 @@ fn urlenc_5_what_is_written_is_read_back() {
         writer.pair(NOW, b"a", &[0; 10000]).unwrap();
     }
     assert!(matches!(writer.pair(NOW, b"a", b""), Err(urlencoded::WriteError::Full { .. })));
+    // From the limit on, to the byte.
+    for (length, has_room) in [(limits::FORM_OUTPUT - 1, true), (limits::FORM_OUTPUT, false)] {
+        let mut writer = Writer::new(NOW);
+        writer.pair(NOW, b"", &vec![b'a'; length - 1]).unwrap();
+        assert_eq!((writer.can_write(), writer.pair(NOW, b"", b"").is_ok()), (has_room, has_room));
+        assert!(writer.poll_transmit().is_some() && !writer.has_ended(), "nobody finished it");
+    }
 }
 
 fn text(name: &str, value: &str) -> Field {
@@ -193,6 +203,7 @@ fn form_2_3_files_are_asked_for_in_their_turn_and_the_length_is_known_if_theirs_
     let fields = || vec![file("f", "x", Some(1000)), text("a", "b"), file("g", "y", Some(0))];
     let mut form = Encoder::new(fields(), boundary.clone(), NOW).unwrap();
     assert_eq!(form.write(NOW, Bytes::from_static(b"x")), Err(WriteError::NoPart));
+    assert!(!form.can_write(), "no file was asked for");
     let length = form.content_length().unwrap();
     assert_eq!(sent(&mut form, &[&DATA, b""]).len() as u64, length);
     assert!(form.has_ended());
@@ -200,11 +211,12 @@ fn form_2_3_files_are_asked_for_in_their_turn_and_the_length_is_known_if_theirs_
     let mut form = Encoder::new(fields(), boundary.clone(), NOW).unwrap();
     assert_eq!(form.poll_action(), Some(form::Action::SendFile(0)));
     assert_eq!(form.poll_action(), None, "it is asked for once");
+    assert!(form.can_write());
     form.write(NOW, Bytes::from_static(&DATA[1..])).unwrap();
     assert_eq!(form.file_end(NOW), Err(WriteError::PartTooShort { missing: 1 }));
     form.write(NOW, Bytes::from_static(b"x")).unwrap();
     form.file_end(NOW).unwrap();
-    assert_eq!(form.file_end(NOW), Err(WriteError::NoPart));
+    assert_eq!((form.file_end(NOW), form.can_write()), (Err(WriteError::NoPart), false));
     assert_eq!(form.poll_action(), Some(form::Action::SendFile(2)));
     form.abort(NOW);
     assert_eq!(

@@ -12,11 +12,13 @@
 mod common;
 mod form;
 mod link;
+mod multipart_input;
 mod multipart_parser;
 mod multipart_recorded;
 #[path = "../multipart_support/mod.rs"]
 mod multipart_support;
 mod multipart_writer;
+mod over;
 mod queue;
 mod readable;
 mod readable_vectors;

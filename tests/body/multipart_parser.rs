@@ -1,5 +1,7 @@
 //! The multipart parser: boundaries, headers and names as they are sent, in any split, and what is refused.
 
+use std::borrow::Cow;
+
 use crate::common::Rng;
 use crate::multipart_support::{
     NOW, Whole, config, disposed, drain, error, one, parse, parse_pieces, parse_with,
@@ -66,6 +68,9 @@ fn multipart_1_the_words_of_a_header_are_told_as_they_stand_there() {
     assert_eq!((header.kind(), header.subtype()), (&b"Text"[..], &b"X-Plain"[..]));
     assert!(header.is("tExt", "x-plain") && !header.is("text", "plain") && !header.is("x", "x-plain"));
     assert_eq!((header.parameter("charset").as_deref(), header.parameter("x")), (Some(&b"a\"b"[..]), None));
+    // What stands there as it is meant is not copied.
+    let plain = ContentType::parse(b"a/b; x=\"y z\"").unwrap().parameter("x");
+    assert!(matches!(plain, Some(Cow::Borrowed(b"y z"))));
     let parameters: Vec<_> = header.parameters().map(|(name, value)| (name, value.into_owned())).collect();
     assert_eq!(parameters, [(&b"Charset"[..], b"a\"b".to_vec())]);
     let header = ContentDisposition::parse(b"Form-Data; name=\"n\"; filename=f").unwrap();
@@ -356,6 +361,9 @@ fn multipart_18_a_part_with_a_file_name_is_a_file_with_a_type() {
     assert_eq!(parse(one(empty, "")).0, [Whole::file("a", "", "application/octet-stream", "")]);
     let typed = format!("Content-Type:  image/png ; x=y\r\n{empty}");
     assert_eq!(parse(one(&typed, "")).0, [Whole::file("a", "", "image/png ; x=y", "")]);
+    let mut parser = Parser::new(config("XX"), NOW);
+    parser.handle_bytes(NOW, Bytes::from(one(&typed, ""))).unwrap();
+    assert!(matches!(parser.poll_action(), Some(Action::Part(part)) if part.has_content_type()));
     assert_eq!(parse(one(A, "")).0, [Whole::field("a", "")]);
 }
 

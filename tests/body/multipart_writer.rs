@@ -3,9 +3,9 @@
 use crate::common::Rng;
 use crate::multipart_support::{NOW, Whole, config, parse_pieces, parse_with, written};
 use bytes::Bytes;
-use portline::Blame;
 use portline::body::multipart::writer::{Action, Config, Error, Head, HeadError, WriteError, content_length};
 use portline::body::multipart::{Boundary, Writer};
+use portline::{Blame, limits};
 
 fn boundary() -> Boundary {
     Boundary::new(b"XX").unwrap()
@@ -98,6 +98,14 @@ fn multipart_27_a_seed_makes_a_boundary_of_its_own() {
         seeds.map(|seed| Boundary::from_seed(seed).as_bytes().to_vec()).collect();
     // 1 and 2, 4, … are there twice: as a bit and as a number.
     assert_eq!(all.len(), 128 + 64 - 6);
+    // Either half counts, whatever the other is.
+    let seeds = (0..64).flat_map(|bit| [u128::MAX ^ (1 << bit), u128::MAX ^ (1 << (bit + 64))]);
+    let all: std::collections::BTreeSet<Vec<u8>> =
+        seeds.map(|seed| Boundary::from_seed(seed).as_bytes().to_vec()).collect();
+    assert_eq!(all.len(), 128);
+    // And both are in every part of it: 11 of 22 letters hold 65 bits.
+    let ends = all.iter().map(|boundary| &boundary[boundary.len() - 11..]);
+    assert_eq!(ends.collect::<std::collections::BTreeSet<_>>().len(), 128);
 }
 
 #[test]
@@ -185,6 +193,15 @@ fn multipart_30_a_writer_takes_no_more_while_enough_waits() {
     assert_eq!(writer.write(NOW, Bytes::new()), Ok(()), "nothing needs no room");
     writer.poll_transmit().unwrap();
     assert!(writer.can_write());
+    // From the limit on, to the byte.
+    let mut probe = new();
+    probe.part(NOW, &Head::field("a")).unwrap();
+    let waits = probe.poll_transmit().unwrap().into_bytes().len() + limits::CHUNK_OVERHEAD;
+    for (output_bytes, has_room) in [(waits, false), (waits + 1, true)] {
+        let mut exact = Writer::new(Config { output_bytes, ..Config::new(boundary()) }, NOW);
+        exact.part(NOW, &Head::field("a")).unwrap();
+        assert_eq!((exact.can_write(), exact.write(NOW, bytes("x")).is_ok()), (has_room, has_room));
+    }
     // The end always finds room, and is told when all is handed out.
     writer.finish(NOW).unwrap();
     assert_eq!(writer.finish(NOW), Err(WriteError::Over));

@@ -36,6 +36,17 @@ fn pull(queue: &mut Q) -> Option<Bytes> {
     }
 }
 
+/// QUEUE-7: the room that a joined chunk has is used up before it takes more.
+#[test]
+fn queue_7_a_joined_chunk_takes_no_more_memory_than_what_it_has_to() {
+    let mut queue = queue(Config { small: 16, ..Config::default() });
+    push(&mut queue, "12345");
+    push(&mut queue, "6");
+    let memory = queue.memory();
+    push(&mut queue, "7890");
+    assert_eq!((queue.chunks(), queue.memory()), (1, memory), "as twice five bytes were there");
+}
+
 const FULL: PushError = PushError::Full { bytes: 65536, chunks: 16 };
 
 #[test]

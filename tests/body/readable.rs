@@ -155,6 +155,7 @@ fn readable_7_8_chunks_go_to_the_oldest_read_and_in_order() {
     assert_eq!((read, got.as_ptr()), (first, big.as_ptr()), "not a copy");
     assert_eq!(stream.poll_action(), answer(second, "two"));
     enqueue(&mut stream, "four");
+    assert_eq!((stream.bytes(), stream.chunks()), ("threefour".len(), 2));
     assert_eq!(stream.read(reader), Ok(chunk("three")));
     assert_eq!(stream.read(reader), Ok(chunk("four")));
     assert_eq!(waiting(stream.read(reader)), 3);

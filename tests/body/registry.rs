@@ -99,10 +99,11 @@ fn registry_5_a_deleted_stream_keeps_its_place_until_its_event_is_taken() {
     for _ in 0..2 {
         registry.create().unwrap();
     }
-    assert_eq!(registry.create(), too_many);
+    assert_eq!((registry.create(), registry.streams()), (too_many, 2));
     registry.delete(1).unwrap();
-    assert_eq!(registry.create(), too_many);
+    assert_eq!((registry.create(), registry.streams()), (too_many, 2));
     registry.poll_action().unwrap();
+    assert_eq!(registry.streams(), 1);
     assert_eq!(registry.create(), Ok(3));
     for (max_streams, max_bytes) in [(0, 1), (1, 0)] {
         assert!(R::new(small(max_streams, max_bytes)).is_err());
@@ -139,6 +140,41 @@ fn registry_6_all_streams_together_are_bounded_and_nobody_starves() {
     assert_eq!(whole.push(a, chunk(4)), Ok(Pushed::All));
     assert_eq!(whole.push(b, chunk(4)), Err(Misuse::TotalFull { limit: 6 }));
     assert_eq!(whole.push(b, chunk(2)), Ok(Pushed::All));
+}
+
+/// REGISTRY-6: only what the bytes of all kept from a stream is put down to them.
+#[test]
+fn registry_6_a_stream_that_is_full_itself_is_told_so_and_does_not_wait_for_others() {
+    let queue = |full| queue::Config { bytes: 4, full, ..queue::Config::default() };
+    let own = Err(Misuse::Push(PushError::Full { bytes: 4, chunks: 16 }));
+    for full in [Full::Split, Full::Refuse] {
+        let mut registry = registry(Config { queue: queue(full), ..small(3, 8) });
+        let [a, b, c] = [(); 3].map(|()| registry.create().unwrap());
+        assert_eq!(registry.push(a, chunk(4)), Ok(Pushed::All));
+        assert_eq!(registry.push(a, chunk(1)), own, "with room for others");
+        assert_eq!((registry.can_push(a), registry.can_push(b)), (false, true));
+        assert_eq!(registry.push(b, chunk(4)), Ok(Pushed::All));
+        assert_eq!(registry.push(a, chunk(1)), own, "and without");
+        assert_eq!(registry.push(c, chunk(1)), Err(Misuse::TotalFull { limit: 8 }));
+        registry.delete(b).unwrap();
+        let told: Vec<_> = std::iter::from_fn(|| registry.poll_action()).collect();
+        let expected = [event(b, Event::Deleted), event(c, Event::Writable)].map(Option::unwrap);
+        assert_eq!(told, expected);
+    }
+    // One byte is left in all, three in the queue.
+    let [mut split, mut whole] = [Full::Split, Full::Refuse].map(|full| {
+        let mut registry = registry(Config { queue: queue(full), ..small(2, 6) });
+        let [a, b] = [(); 2].map(|()| registry.create().unwrap());
+        assert_eq!(registry.push(a, chunk(4)), Ok(Pushed::All));
+        assert_eq!(registry.push(b, chunk(1)), Ok(Pushed::All));
+        registry
+    });
+    assert_eq!(whole.push(2, chunk(4)), own, "its queue would not take that whole either");
+    assert_eq!(whole.push(2, chunk(2)), Err(Misuse::TotalFull { limit: 6 }));
+    assert_eq!(split.push(2, chunk(4)), Ok(Pushed::Part { rest: chunk(3) }));
+    split.delete(1).unwrap();
+    assert_eq!(split.poll_action(), event(1, Event::Deleted));
+    assert_eq!(split.poll_action(), event(2, Event::Writable));
 }
 
 #[test]

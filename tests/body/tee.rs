@@ -100,6 +100,21 @@ fn readable_22_the_source_is_asked_once_at_a_time() {
     assert_eq!(actions(&mut tee), [A::Pull]);
 }
 
+/// READABLE-2, READABLE-3: what the source is told of itself is told through the tee.
+#[test]
+fn readable_21_a_source_that_is_not_ready_is_asked_when_it_is() {
+    let mut tee = T::new(Readable::new(Config::count(5))).unwrap();
+    assert_eq!(tee.poll_action(), None, "it has not started");
+    tee.started();
+    assert_eq!((tee.poll_action(), tee.desired_size()), (Some(A::Pull), Some(5)));
+    for text in ["at the branches", "one", "two"] {
+        tee.enqueue(Bytes::from_static(text.as_bytes())).unwrap();
+    }
+    assert_eq!(tee.desired_size(), Some(3), "two wait at the source");
+    tee.error("broken");
+    assert_eq!(tee.desired_size(), None);
+}
+
 #[test]
 fn readable_23_a_cancelled_branch_holds_nothing_back() {
     let (mut tee, left, right) = tee();
@@ -182,6 +197,7 @@ fn readable_27_a_branch_closes_when_it_was_read_to_the_end() {
     tee.close().unwrap();
     let done = branch(LEFT, Action::Read { read, outcome: Outcome::Done });
     assert_eq!(actions(&mut tee), [done, branch(LEFT, Action::Closed)], "though the right is behind");
+    assert!(!tee.has_ended());
     assert_eq!(tee.read(RIGHT, right), Ok(chunk("one")));
     assert_eq!(actions(&mut tee), [branch(RIGHT, Action::Closed)]);
     // A stream that had ended before it was teed.

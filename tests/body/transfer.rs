@@ -1,13 +1,13 @@
 //! Uploads and downloads: the steps that they want of any stream, and bodies on the streams of a link of calls.
 
 use bytes::Bytes;
-use portline::Instant;
 use portline::body::download::{self, Download};
 use portline::body::over;
 use portline::body::queue::{self, ConfigError, PullError, PushError, Pushed};
 use portline::body::upload::{self, Upload};
 use portline::rpc::{self, Fallback, Link, Role};
 use portline::stream::{Direction, Shape};
+use portline::{Instant, limits};
 
 type Up = Upload<&'static str>;
 type Down = Download<&'static str>;
@@ -33,11 +33,14 @@ fn write(length: usize) -> Option<upload::Step<&'static str>> {
 fn transfer_1_2_the_stream_has_one_piece_at_a_time_and_the_queue_is_charged_for_it() {
     let mut upload = upload();
     assert_eq!(upload.push(chunk(120)), Ok(Pushed::Part { rest: chunk(20) }));
+    assert!(!upload.is_writing());
     assert_eq!(upload.poll_step(), write(10));
+    assert!(upload.is_writing());
     assert_eq!(upload.poll_step(), None, "the stream has not let go");
     assert_eq!((upload.held(), upload.can_push(), upload.poll_action()), (100, false, None));
     upload.written();
     upload.written(); // twice changes nothing
+    assert!(!upload.is_writing());
     assert_eq!((upload.held(), upload.poll_action()), (90, Some(upload::Action::Writable)));
     assert_eq!(upload.push(chunk(20)), Ok(Pushed::Part { rest: chunk(10) }));
     assert_eq!(upload.poll_step(), write(10));
@@ -161,6 +164,7 @@ fn transfer_9_more_than_the_bound_is_refused() {
     assert_eq!(download.receive(chunk(101)), Err(PushError::TooLarge { length: 101, limit: 100 }));
     download.receive(chunk(40)).unwrap();
     assert_eq!((download.held(), download.wants_data(0)), (100, false));
+    assert!((100..=100 + 16 * limits::CHUNK_OVERHEAD).contains(&download.memory()));
 }
 
 /// TRANSFER-9, TRANSFER-10: on a credit stream, whose window does not count any more once it has failed.

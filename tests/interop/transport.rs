@@ -124,8 +124,6 @@ impl World {
         }
         let path = std::env::var("PATH").unwrap();
         command.env("PATH", format!("{}:{path}", self.helpers.display()));
-        // A dozen sample hooks less to write.
-        command.env("GIT_TEMPLATE_DIR", "");
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
         for (at, (key, value)) in settings.iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{at}"), key).env(format!("GIT_CONFIG_VALUE_{at}"), value);

@@ -5,11 +5,14 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// The configuration of all Gits of the tests.
+const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/gitconfig");
+
 /// The command `git`.
 pub fn git(dir: &Path) -> Command {
     let mut command = Command::new("git");
     command.current_dir(dir).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.env("HOME", dir).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    command.env("HOME", dir).env("GIT_CONFIG_GLOBAL", CONFIG).env("GIT_CONFIG_NOSYSTEM", "1");
     for who in ["AUTHOR", "COMMITTER"] {
         command.env(format!("GIT_{who}_NAME"), "A").env(format!("GIT_{who}_EMAIL"), "a@example.org");
         command.env(format!("GIT_{who}_DATE"), "1000000000 +0000");

@@ -91,9 +91,7 @@ pub(super) fn seek(boundary: &Boundary, mut piece: Bytes, begun: &mut Begun) -> 
         return Sought::last(data, piece);
     }
     let to = boundary.begun(&piece);
-    if to > 0 {
-        *begun = Begun { from: 0, to };
-        piece.truncate(piece.len().saturating_sub(to));
-    }
+    *begun = Begun { from: 0, to };
+    piece.truncate(piece.len().saturating_sub(to));
     Sought::data(piece)
 }

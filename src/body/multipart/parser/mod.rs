@@ -457,7 +457,7 @@ impl Before {
 
 /// Where the block of headers ends, its blank line included. All that is new begins at `from`.
 fn block_end(block: &[u8], from: usize) -> Option<usize> {
-    if from < LINE_END && block.starts_with(b"\r\n") {
+    if block.starts_with(b"\r\n") {
         return Some(LINE_END);
     }
     // The end of a line that a blank one follows: the last byte of that is new, the line's own end may have come before.
