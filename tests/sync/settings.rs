@@ -22,6 +22,7 @@ fn borders_packs_from_elsewhere_and_services_are_not_for_the_settings_to_say() {
         let (mut left, mut right) = sides(config, &peer::Config::default());
         run(&mut left, &mut right, &mut Rng::new(0), None);
         assert!(matches!(left.end, Some(Ok(_))), "{:?}", left.end);
+        assert_eq!(right.partial, 0);
         (visible(&left.repo), visible(&right.repo))
     };
     let usual = config(Strategy::PreferLocal, base);
