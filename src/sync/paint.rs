@@ -298,7 +298,7 @@ impl Group {
         let ahead = paint.local & paint.remote_tip & self.open & !behind;
         self.local_behind |= behind;
         self.remote_behind |= ahead;
-        self.open &= !(behind | ahead);
+        self.open &= !behind & !ahead;
         if let Known::Told(time) = known {
             self.ready.push((time, parent));
             return 0;

@@ -20,6 +20,7 @@ fn borders_packs_from_elsewhere_and_services_are_not_for_the_settings_to_say() {
     let base = diverged().2;
     let end = |config: &Config| {
         let (mut left, mut right) = sides(config, &peer::Config::default());
+        right.offers_uris = true;
         run(&mut left, &mut right, &mut Rng::new(0), None);
         assert!(matches!(left.end, Some(Ok(_))), "{:?}", left.end);
         assert_eq!(right.partial, 0);

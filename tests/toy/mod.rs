@@ -295,6 +295,8 @@ pub struct Right {
     pub newest: Version,
     /// Fetches that asked for less than all, or for packs from elsewhere.
     pub partial: usize,
+    /// Whether packs from elsewhere are offered.
+    pub offers_uris: bool,
     /// Where the history that is served ends.
     pub shallow: Vec<ObjectId>,
     /// Whether its packs lack their last byte.
@@ -317,6 +319,7 @@ impl Right {
             moves: Moves::default(),
             newest: Version::V2,
             partial: 0,
+            offers_uris: false,
             shallow: Vec::new(),
             breaks_pack: false,
             asked: Vec::new(),
@@ -334,7 +337,8 @@ impl Right {
                         version: request.version,
                         newest: self.newest,
                         shallow: self.shallow.clone(),
-                        packfile_uris: true,
+                        packfile_uris: self.offers_uris,
+                        sideband_all: self.offers_uris,
                         ..fetch::server::Config::default()
                     };
                     self.asked.push(request.version);
