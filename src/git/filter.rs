@@ -113,16 +113,13 @@ impl Filter {
     /// Every one of `filters` at once, as several `--filter` options ask for; `None` of none.
     ///
     /// # Errors
-    /// [`FilterError::TooMany`].
+    /// [`FilterError`], where no peer could read them together: mostly that they are too many or too long.
     pub fn all(filters: impl IntoIterator<Item = Self>) -> Result<Option<Self>, FilterError> {
         let mut parts: Vec<Self> = filters.into_iter().collect();
-        if parts.len() > limits::FILTER_PARTS {
-            return Err(FilterError::TooMany { limit: limits::FILTER_PARTS });
+        match parts.len() {
+            0 | 1 => Ok(parts.pop()),
+            _ => Self::parse(&Self::Combine(parts.into()).encode()).map(Some),
         }
-        Ok(match parts.len() {
-            0 | 1 => parts.pop(),
-            _ => Some(Self::Combine(parts.into())),
-        })
     }
 
     /// The spec as it is sent.
@@ -247,6 +244,7 @@ mod tests {
             ("blob:limit=0", Filter::BlobLimit(0), "blob:limit=0"),
             ("blob:limit=2k", Filter::BlobLimit(2048), "blob:limit=2048"),
             ("blob:limit=1M", Filter::BlobLimit(1 << 20), "blob:limit=1048576"),
+            ("blob:limit=3g", Filter::BlobLimit(3 << 30), "blob:limit=3221225472"),
             ("tree:3", Filter::Tree(3), "tree:3"),
             ("object:type=tag", Filter::ObjectType(ObjectType::Tag), "object:type=tag"),
             (

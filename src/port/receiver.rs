@@ -143,7 +143,6 @@ impl Receiver {
     /// # Errors
     /// [`Error::Closed`] when a stream was open or still expected, or what had ended the port before.
     pub fn handle_closed(&mut self, _now: Instant) -> Result<(), Error> {
-        self.sound()?;
         let over = match self.phase {
             Phase::Open { received } => received == 0 && self.between,
             Phase::Refusing { .. } | Phase::Complete => true,
@@ -233,7 +232,8 @@ impl Receiver {
             Phase::Refusing { .. } => !self.config.sequence,
             Phase::Open { .. } => false,
         };
-        over && self.queue.is_empty() && self.in_hand.is_none()
+        // A block in hand has its stream's end behind it in the queue.
+        over && self.queue.is_empty()
     }
 
     /// DATA, END or ERROR; others have no effect.

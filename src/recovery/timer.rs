@@ -97,6 +97,10 @@ mod tests {
         assert!(!idle.handle_timeout(at(1998)) && idle.handle_timeout(at(1999)));
         idle.touch(at(2000));
         assert!(!idle.handle_timeout(at(9999)) && idle.poll_timeout().is_none());
+        let mut stopped = Idle::new(SECOND, at(0));
+        stopped.stop();
+        stopped.touch(at(1));
+        assert!(!stopped.handle_timeout(at(9999)) && stopped.poll_timeout().is_none());
     }
 
     #[test]

@@ -42,3 +42,22 @@ pub(super) fn decode(payload: &Bytes, limit: usize) -> Option<(Bytes, Vec<Bytes>
     let mut parts = parts.into_iter();
     Some((parts.next()?, parts.collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RPC-24: a limit is what the parts may have in all, and each but the first costs its overhead.
+    #[test]
+    fn rpc_24_a_batch_may_cost_as_much_as_its_limit() {
+        let part = |length| Bytes::from(alloc::vec![7; length]);
+        for (lengths, limit) in [(&[100][..], 100), (&[30, 6], 100), (&[0, 36, 0], 164)] {
+            let (mut items, first) = (BytesMut::new(), part(lengths[0]));
+            lengths[1..].iter().for_each(|length| put(&mut items, &part(*length)));
+            let batch = encode(&first, &items);
+            let parts = lengths[1..].iter().map(|length| part(*length)).collect();
+            assert_eq!(decode(&batch, limit), Some((first, parts)));
+            assert_eq!(decode(&batch, limit - 1), None);
+        }
+    }
+}

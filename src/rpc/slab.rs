@@ -164,15 +164,12 @@ impl Table {
         page
     }
 
-    /// Frees the page that was emptied, if there is one.
+    /// Frees the page that was emptied, if there is one. Another page is about to be, or is, the one used last.
     #[cold]
     fn retire(&mut self) {
         let Entry { number, page } = core::mem::replace(&mut self.emptied, EMPTY);
         if page == NIL {
             return;
-        }
-        if self.recent.page == page {
-            self.recent = EMPTY;
         }
         self.free.push(page);
         if let Some((at, _)) = self.find(number) {
@@ -495,6 +492,20 @@ mod tests {
                 assert_eq!((slab.remove(id), map.remove(&id)), (Some(value), Some(value)));
             }
             assert!(map.is_empty() && slab.len() == 0 && slab.table.used <= 1);
+        }
+    }
+
+    /// T6: the memory of a busy moment goes when nothing is left of it; a few blocks are kept for the next.
+    #[test]
+    fn an_emptied_slab_keeps_a_few_blocks_and_no_more() {
+        for (blocks, keeps) in [(1, true), (KEPT_BLOCKS, true), (2 * KEPT_BLOCKS, false)] {
+            let mut slab = Slab::new();
+            let ids = 0..(blocks * BLOCK) as u32;
+            for id in ids.clone() {
+                slab.insert(id, id);
+            }
+            ids.for_each(|id| slab.discard(id));
+            assert_eq!((slab.len(), slab.heap() > 0), (0, keeps), "{blocks} blocks");
         }
     }
 

@@ -253,8 +253,8 @@ impl Store {
         let queues = self.queues.get_or_insert_default();
         let is_small = may_join && block.len() < SMALL;
         if let Slot::Arrived(first) = &mut self.slot {
-            if is_small && first.len() < SMALL && queues.arrived.is_empty() {
-                // They are joined where blocks of any size may lie.
+            if is_small && queues.arrived.is_empty() {
+                // They are joined where blocks of any size may lie, if the first is small as well.
                 let first = core::mem::take(first);
                 self.slot = Slot::Empty;
                 let size = held.saturating_sub(size);
@@ -362,6 +362,10 @@ fn charge(bytes: usize, blocks: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeSet;
+    use alloc::vec::Vec;
+    use std::hash::DefaultHasher;
+
     use super::*;
     use crate::random::SplitMix64;
 
@@ -427,6 +431,62 @@ mod tests {
             assert_eq!((store.pop_arrived(), store.heap()), (Some(block.clone()), 0));
             assert_eq!(store.pop_handed(4), Some(Held { size: 4, blocks: 1 }));
         }
+    }
+
+    /// STREAM-24, T6: only small blocks are joined, to pieces of a bounded length, and all stay in their order.
+    #[test]
+    fn stream_24_large_blocks_are_not_joined_and_joined_ones_have_an_end() {
+        let small = [256; 33];
+        let cases: [(&[usize], &[usize]); 8] = [
+            (&[511, 511], &[1022]),
+            (&[1, 512, 1], &[1, 512, 1]),
+            (&[512, 512, 511], &[512, 512, 511]),
+            (&[600, 600, 1], &[600, 600, 1]),
+            (&[1, 600, 1, 1], &[1, 600, 2]),
+            (&[600, 1, 1, 600], &[600, 2, 600]),
+            (&small, &[8192, 256]),
+            (&[500, 511, 511], &[1522]),
+        ];
+        for (written, pieces) in cases {
+            let (mut store, mut random, mut held) = (Store::new(), SplitMix64::new(1), 0);
+            let mut whole = Vec::new();
+            for length in written {
+                let block: Vec<u8> = (0..*length).map(|_| random.next() as u8).collect();
+                whole.extend_from_slice(&block);
+                held += *length as u32;
+                store.push_arrived(block.into(), *length as u32, held, true);
+            }
+            let came: Vec<Bytes> = core::iter::from_fn(|| store.pop_arrived()).collect();
+            assert_eq!(came.iter().map(Bytes::len).collect::<Vec<_>>(), pieces);
+            assert_eq!(came.concat(), whole);
+            for length in pieces {
+                let size = store.pop_handed(held).unwrap().size;
+                assert_eq!(size as usize, *length);
+                held -= size;
+            }
+        }
+    }
+
+    /// What a store holds tells it from others, and where it holds it does not.
+    #[test]
+    fn its_hash_is_that_of_what_it_holds() {
+        let hash = |steps: &[fn(&mut Store)]| {
+            let mut store = Store::new();
+            steps.iter().for_each(|step| step(&mut store));
+            let mut hasher = DefaultHasher::new();
+            store.hash(&mut hasher);
+            hasher.finish()
+        };
+        let a = |store: &mut Store| store.push_waiting(Bytes::from_static(b"a"));
+        let b = |store: &mut Store| store.push_waiting(Bytes::from_static(b"b"));
+        let came = |store: &mut Store| store.push_arrived(Bytes::from_static(b"c"), 1, 1, false);
+        let polled = |store: &mut Store| drop(store.pop_arrived());
+        let states: [&[fn(&mut Store)]; 6] = [&[], &[a], &[b], &[a, b], &[came], &[came, polled]];
+        let hashes: BTreeSet<u64> = states.iter().map(|steps| hash(steps)).collect();
+        assert_eq!(hashes.len(), states.len());
+        // Whichever came first has the place for a single block.
+        assert_eq!(hash(&[a, came]), hash(&[came, a]));
+        assert_eq!(hash(&[a, came, polled]), hash(&[came, polled, a]));
     }
 
     /// T6: small blocks of a byte stream that wait are joined, the first one too.

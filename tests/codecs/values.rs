@@ -128,6 +128,10 @@ fn git_20_the_most_parts_of_a_filter_are_taken_and_one_more_is_not() {
     let of = |parts: usize| format!("combine:{}", vec!["tree:1"; parts - 1].join("+"));
     assert_eq!(Filter::parse(of(limit).as_bytes()).unwrap().encode(), of(limit).as_bytes());
     assert_eq!(Filter::parse(of(limit + 1).as_bytes()), Err(FilterError::TooMany { limit }));
+    // What is put together can be read by whom it is sent to.
+    let all = |parts: usize| Filter::all(vec![Filter::Tree(1); parts - 1]);
+    assert_eq!(all(limit).unwrap().unwrap().encode(), of(limit).as_bytes());
+    assert_eq!(all(limit + 1), Err(FilterError::TooMany { limit }));
     let limit = limits::FILTER;
     let of = |length: usize| format!("sparse:oid={}", "a".repeat(length - 11));
     assert_eq!(Filter::parse(of(limit).as_bytes()).unwrap().encode(), of(limit).as_bytes());

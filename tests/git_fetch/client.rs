@@ -437,6 +437,37 @@ fn fetch_25_the_pack_is_not_copied_and_not_hoarded() {
     assert!(client.wants_input());
 }
 
+/// GIT-12: input that waits for the driver is taken up to the limit, and refused behind it.
+#[test]
+fn git_12_input_is_wanted_up_to_the_limit() {
+    for (size, wants) in [(limits::GIT_INPUT - 1, true), (limits::GIT_INPUT, false)] {
+        let mut client = Client::new(plain(), ZERO);
+        client.handle_bytes(ZERO, advertise("side-band-64k").into()).unwrap();
+        assert!(matches!(client.poll_action(), Some(Action::Advertised(_))));
+        client.handle_bytes(ZERO, vec![b'0'; size].into()).unwrap();
+        assert_eq!((client.wants_input(), client.has_ended()), (wants, false));
+        let more = client.handle_bytes(ZERO, Bytes::from_static(b"0"));
+        let refused = Err(Error::Session(SessionError::Overrun { limit: limits::GIT_INPUT }));
+        assert_eq!(more, if wants { Ok(()) } else { refused });
+    }
+}
+
+/// GIT-12: at most 64 actions wait; then nothing more is read.
+#[test]
+fn git_12_at_most_64_actions_wait() {
+    for (pieces, has_ended) in [(63, true), (64, false)] {
+        let mut client = Client::new(plain(), ZERO);
+        client.handle_bytes(ZERO, (advertise("side-band-64k") + &line("NAK")).into()).unwrap();
+        drain(&mut client, &clone_of_tip(), &mut Seen::default());
+        let pack = "0006\x01P".repeat(pieces) + "0000";
+        client.handle_bytes(ZERO, pack.into()).unwrap();
+        assert_eq!(client.has_ended(), has_ended, "{pieces}");
+        let mut seen = Seen::default();
+        drain(&mut client, &Repo::default(), &mut seen);
+        assert_eq!((seen.pack.len(), seen.outcome().pack), (pieces, true));
+    }
+}
+
 /// FETCH-26, GIT-9, GIT-13: silence ends the session, activity does not.
 #[test]
 fn fetch_26_the_idle_deadline_counts_from_the_last_activity() {
@@ -448,10 +479,12 @@ fn fetch_26_the_idle_deadline_counts_from_the_last_activity() {
     client.handle_bytes(second(20), advertise("").into()).unwrap();
     assert_eq!(client.poll_timeout(), None);
     assert!(matches!(client.poll_action(), Some(Action::Advertised(_))));
+    assert_eq!(client.poll_timeout(), None, "the driver chooses");
     client.handle_timeout(second(1000));
-    assert!(!client.has_ended(), "the driver chooses");
+    assert!(!client.has_ended());
     client.want(second(1000), vec![tip()], vec![]).unwrap();
     assert!(matches!(client.poll_action(), Some(Action::FindHeld(_))));
+    assert_eq!(client.poll_timeout(), None, "the driver looks");
     client.held(second(1020), vec![]).unwrap();
     assert_eq!(client.poll_timeout(), Some(second(1050)));
     client.handle_timeout(second(1050));

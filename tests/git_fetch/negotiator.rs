@@ -248,19 +248,21 @@ fn fetch_15_noop_and_limits_of_zero_send_nothing_and_ask_nothing() {
     }
 }
 
+/// A negotiation of 3000 tips without parents, all of them told.
+fn start(max_haves: usize, max_rounds: usize) -> Negotiator {
+    let mut history = History::default();
+    let tips: Vec<usize> = (0..3000).map(|_| history.add(&[])).collect();
+    let mut negotiator = Negotiator::new(Algorithm::Skipping, [], tips.iter().map(|at| id(*at)))
+        .with_limits(max_haves, max_rounds);
+    let Some(Next::Load(ids)) = negotiator.poll() else { panic!() };
+    assert_eq!(ids.len(), 3000);
+    negotiator.commits(ids.iter().map(|id| history.commit(at(id))).collect()).unwrap();
+    negotiator
+}
+
 /// FETCH-18.
 #[test]
 fn fetch_18_limits_of_haves_rounds_and_vain_haves_end_it() {
-    let mut history = History::default();
-    let tips: Vec<usize> = (0..3000).map(|_| history.add(&[])).collect();
-    let start = |max_haves, max_rounds| {
-        let mut negotiator = Negotiator::new(Algorithm::Skipping, [], tips.iter().map(|at| id(*at)))
-            .with_limits(max_haves, max_rounds);
-        let Some(Next::Load(ids)) = negotiator.poll() else { panic!() };
-        assert_eq!(ids.len(), 3000);
-        negotiator.commits(ids.iter().map(|id| history.commit(at(id))).collect()).unwrap();
-        negotiator
-    };
     let sizes = |mut negotiator: Negotiator, acknowledges: bool| {
         let (mut sizes, mut acknowledges) = (Vec::new(), acknowledges);
         while let Some(Next::Round { haves, .. }) = negotiator.poll() {
@@ -285,6 +287,88 @@ fn fetch_18_limits_of_haves_rounds_and_vain_haves_end_it() {
         assert!(again.acknowledge(&known.unwrap()));
     }
     assert_eq!(sizes, [16, 32, 64, 64, 64, 32, 0]);
+    // Another one each time is: nothing is in vain.
+    let (mut news, mut sent) = (start(9999, 99), 0);
+    while let Some(Next::Round { haves, .. }) = news.poll() {
+        sent += haves.len();
+        assert!(haves.first().is_none_or(|have| news.acknowledge(have)));
+    }
+    assert_eq!(sent, 3000);
+}
+
+/// FETCH-18: what rides on an early `done` is no more than a round, and no more than may be sent.
+#[test]
+fn fetch_18_the_last_haves_keep_to_the_limits() {
+    for (max_haves, last) in [(9999, 64), (20, 4), (16, 0)] {
+        let mut negotiator = start(max_haves, 9);
+        let Some(Next::Round { haves, last: false }) = negotiator.poll() else { panic!() };
+        assert!(haves.len() == 16 && negotiator.acknowledge(&haves[0]));
+        assert_eq!(negotiator.take_last().len(), last);
+        assert_eq!(negotiator.poll(), None);
+    }
+}
+
+/// The next round of haves, whatever is to be loaded before it.
+fn next_round(negotiator: &mut Negotiator, history: &History) -> (Vec<usize>, bool) {
+    loop {
+        match negotiator.poll().unwrap() {
+            Next::Load(ids) => {
+                let commits = ids.iter().map(|id| history.commit(at(id)));
+                negotiator.commits(commits.collect()).unwrap();
+            }
+            Next::Round { haves, last } => return (haves.iter().map(at).collect(), last),
+        }
+    }
+}
+
+/// FETCH-17, to the have: four kinds take turns, gaps grow from both ends, and the last round narrows what is left.
+#[test]
+fn fetch_17_samples_from_both_ends_and_the_gap_between_them() {
+    let mut history = History::default();
+    let common = history.chain(None, 1);
+    let tip = history.chain(Some(common), 100);
+    // Whichever of both the walk comes by first.
+    for time in [-1, 1000] {
+        history.commits[common].1 = time;
+        let start = || Negotiator::new(Algorithm::Skipping, [id(common)], [id(tip)]);
+        let first = vec![0, 100, 98, 1, 95, 2, 90, 3, 82, 5, 70, 8, 52, 12, 25, 18];
+        let mut negotiator = start();
+        assert_eq!(next_round(&mut negotiator, &history), (first.clone(), false));
+        // The server has the first 18 of them.
+        assert!(first.iter().filter(|at| **at <= 18).all(|at| negotiator.acknowledge(&id(*at))));
+        let rest = vec![27, 41, 62, 93, 19, 20, 21, 22, 23, 24];
+        assert_eq!(next_round(&mut negotiator, &history), (rest, true));
+        // Above what it does not have there is nothing to look for.
+        let mut negotiator = start();
+        next_round(&mut negotiator, &history);
+        assert_eq!(next_round(&mut negotiator, &history), (vec![27, 41, 62, 93], true));
+    }
+}
+
+/// FETCH-15: newest first, and an advertised commit is none that is sent before its time.
+#[test]
+fn fetch_15_consecutive_haves_are_in_the_order_of_the_walk() {
+    let mut history = History::default();
+    let common = history.chain(None, 1);
+    let tip = history.chain(Some(common), 40);
+    let mut negotiator = Negotiator::new(Algorithm::Consecutive, [id(common)], [id(tip)]);
+    let newest_first: Vec<usize> = (0..=40).rev().collect();
+    assert_eq!(next_round(&mut negotiator, &history), (newest_first[..16].to_vec(), false));
+    // Nothing but these: there are no gaps to narrow.
+    assert_eq!(next_round(&mut negotiator, &history), (newest_first[16..].to_vec(), true));
+}
+
+/// FETCH-16: what a common tip reaches is not even looked at.
+#[test]
+fn fetch_16_the_walk_ends_where_all_is_common() {
+    let mut history = History::default();
+    let main = history.chain(None, 500);
+    let local = history.chain(Some(main), 5);
+    let case = Case { history: &history, local: &[local], remote: &[main], wants: &[main] };
+    for algorithm in [Algorithm::Skipping, Algorithm::Consecutive] {
+        let told = case.run(algorithm, false);
+        assert!(told.loaded <= 7, "five, the tip and its parent: {}", told.loaded);
+    }
 }
 
 #[test]

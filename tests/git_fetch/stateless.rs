@@ -244,6 +244,15 @@ fn shallowc_4_a_stateless_server_repeats_the_border() {
     assert_eq!(*seen.error(), Error::BorderChanged);
 }
 
+/// SHALLOWC-4: in a session the list comes once, however many rounds follow.
+#[test]
+fn shallowc_4_a_session_tells_the_border_once() {
+    let border = line(&format!("shallow {}", id(1))) + "0000";
+    let server = advertise(SHALLOW) + &border + &line("NAK") + &line("NAK") + PACK;
+    let seen = play(deepen(Depth::Commits(2)), &many_tips(), server);
+    assert_eq!((seen.told.len(), seen.outcome().rounds, seen.pack.as_slice()), (1, 2, &b"PACK"[..]));
+}
+
 /// SHALLOWC-6: what a shallow server of version 0 shows is told before the pack, unless the border moves.
 #[test]
 fn shallowc_6_version_0_shows_its_own_border() {

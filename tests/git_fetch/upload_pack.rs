@@ -4,6 +4,7 @@
 mod border;
 mod hostile;
 mod live;
+mod requests;
 mod shallow;
 mod stateless;
 mod support;

@@ -6,7 +6,9 @@ mod anything;
 use bytes::Bytes;
 use portline::git::fetch::client::{Action, Client, Config, Error, Listing, Outcome};
 use portline::git::fetch::negotiator::Algorithm;
-use portline::git::{AdvertisementError, Deepen, Depth, Filter, ObjectId, RefName, SessionError, Version};
+use portline::git::{
+    AdvertisementError, Deepen, Depth, Filter, Misuse, ObjectId, RefName, SessionError, Version,
+};
 use portline::{Blame, limits};
 
 use crate::harness::{Repo, Seen, TIP, ZERO, clone_of_tip, feed, id, line, play, tip};
@@ -128,7 +130,17 @@ fn v2c_2_endless_capabilities_end() {
     let seen = feed(plain(), &Repo::default(), long.as_bytes(), 1 << 20);
     let limit = limits::CAPABILITY_BYTES;
     let what = "bytes of capabilities";
-    assert_eq!(*seen.error(), Error::Advertisement(AdvertisementError::TooLarge { what, limit }));
+    let too_large = Error::Advertisement(AdvertisementError::TooLarge { what, limit });
+    assert_eq!(*seen.error(), too_large);
+    // To the byte.
+    let lines = line(&"x".repeat(60_000)).repeat(17);
+    let rest = line(&"x".repeat(limit - 17 * 60_001 - 1));
+    let most = line("version 2") + &lines + &rest;
+    let seen = feed(plain(), &Repo::default(), most.as_bytes(), 1 << 20);
+    let end = SessionError::Ended { expected: "the capability advertisement" };
+    assert_eq!(*seen.error(), Error::Session(end));
+    let seen = feed(plain(), &Repo::default(), (most + "0005x").as_bytes(), 1 << 20);
+    assert_eq!(*seen.error(), too_large);
 }
 
 /// V2C-4: prefixes as configured; without a listing nothing is asked.
@@ -285,6 +297,47 @@ fn v2c_22_a_config_that_cannot_be_sent() {
     let other = Config { shallow: vec![ObjectId::from_raw(&[1; 32]).unwrap()], ..plain() };
     let seen = play(other, &clone_of_tip(), greeting("shallow"));
     assert_eq!(*seen.error(), Error::Unsendable { what: "shallow border" });
+}
+
+/// V2C-22, T17: the most that can be sent is taken, and one more is not.
+#[test]
+fn v2c_22_a_config_that_can_just_be_sent() {
+    let text = |length: usize| Bytes::from("x".repeat(length));
+    let sparse = |length: usize| Filter::SparseOid(text(length - "sparse:oid=".len()));
+    for (more, fits) in [(0, true), (1, false)] {
+        for config in [
+            Config { server_options: vec![text(limits::CAPABILITY_VALUE + more)], ..plain() },
+            Config { filter: Some(sparse(limits::FILTER + more)), ..plain() },
+            Config { shallow: vec![id(1); limits::SHALLOW + more], ..plain() },
+        ] {
+            let mut client = Client::new(config, ZERO);
+            assert_eq!(client.has_ended(), !fits);
+            let refused = matches!(client.poll_action(), Some(Action::Failed(Error::Unsendable { .. })));
+            assert_eq!(refused, !fits);
+        }
+    }
+}
+
+/// T10, GIT-14: more ids or names than the limit are misuse, with what is wrong with them.
+#[test]
+fn git_14_more_wants_than_the_limit_are_refused() {
+    let mut client = Client::new(plain(), ZERO);
+    client.handle_bytes(ZERO, greeting("ref-in-want").into()).unwrap();
+    assert!(matches!(client.poll_action(), Some(Action::Advertised(_))));
+    let other = ObjectId::from_raw(&[1; 32]).unwrap();
+    let format = "an id is of another object format than the server's";
+    for (count, wants, ids) in [
+        (limits::WANTS + 1, "more wants than the limit", "more ids than the limit"),
+        (limits::WANTS, format, format),
+    ] {
+        let many = vec![other; count];
+        let refused = |verb, reason| Err(Misuse::Argument { verb, reason });
+        assert_eq!(client.object_info(ZERO, &many), refused("object_info", ids));
+        assert_eq!(client.want(ZERO, many, vec![]), refused("want", wants));
+        let names = vec![RefName::head(); count];
+        assert_eq!(client.want_refs(ZERO, names, vec![other], vec![]), refused("want_refs", wants));
+    }
+    client.want(ZERO, vec![tip()], vec![]).unwrap();
 }
 
 /// V2C-10: where nothing but tips was offered nothing else is wanted; version 2 leaves that to the server.

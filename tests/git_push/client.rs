@@ -7,6 +7,7 @@ use portline::git::push::Command;
 use portline::git::push::client::{Action, Client, Config, Error};
 use portline::git::push::report::{RefReport, Report, ReportError};
 use portline::git::{AdvertisementError, Misuse, PackRequest, Request, Service, SessionError, Version};
+use portline::pkt::MAX_DATA;
 use portline::{Blame, Instant, limits};
 
 const NOW: Instant = Instant::ZERO;
@@ -219,17 +220,52 @@ fn push_2_push_options_keep_to_their_line() {
     }
 }
 
+/// T10, T17: the longest option and the most of them, and one more.
+#[test]
+fn push_2_push_options_are_bounded() {
+    let offer = format!("{PLAIN} push-options");
+    let longest = |more: usize| vec![Bytes::from("y".repeat(MAX_DATA - 1 + more))];
+    let most = |more: usize| vec![Bytes::from_static(b"y"); limits::PUSH_OPTIONS + more];
+    for (push_options, refused) in
+        [(longest(0), None), (longest(1), Some(0)), (most(0), None), (most(1), Some(limits::PUSH_OPTIONS))]
+    {
+        let config = Config { push_options, ..config() };
+        let (mut client, wire) = pushed(config, &offer, &[delete("refs/heads/a")]);
+        match refused {
+            None => assert!(!client.has_ended() && wire.ends_with(b"y\n0000")),
+            Some(index) => assert_eq!(end(&mut client), Action::Failed(Error::PushOption { index })),
+        }
+    }
+}
+
+/// What is asked for may change until the advertisement is answered, as a remote helper needs it.
+#[test]
+fn push_2_the_config_may_change_until_the_commands_are_given() {
+    let mut client = shown(config(), &format!("{PLAIN} atomic push-options"));
+    client.config_mut().atomic = true;
+    client.config_mut().push_options = vec!["late".into()];
+    client.push(NOW, vec![delete("refs/heads/a")]).unwrap();
+    let list = format!("{ID} {NULL} refs/heads/a\0report-status atomic push-options\n");
+    let wire = pkts(&[&list, "", "late\n", ""]);
+    assert_eq!(sent(&mut client).escape_ascii().to_string(), wire.escape_ascii().to_string());
+}
+
 #[test]
 fn push_3_commands_that_make_no_sense_are_misuse_and_the_question_stays_open() {
     let mut client = Client::new(config(), NOW);
     assert_eq!(client.push(NOW, vec![]), Err(Misuse::NotAsked { verb: "push" }));
     feed(&mut client, advertisement(PLAIN));
     let sha256 = Command::create(name("refs/heads/a"), id(&"1".repeat(64)));
+    let mixed = [(ID, "1".repeat(64)), (&"1".repeat(64), ID.to_owned())]
+        .map(|(old, new)| vec![Command::update(name("refs/heads/a"), id(old), id(&new))]);
     let same = Command::update(name("refs/heads/a"), id(ID), id(ID));
+    let [old, new] = mixed;
     for commands in [
         vec![create("refs/heads/a"), create("refs/heads/b"), delete("refs/heads/a")],
         vec![create("HEAD")],
         vec![sha256],
+        old,
+        new,
         vec![same],
     ] {
         assert!(matches!(client.push(NOW, commands), Err(Misuse::Argument { verb: "push", .. })));

@@ -123,6 +123,11 @@ fn push_7_options_tell_what_the_server_did_instead() {
     let second = Updated { name: Some(name("refs/changes/2")), ..Updated::default() };
     assert_eq!(report.refs[0].updates, [first, second]);
     assert_eq!(report.refs[1].updates, []);
+    // One of which nothing is known is no reason to fail.
+    let lines = ["unpack ok", "ok refs/for/main", "option of-the-future 1", "ok refs/heads/a"];
+    let report = read(&["refs/for/main", "refs/heads/a"], true, &lines).0.unwrap();
+    assert!(report.is_success());
+    assert_eq!(report.refs[0].updates, [Updated::default()]);
 }
 
 /// T21: an `ok` may only be repeated to carry options of its own.

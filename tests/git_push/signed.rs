@@ -275,6 +275,15 @@ fn push_25_the_client_sends_what_was_signed_and_nothing_beside_it() {
     for bad in ["", "what", "-----BEGIN X\npush-cert-end\n", "-----BEGIN X\0"] {
         assert!(matches!(client.signed(NOW, bad.as_bytes()), Err(Misuse::Argument { .. })), "{bad:?}");
     }
+    // A line of it is a packet.
+    let long = |length: usize| format!("-----BEGIN X\n{}\n", "x".repeat(length));
+    assert!(matches!(client.signed(NOW, long(MAX_DATA).as_bytes()), Err(Misuse::Argument { .. })));
+    let mut other = advertised(signing(true), caps);
+    other.poll_action();
+    other.push(NOW, delete()).unwrap();
+    other.poll_action();
+    other.signed(NOW, long(MAX_DATA - 1).as_bytes()).unwrap();
+    assert!(sent(&mut other).ends_with(b"xx\n0012push-cert-end\n00000008o p\n0000"));
     client.signed(NOW, SIGNATURE.concat().trim_end().as_bytes()).unwrap();
     let lines: Vec<&str> = expected.split_inclusive('\n').chain(SIGNATURE).collect();
     let list = "push-cert\0report-status-v2 side-band-64k push-options";
@@ -288,6 +297,7 @@ fn push_25_the_client_sends_what_was_signed_and_nothing_beside_it() {
     let seen = script.whole(&wire);
     let certificate = seen.updates()[0].certificate.as_ref().unwrap();
     assert_eq!((certificate.payload(), certificate.nonce), (expected.as_bytes(), NonceStatus::Ok));
+    assert_eq!(*certificate.text(), [&expected, &SIGNATURE.concat()[..]].concat());
 }
 
 #[test]

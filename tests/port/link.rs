@@ -215,6 +215,14 @@ fn port_23_a_direction_fails_alone_and_an_unknown_message_ends_both() {
     port.handle_message(now, Bytes::from_static(b"\x01\0\0\0\0\x01")).unwrap();
     assert_eq!((port.poll_action(), port.has_ended()), (Some(Action::Sent), true));
 
+    // The other way round: what comes is still read and delivered.
+    let mut port = duplex(Config::default());
+    let never = port.handle_message(now, Bytes::from_static(b"\x01\0\0\0\0\x01"));
+    assert_eq!(never, Err(Error::NeverSent { block: 0, sent: 0 }));
+    assert!(port.wants_input());
+    port.handle_message(now, Bytes::from_static(b"\0\0\0\0\0x")).unwrap();
+    assert_eq!(port.poll_action(), Some(Action::Block(Bytes::from_static(b"x"))));
+
     let mut port = duplex(Config::default());
     let error = port.handle_message(now, Bytes::from_static(b"\x04\0\0\0\0")).unwrap_err();
     assert_eq!(error.blame(), Blame::Peer);
@@ -223,6 +231,22 @@ fn port_23_a_direction_fails_alone_and_an_unknown_message_ends_both() {
     assert_eq!((port.poll_action(), port.wants_input(), port.has_ended()), (None, false, true));
     assert_eq!(port.handle_closed(now), Err(error));
     assert_eq!(port.poll_action(), None);
+}
+
+/// PORT-10: our own stream fails in our words, and the peer's goes on.
+#[test]
+fn port_10_the_producer_of_one_direction_fails_it_alone() {
+    let now = Instant::ZERO;
+    let mut port = duplex(Config::default());
+    port.fail(now, "no");
+    assert_eq!(
+        port.poll_transmit().map(Transmit::into_bytes),
+        Some(Bytes::from_static(b"\x03\0\0\0\0\"no\""))
+    );
+    assert_eq!(port.poll_action(), Some(Action::SendFailed(Error::Aborted)));
+    assert!(!port.has_ended());
+    port.handle_message(now, Bytes::from_static(b"\x02\0\0\0\0")).unwrap();
+    assert_eq!((port.poll_action(), port.has_ended()), (Some(Action::End), true));
 }
 
 /// A turn of a conversation is over before its block is full.

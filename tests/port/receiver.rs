@@ -88,6 +88,10 @@ fn port_17_ignored_messages_are_bounded() {
     let error = Error::TooManyIgnored { limit: 3 };
     assert_eq!(receiver.handle_message(NOW, message(77, 0, &[])), Err(error.clone()));
     assert_eq!((receiver.poll_action(), receiver.poll_action()), (failed(error), None));
+    // Nor are they ignored any more once the port is over.
+    let mut closed = self::receiver(Config { unknown, ..Config::default() });
+    closed.handle_closed(NOW).unwrap_err();
+    assert_eq!(closed.handle_message(NOW, message(77, 0, &[])), Err(Error::Closed));
 }
 
 #[test]
@@ -97,6 +101,7 @@ fn port_18_an_end_takes_effect_after_what_came_before_it() {
         [(message(2, 2, b"ignored"), Some(Action::End)), (message(3, 2, b"\"boom\""), failed(remote))]
     {
         let mut receiver = receiver(Config::default());
+        assert!(!receiver.has_ended(), "its stream is still to come");
         for id in 0..2 {
             receiver.handle_message(NOW, data(id)).unwrap();
         }

@@ -88,6 +88,7 @@ fn port_6_a_configuration_that_cannot_move_is_refused() {
         Sender::new(config, NOW).err(),
         Some(ConfigError::ChunkTooLarge { chunk_size: 9, max_block: 8 })
     );
+    assert!(Sender::new(Config { chunk_size: Some(8), max_block: 8, ..good() }, NOW).is_ok());
 }
 
 #[test]
@@ -191,6 +192,13 @@ fn port_10_the_producer_fails_the_stream_in_its_own_words() {
     sender.fail(NOW, "again");
     assert_eq!(said(&mut sender), [error_frame(2, "disk \\\"gone\\\"")]);
     assert_eq!((sender.poll_action(), sender.poll_action()), (Some(Action::Failed(Error::Aborted)), None));
+    // What waited is not what the next stream begins with.
+    sender.begin(NOW);
+    for id in 0..2 {
+        sender.handle_message(NOW, ack(id, &[1])).unwrap();
+    }
+    sender.finish(NOW);
+    assert_eq!(said(&mut sender), [&b"\x02\0\0\0\0"[..]]);
 }
 
 /// PORT-11: a chunk that is larger than `send_bytes` has to fill all the same, or nobody could ever write again.
@@ -211,14 +219,14 @@ fn port_11_a_chunk_that_is_not_full_stops_nobody() {
 
 #[test]
 fn port_11_write_refuses_what_it_cannot_take() {
-    let config = Config { send_bytes: 100, max_block: 50, ..Config::default() };
+    let config = Config { send_bytes: 114, max_block: 50, ..Config::default() };
     let mut sender = Sender::new(config.clone(), NOW).unwrap();
     let block = Bytes::from(vec![0; 50]);
     let large = sender.write(NOW, Bytes::from(vec![0; 51]));
     assert_eq!(large, Err(WriteError::TooLarge { length: 51, limit: 50 }));
     sender.write(NOW, block.clone()).unwrap();
-    assert!(!sender.can_write(), "50 bytes and their overhead are above 100");
-    assert_eq!(sender.write(NOW, block.clone()), Err(WriteError::Full { limit: 100 }));
+    assert!(!sender.can_write(), "50 bytes and their overhead are 114");
+    assert_eq!(sender.write(NOW, block.clone()), Err(WriteError::Full { limit: 114 }));
     assert!(sender.poll_transmit().is_some() && sender.can_write());
     sender.finish(NOW);
     assert_eq!((sender.write(NOW, block.clone()), sender.can_write()), (Err(WriteError::Over), false));

@@ -237,6 +237,23 @@ fn recovery_18_what_may_have_been_done_is_not_repeated() {
     assert_eq!((ended.why, ended.attempts.len()), (GaveUp::NotRepeatable, 1));
 }
 
+/// RECOVERY-13, RECOVERY-18: asking whether another attempt would follow tells, and changes nothing.
+#[test]
+fn recovery_18_whether_an_attempt_may_be_followed_by_another_can_be_asked() {
+    let mut limited = config();
+    (limited.backoff.retries, limited.backoff.deadline) = (1, Some(ms(5000)));
+    let mut operation = connected(limited);
+    assert!(operation.may_try_again(at(1)) && operation.may_try_again(at(1)));
+    assert!(!operation.may_try_again(at(5000)), "it would be too late");
+    let mut committed = connected(config());
+    committed.committed();
+    assert!(!committed.may_try_again(at(1)));
+    operation.disconnected(at(1));
+    assert!(!operation.may_try_again(at(1)), "there is no attempt that could fail");
+    operation.handle_timeout(at(1001));
+    assert!(!operation.may_try_again(at(1001)), "this is the last one");
+}
+
 #[test]
 fn recovery_19_the_driver_is_asked_where_a_budget_is_shared() {
     let mut operation = connected(Config { ask_retry: true, ..config() });

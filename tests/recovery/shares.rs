@@ -33,6 +33,7 @@ fn job(units: u32, peers: usize) -> (Shares<u32>, Vec<PeerId>) {
 fn recovery_21_each_unit_goes_to_one_peer_that_has_it() {
     let mut shares = Shares::new(Config::default(), [7, 8, 7, 9]).unwrap();
     assert_eq!((shares.left(), actions(&mut shares)), (3, vec![]));
+    assert!(shares.is_wanted(&9) && !shares.is_wanted(&100));
     let a = shares.add_peer(at(0), [9, 100]).unwrap();
     let b = shares.add_peer(at(0), [9]).unwrap();
     let c = shares.add_peer(at(0), [7, 8]).unwrap();
@@ -62,6 +63,17 @@ fn recovery_22_the_last_of_it_waits_for_the_quick_but_for_what_only_the_slow_hav
         shares.finished(at(1000), slow, &[]).unwrap();
         let told = actions(&mut shares);
         assert_eq!(told, if only_slow { vec![fetch(slow, &[3])] } else { vec![] });
+    }
+}
+
+/// RECOVERY-22: of two that are equally quick, each has half of what is open, and that is enough for the last unit.
+#[test]
+fn recovery_22_the_last_of_it_goes_to_whoever_is_idle_among_the_quick() {
+    let (mut shares, peers) = job(5, 2);
+    assert_eq!(actions(&mut shares), [fetch(peers[0], &[0]), fetch(peers[1], &[1])]);
+    for (time, peer, next) in [(1000, 0, 2), (1000, 1, 3), (2000, 0, 4)] {
+        shares.finished(at(time), peers[peer], &[]).unwrap();
+        assert_eq!(actions(&mut shares), [fetch(peers[peer], &[next])]);
     }
 }
 
@@ -111,6 +123,7 @@ fn recovery_24_a_slow_peer_gives_its_share_to_an_idle_one() {
     let (mut shares, peers) = job(2, 2);
     let (slow, quick) = (peers[0], peers[1]);
     actions(&mut shares);
+    assert_eq!(shares.poll_timeout(), None, "nobody is idle");
     shares.moved(slow, 1000);
     shares.moved(quick, 4000);
     shares.finished(at(1000), quick, &[]).unwrap();

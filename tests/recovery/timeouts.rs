@@ -185,6 +185,7 @@ fn recovery_6_the_end_is_reported_once() {
         (monitor.status(), monitor.poll_action(), monitor.poll_timeout()),
         (Status::Connected, None, None)
     );
+    assert!(!monitor.has_ended());
     monitor.handle_closed(at(7));
     monitor.handle_closed(at(8));
     monitor.handle_error(at(8));
@@ -342,9 +343,14 @@ fn recovery_11_a_stored_transfer_is_read_back_and_nothing_else_is() {
 fn recovery_12_more_than_it_keeps_track_of_is_refused() {
     let one = Item { name: Bytes::new(), target: Bytes::new(), complete: false };
     let many = TooMany { what: "items", limit: 1_000_000 };
-    assert_eq!(Transfer::new(1, Direction::Fetch, vec![one.clone(); 1_000_001]).unwrap_err(), many);
+    let mut items = vec![one.clone(); 1_000_001];
+    assert_eq!(Transfer::new(1, Direction::Fetch, items.clone()).unwrap_err(), many);
+    items.pop();
+    assert!(Transfer::new(1, Direction::Fetch, items).is_ok());
     let long = Bytes::from(vec![0; 1 << 20]);
-    let big = vec![Item { name: long, ..one }; 257];
+    let mut big = vec![Item { name: long, ..one }; 256];
+    assert!(Transfer::new(1, Direction::Fetch, big.clone()).is_ok());
+    big[0].target = Bytes::from_static(b"1");
     let too_long = TooMany { what: "bytes of names and targets", limit: 256 << 20 };
     assert_eq!(Transfer::new(1, Direction::Fetch, big).unwrap_err(), too_long);
     let empty = Transfer::new(1, Direction::Fetch, vec![]).unwrap().encode(at(0));

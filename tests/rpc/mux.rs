@@ -100,8 +100,13 @@ fn mux_2_a_mux_that_could_not_move_is_refused() {
     assert_eq!(refused(|c| c.channel_bytes = 0), zero("channel_bytes"));
     assert_eq!(refused(|c| c.control_bytes = 0), zero("control_bytes"));
     assert_eq!(refused(|c| c.receive_bytes = 0), zero("receive_bytes"));
-    let max_message = u32::MAX as usize;
-    assert_eq!(refused(|c| c.max_message = u32::MAX as usize), Some(ConfigError::TooLarge { max_message }));
+    // The length of a message has four bytes, and counts the four of its channel.
+    let max_message = u32::MAX as usize - 3;
+    assert_eq!(
+        refused(|c| c.max_message = u32::MAX as usize - 3),
+        Some(ConfigError::TooLarge { max_message })
+    );
+    assert_eq!(refused(|c| c.max_message = u32::MAX as usize - 4), None);
 }
 
 #[test]
@@ -193,6 +198,14 @@ fn mux_6_turns_go_round_and_no_message_is_longer_than_one() {
     assert_eq!(mux.send(c, bytes(b"0123456789a")), Err(SendError::TooLong { length: 11, limit: 10 }));
     let order: Vec<(u32, usize)> = std::iter::from_fn(|| next(&mut mux)).collect();
     assert_eq!(order, [(a, 4), (a, 4), (b, 9), (c, 0), (a, 4), (b, 2), (a, 10), (a, 3)]);
+    // Nor longer than any message may be, where that is less.
+    let mut mux = small(Role::Initiator, |c| c.max_message = 20);
+    let channel = mux.open().unwrap();
+    let long = || Transmit::new(Bytes::from(vec![0; 21]));
+    let refused = SendError::TooLong { length: 21, limit: 20 };
+    assert_eq!(mux.send(channel, long()), Err(refused));
+    assert_eq!(mux.send_from(channel, || Some(long())), Err(refused));
+    assert_eq!(mux.send(channel, Bytes::from(vec![0; 20])), Ok(()));
 }
 
 #[test]
@@ -217,10 +230,40 @@ fn mux_8_a_channel_that_is_full_refuses_and_the_others_go_on() {
     );
 }
 
+/// MUX-8: a channel, and the control channel, are full as long as the cap is reached, and their room is told once.
+#[test]
+fn mux_8_room_is_told_once_when_less_than_the_cap_waits() {
+    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (100, 100));
+    let own = mux.open().unwrap();
+    for channel in [own, CONTROL] {
+        // Below the cap nothing is ever told.
+        mux.send(channel, bytes(b"")).unwrap();
+        assert_eq!((next(&mut mux), actions(&mut mux)), (Some((channel, 0)), vec![]));
+        let fill = |mux: &mut Mux| {
+            mux.send(channel, bytes(b"")).unwrap();
+            assert!(mux.can_send(channel));
+            mux.send(channel, Bytes::from(vec![7; 36])).unwrap();
+        };
+        // 64 and 100 bytes wait, and when the first has gone still 100.
+        fill(&mut mux);
+        assert_eq!((next(&mut mux), actions(&mut mux)), (Some((channel, 0)), vec![]));
+        assert!(!mux.can_send(channel));
+        assert_eq!(mux.send(channel, bytes(b"x")), Err(SendError::Full { limit: 100 }));
+        assert_eq!(
+            (next(&mut mux), actions(&mut mux)),
+            (Some((channel, 36)), vec![Action::Writable { channel }])
+        );
+        // The same when nobody asks in between.
+        fill(&mut mux);
+        assert_eq!((next(&mut mux), next(&mut mux)), (Some((channel, 0)), Some((channel, 36))));
+        assert_eq!(actions(&mut mux), [Action::Writable { channel }]);
+    }
+}
+
 /// MUX-8: a machine is asked for its next message only while there is room for it.
 #[test]
 fn mux_8_a_source_is_asked_only_while_there_is_room() {
-    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10 + 3 * 64, 100));
+    let mut mux = small(Role::Initiator, |c| (c.channel_bytes, c.control_bytes) = (10 + 3 * 64, 2 * 64));
     let channel = mux.open().unwrap();
     let mut left = vec!["5", "4", "3", "seven", "one"];
     let mut from = |mux: &mut Mux, channel| {
@@ -298,6 +341,8 @@ fn mux_10_what_the_peer_may_not_send_ends_the_mux() {
         (b"\0\0\0\x19".to_vec(), Error::Carrier(long)),
     ] {
         let mut mux = small(Role::Initiator, |c| (c.max_channels, c.max_message) = (2, 20));
+        assert!(!mux.has_ended());
+        mux.send(CONTROL, bytes(b"waits")).unwrap();
         mux.handle_bytes(NOW, wire.into()).unwrap();
         let last = actions(&mut mux).pop();
         assert_eq!(last, Some(Action::Failed(error.clone())));
@@ -305,6 +350,7 @@ fn mux_10_what_the_peer_may_not_send_ends_the_mux() {
         assert_eq!(mux.handle_bytes(NOW, Bytes::new()), Err(error.clone()));
         assert_eq!(mux.handle_closed(NOW), Err(error));
         assert!(mux.has_ended() && !mux.wants_input() && mux.poll_action().is_none());
+        assert!(mux.poll_transmit().is_none(), "what waits is not for anyone any more");
         assert_eq!((mux.open(), mux.send(0, bytes(b"x"))), (Err(OpenError::Over), Err(SendError::Over)));
     }
 }
@@ -348,6 +394,10 @@ fn mux_11_a_channel_that_was_closed_before_is_not_closed_again() {
         mux.close(channel);
     }
     mux.handle_closed(NOW).unwrap();
+    assert!(
+        mux.poll_transmit().is_none() && !mux.has_ended(),
+        "nobody takes it, and ends are still to be told"
+    );
     assert_eq!(actions(&mut mux), [Action::Closed { channel: second }, Action::Finished]);
 }
 

@@ -1,7 +1,7 @@
 //! A session by its rules: its bytes, its configuration, the channels of its streams, its one end.
 
 use bytes::Bytes;
-use portline::frame::carrier;
+use portline::frame::{Reason, carrier};
 use portline::rpc::session::{Action, Config, ConfigError, Error, Session};
 use portline::rpc::{self, CallError, Fallback, Role, mux};
 use portline::stream::{self, Direction, Shape};
@@ -106,6 +106,29 @@ fn mux_14_a_link_and_a_mux_that_do_not_go_together_are_refused() {
     );
 }
 
+/// RPC-2, RPC-15, RPC-23: what a session says of its link.
+#[test]
+fn rpc_15_the_questions_and_verbs_of_a_session_are_those_of_its_link() {
+    let mut both = configs();
+    both[SERVER].link.stream.send_bytes = 100;
+    let mut ends = sessions(both);
+    assert_eq!(ends[CLIENT].capabilities(), None);
+    settle(&mut ends);
+    let streaming = rpc::Capabilities::parse(b"batch\nstreaming\n").unwrap();
+    assert_eq!(ends[CLIENT].capabilities(), Some(&streaming));
+    let call = call(&mut ends);
+    let server = &mut ends[SERVER];
+    let stream = server.open_stream(NOW, call, Shape::items(Direction::Send)).unwrap();
+    assert!(server.can_write(stream) && !server.can_write(99));
+    server.write(NOW, stream, vec![7; 36].into()).unwrap();
+    assert!(!server.can_write(stream), "100 bytes wait");
+    server.cancel_stream(NOW, stream, None);
+    server.respond_no_method(NOW, call).unwrap();
+    let [client, _] = settle(&mut ends);
+    let no_method = CallError::Remote(Reason::Text("no such method".into()));
+    assert_eq!(client.last(), Some(&Action::Returned { call, result: Err(no_method) }));
+}
+
 /// MUX-15: the channel of a stream is there from its OPEN to its end, and no longer.
 #[test]
 fn mux_15_channels_come_and_go_with_their_streams() {
@@ -131,12 +154,18 @@ fn mux_15_channels_come_and_go_with_their_streams() {
 /// MUX-15: what comes of a stream whose call was aborted here before its OPEN came opens no channel that would stay.
 #[test]
 fn mux_15_streams_that_cross_with_the_abort_of_their_call_leave_no_channel() {
-    let mut ends = sessions(configs());
+    // MUX-9: nor is any of it held against the peer.
+    let mut both = configs();
+    both[CLIENT].mux.late = rpc::Budget::new(0, 1000);
+    both[CLIENT].link.ignored = rpc::Budget::new(0, 1000);
+    let mut ends = sessions(both);
     settle(&mut ends);
     for _ in 0..20 {
         let call = call(&mut ends);
         let stream = ends[SERVER].open_stream(NOW, call, Shape::items(Direction::Send)).unwrap();
-        ends[SERVER].write(NOW, stream, "crosses".into()).unwrap();
+        for _ in 0..3 {
+            ends[SERVER].write(NOW, stream, "crosses".into()).unwrap();
+        }
         ends[CLIENT].abort(NOW, call).unwrap();
         settle(&mut ends);
         assert_eq!(channels(&ends), [0, 0]);
@@ -270,6 +299,10 @@ fn mux_17_nothing_more_is_read_while_our_own_control_messages_wait_up_to_the_cap
         answered += 1;
     }
     assert!(answered < 20 && !ends[SERVER].wants_input(), "{answered} answers wait");
+    // A pipe that is closed takes none of them, and the end comes all the same.
+    let mut cut = ends[SERVER].clone();
+    cut.handle_closed(NOW).unwrap();
+    assert_eq!(actions(&mut cut).pop(), Some(Action::Failed(Error::Link(rpc::Error::Closed))));
     // Reading goes on as they leave.
     while answered < 200 {
         let results = drain(&mut ends[SERVER]);

@@ -12,6 +12,7 @@
 )]
 
 mod endpoint;
+mod endpoint_waits;
 mod lifecycle;
 mod rpc_batch;
 mod rpc_link;

@@ -136,7 +136,7 @@ fn rpc_12_aborting_a_call_that_is_made_again_before_it_is_sent_sends_nothing_but
 #[test]
 fn rpc_26_a_batch_is_bounded() {
     let client = linked(Role::Initiator, |config| config.capabilities = batch_only());
-    let server = linked(Role::Acceptor, |config| config.batch_bytes = 200);
+    let server = linked(Role::Acceptor, |config| config.batch_bytes = 188);
     let mut pair = Pair::of([client, server]);
     pair.start();
     let call = pair.ends[CLIENT].call(NOW, bytes("much"), bytes(""), Fallback::Batch(Vec::new())).unwrap();
@@ -147,10 +147,11 @@ fn rpc_26_a_batch_is_bounded() {
         pair.ends[SERVER].write(NOW, stream, block.clone()).unwrap();
     }
     assert!(pair.ends[SERVER].can_write(stream));
-    assert_eq!(pair.ends[SERVER].write(NOW, stream, block), Err(Misuse::BatchFull { limit: 200 }));
+    // 2 × (30 + 64) bytes.
+    assert_eq!(pair.ends[SERVER].write(NOW, stream, block), Err(Misuse::BatchFull { limit: 188 }));
     // One that would have fitted is not taken either, nor lost in silence.
     assert!(!pair.ends[SERVER].can_write(stream));
-    assert_eq!(pair.ends[SERVER].write(NOW, stream, bytes("")), Err(Misuse::BatchFull { limit: 200 }));
+    assert_eq!(pair.ends[SERVER].write(NOW, stream, bytes("")), Err(Misuse::BatchFull { limit: 188 }));
     pair.ends[SERVER].finish(NOW, stream);
     pair.ends[SERVER].respond(NOW, call, Ok(bytes("done"))).unwrap();
     pair.run();

@@ -1,5 +1,6 @@
 //! The control channel: exact bytes of its messages, getting ready in any order, calls and their ends.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use crate::rpc_support::{CLIENT, NOW, Pair, SERVER, actions, bytes, control, describe, link, linked};
@@ -245,6 +246,69 @@ fn rpc_23_a_full_queue_before_ready_does_not_stop_the_input() {
     link.handle_message(NOW, READY.into()).unwrap();
     assert!(!link.wants_input());
     assert!(!control(&mut link).is_empty() && link.wants_input());
+}
+
+/// RPC-23: full is what the cap says, each message with its overhead; and something has to leave in time, not only come.
+#[test]
+fn rpc_23_the_time_at_the_cap_begins_when_it_is_reached_and_anew_when_something_leaves() {
+    // Two results without a value, of 6 bytes and 64.
+    let mut server = linked(Role::Acceptor, |config| config.control_bytes = 2 * 70);
+    server.handle_message(NOW, READY.into()).unwrap();
+    control(&mut server);
+    for id in 1..=4 {
+        server.handle_message(NOW, Bytes::copy_from_slice(&[17, 0, 0, 0, id, 0, 1, b'm'])).unwrap();
+    }
+    let respond = |server: &mut Link, second: u64, call| {
+        let now = Instant::from_millis(second * 1000);
+        server.respond(now, call, Ok(bytes(""))).unwrap();
+    };
+    respond(&mut server, 1, 1);
+    assert_eq!((server.wants_input(), server.poll_timeout()), (true, None));
+    let deadline = |second: u64| Some(Instant::from_millis((second + 60) * 1000));
+    respond(&mut server, 2, 2);
+    assert_eq!((server.wants_input(), server.poll_timeout()), (false, deadline(2)));
+    let full = server.call(NOW, bytes("m"), bytes(""), Fallback::None);
+    assert_eq!(full, Err(Misuse::Full { limit: 140 }));
+    respond(&mut server, 32, 3);
+    assert_eq!(server.poll_timeout(), deadline(2));
+    respond(&mut server, 33, 4);
+    assert_eq!(server.poll_timeout(), deadline(2));
+    assert!(server.poll_transmit().is_some());
+    assert_eq!((server.wants_input(), server.poll_timeout()), (false, deadline(33)));
+    control(&mut server);
+    assert_eq!((server.wants_input(), server.poll_timeout()), (true, None));
+}
+
+/// RPC-3, RPC-6: the longest name and the longest message go, and nothing longer.
+#[test]
+fn rpc_3_a_call_may_be_as_long_as_its_limits_and_no_longer() {
+    let mut client = linked(Role::Initiator, |config| config.max_message = 100);
+    let mut call = |arguments: usize| {
+        let called = client.call(NOW, bytes("m"), Bytes::from(vec![7; arguments]), Fallback::None);
+        called.map(|_| ())
+    };
+    assert_eq!((call(92), call(93)), (Ok(()), Err(Misuse::TooLong { length: 101, limit: 100 })));
+    client.handle_message(NOW, READY.into()).unwrap();
+    assert_eq!(control(&mut client)[1].len(), 100);
+    let mut server = linked(Role::Acceptor, |config| config.max_message = 1 << 20);
+    let mut call = |length: usize| server.call(NOW, vec![b'm'; length].into(), bytes(""), Fallback::None);
+    assert_eq!((call(0x7fff), call(0x8000)), (Ok(1), Err(Misuse::MethodTooLong { length: 0x8000 })));
+}
+
+/// A program that explores states tells links apart by what they still have to say.
+#[test]
+fn the_hash_of_a_link_is_that_of_what_waits_in_it() {
+    let hash = |answer: &str| {
+        let mut server = link(Role::Acceptor);
+        server.handle_message(NOW, READY.into()).unwrap();
+        server.handle_message(NOW, bytes("\x11\0\0\0\x01\0\x01m")).unwrap();
+        server.respond(NOW, 1, Ok(bytes(answer))).unwrap();
+        let mut hasher = DefaultHasher::new();
+        server.hash(&mut hasher);
+        hasher.finish()
+    };
+    assert_eq!(hash("a"), hash("a"));
+    assert_ne!(hash("a"), hash("b"));
 }
 
 #[test]

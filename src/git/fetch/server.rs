@@ -250,7 +250,7 @@ impl Server {
             Ok(None) => return Ok(Step::Wait),
             // A stateless client reads the shallow lines first and asks again.
             Err(SessionError::Ended { .. })
-                if self.config.serving == Serving::Request && self.negotiation.is_untouched() =>
+                if self.config.serving == Serving::Request && self.negotiation.haves.lines() == 0 =>
             {
                 self.end();
                 return Ok(Step::Again);

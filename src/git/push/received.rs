@@ -384,3 +384,22 @@ fn one_line(reason: &[u8]) -> Bytes {
     let clean = |byte: &u8| if matches!(byte, 0 | b'\r' | b'\n') { b' ' } else { *byte };
     pkt::trim_lf(kept).iter().map(clean).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T10, PUSH-9: to the byte, from just below the limit on.
+    #[test]
+    fn push_9_the_lines_of_a_push_are_as_long_as_a_report() {
+        let limit = limits::REPORT;
+        let too_many = SessionError::TooMany { what: "bytes of commands", limit };
+        for (before, fits) in [(5, true), (4, false)] {
+            let mut batch = Batch { bytes: limit - before, ..Batch::default() };
+            let taken = batch.take_option(b"a=bc\n", &Config::default());
+            assert_eq!(taken, if fits { Ok(()) } else { Err(too_many.clone().into()) });
+        }
+        let mut batch = Batch { bytes: limit, ..Batch::default() };
+        assert_eq!(batch.take(b"push-cert\n", &Config::default()), Err(too_many.into()));
+    }
+}

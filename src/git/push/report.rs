@@ -295,3 +295,20 @@ fn reason(text: &[u8]) -> Bytes {
 fn malformed(line: &[u8]) -> ReportError {
     ReportError::Malformed { line: excerpt(line, 80) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T10: to the byte, from just below the limit on.
+    #[test]
+    fn push_6_a_report_is_as_long_as_the_limit() {
+        let line = |text: &'static [u8]| Packet::Data(Bytes::from_static(text));
+        for (before, fits) in [(9, true), (8, false)] {
+            let mut parser = ReportParser::new([], false);
+            parser.bytes = limits::REPORT - before;
+            let too_large = Err(ReportError::TooLarge { limit: limits::REPORT });
+            assert_eq!(parser.handle_packet(line(b"unpack ok")), if fits { Ok(None) } else { too_large });
+        }
+    }
+}

@@ -370,7 +370,8 @@ impl<K: Clone + Ord> Shares<K> {
             }
         }
         let is_idle = |peer: &Peer| matches!(peer.state, State::Idle) && !peer.has.is_empty();
-        let waits = self.peers.iter().any(is_idle) && self.is_busy();
+        // What it has and was not given is with somebody else.
+        let waits = self.peers.iter().any(is_idle);
         let led = self.led_until.filter(|_| self.is_led(now));
         // A look that were due again at once would keep a driver busy.
         let next = self.config.patience.max(Duration::from_millis(1));
@@ -441,7 +442,7 @@ impl<K: Clone + Ord> Shares<K> {
         let quick = self.peers.get(idle).filter(|peer| matches!(peer.state, State::Idle))?;
         let (quick_bytes, quick_time) = quick.pace(now);
         // Two that bring nothing do not hand each other the same share for ever.
-        let may_try = quick_bytes > 0 || quick.work.given_back == 0;
+        let may_try = quick.work.given_back == 0;
         let is_slow = |peer: &Peer| {
             let State::Busy { units, since, .. } = &peer.state else { return false };
             let (bytes, time) = peer.pace(now);

@@ -22,9 +22,7 @@ impl Rate {
 
     pub(super) fn count(&mut self, now: Instant, bytes: u64) {
         let second = now.as_micros() / SECOND;
-        if self.since.is_none() {
-            *self = Self { since: Some(now), newest: second, ..Self::EMPTY };
-        }
+        self.since = self.since.or(Some(now));
         self.slide(second);
         if let Some(last) = self.slots.last_mut() {
             *last = last.saturating_add(bytes);

@@ -181,11 +181,6 @@ impl Link {
         self.late = self.late.saturating_sub(late as u64);
     }
 
-    /// Whether there is such a stream.
-    pub(in crate::rpc) fn has_stream(&self, stream: u32) -> bool {
-        self.streams.contains(stream)
-    }
-
     /// Whether to read on in a stream's channel, where each has a transport of its own: not while `receive_bytes` of it
     /// wait to be polled. On one pipe the windows are the bound.
     #[must_use]

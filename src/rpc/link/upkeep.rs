@@ -117,13 +117,14 @@ impl Link {
         let limits = &self.config.stream;
         let Some(core) = found.core() else { return };
         let (acts, deadline) = (core.has_action(), core.poll_timeout(limits));
-        // A million streams that were once used would each keep the queues of their busiest moment.
-        if !acts && core.is_idle() {
+        if acts {
+            if !found.is_busy {
+                found.is_busy = true;
+                self.busy.push_back(stream);
+            }
+        } else if core.is_idle() {
+            // A million streams that were once used would each keep the queues of their busiest moment.
             core.shrink();
-        }
-        if acts && !found.is_busy {
-            found.is_busy = true;
-            self.busy.push_back(stream);
         }
         if found.deadline != deadline {
             if let Some(old) = core::mem::replace(&mut found.deadline, deadline) {

@@ -74,6 +74,6 @@ pub(super) const fn check_length(length: usize, limit: usize) -> Result<(), Send
 }
 
 /// The longest message on a channel that takes turns.
-const fn longest(config: &Config) -> usize {
-    if config.max_message < config.quantum { config.max_message } else { config.quantum }
+fn longest(config: &Config) -> usize {
+    config.max_message.min(config.quantum)
 }

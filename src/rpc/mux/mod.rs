@@ -333,6 +333,20 @@ mod tests {
         assert!(size_of::<Channel<()>>() <= 16);
     }
 
+    /// MUX-7: messages that go one after another take each other's places.
+    #[test]
+    fn mux_7_what_was_sent_leaves_its_place_to_the_next() {
+        let mut mux = Mux::new(Config::new(Role::Initiator), Instant::ZERO).unwrap();
+        let channel = mux.open().unwrap();
+        let mut once = || {
+            (0..8).for_each(|_| mux.send(channel, Bytes::from_static(b"x")).unwrap());
+            while mux.poll_transmit().is_some() {}
+            mux.turns.heap()
+        };
+        let first = once();
+        assert!((0..100).all(|_| once() == first));
+    }
+
     /// MUX-7: what waited on many channels at once leaves nothing behind, even while one of them always has something.
     #[test]
     fn mux_7_a_mux_that_was_busy_gives_its_memory_back() {
@@ -348,6 +362,8 @@ mod tests {
             }
             let peak = mux.turns.heap();
             assert!(peak > 4000 * 40, "{peak}");
+            assert!(mux.poll_transmit().is_some());
+            assert_eq!(mux.turns.heap(), peak, "nothing moves while many wait");
             for _ in 0..8000 {
                 if mux.send(busy, Bytes::copy_from_slice(&sent.to_be_bytes())).is_ok() {
                     sent += 1;

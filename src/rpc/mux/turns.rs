@@ -197,14 +197,20 @@ impl Turns {
                 self.spent = spent;
             }
             self.used = self.used.saturating_sub(1);
-            if self.nodes.len() > KEPT && self.used < self.nodes.len() / 4 {
+            if self.is_sparse() {
                 self.give_back(channels);
             }
             return Some((message, sent));
         }
     }
 
-    /// Few wait where many did: what does moves together, and the memory of the busiest moment goes.
+    /// Whether few wait where many did.
+    #[inline]
+    fn is_sparse(&self) -> bool {
+        self.nodes.len() > KEPT && self.used < self.nodes.len() / 4
+    }
+
+    /// What waits where few do: it moves together, and the memory of the busiest moment goes.
     #[cold]
     fn give_back<T>(&mut self, channels: &mut Slab<Channel<T>>) {
         let mut nodes = Vec::with_capacity(self.used.saturating_mul(2));

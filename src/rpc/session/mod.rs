@@ -308,13 +308,11 @@ impl Session {
             mux::Action::Message { channel, message } => {
                 self.link.handle_channel_message(now, channel, message).unwrap_or_default();
             }
-            // OPEN comes before its stream's first message: without a stream this is the rest of one that was aborted
-            // here meanwhile, or nothing at all. What comes on it is counted and ignored.
+            // OPEN comes before its stream's first message and opens the channel: this is the rest of a stream that was
+            // aborted here meanwhile, or nothing at all. What comes on it is counted and ignored.
             mux::Action::Opened { channel } => {
-                if !self.link.has_stream(channel) {
-                    self.mux.expect_late(self.link.take_late());
-                    self.mux.close(channel);
-                }
+                self.mux.expect_late(self.link.take_late());
+                self.mux.close(channel);
             }
             mux::Action::Writable { channel } => self.pump(channel),
             mux::Action::Closed { channel } => self.link.channel_closed(now, channel),

@@ -299,6 +299,8 @@ impl Core {
 
     fn look_to_end(&mut self, limits: &Limits, now: Instant, outlook: Outlook) {
         match (self.state, self.outlook) {
+            // Only END is missing, and its time runs.
+            (State::Active, Outlook::Open) if self.is_complete() => {}
             (State::Active, Outlook::Open) => self.watch = Stopwatch::ZERO,
             (State::Idle | State::Opening | State::Closing(_) | State::Closed, _)
             | (State::Active, Outlook::EndDue | Outlook::GivenUp) => {}

@@ -261,7 +261,7 @@ impl Core {
         if !matches!(self.state, State::Active) {
             return;
         }
-        if self.send.is_done() && (!self.direction.receives() || self.receive.is_done()) {
+        if self.is_complete() {
             return self.complete(now);
         }
         match self.outlook {
@@ -280,6 +280,12 @@ impl Core {
         } else {
             self.watch.stop(now);
         }
+    }
+
+    /// Whether both directions are done.
+    #[inline(always)]
+    pub(super) const fn is_complete(&self) -> bool {
+        self.send.is_done() && (!self.direction.receives() || self.receive.is_done())
     }
 
     /// Both directions are done.

@@ -16,7 +16,7 @@ fn main_id() -> ObjectId {
     MAIN.parse().unwrap()
 }
 
-fn main_refs() -> Vec<Ref> {
+pub(crate) fn main_refs() -> Vec<Ref> {
     let main = RefName::new("refs/heads/main").unwrap();
     let head = Ref { target: Some(main.clone()), ..Ref::new(RefName::head(), main_id()) };
     vec![head, Ref::new(main, main_id())]
@@ -31,7 +31,7 @@ fn drain(server: &mut Server) -> Vec<u8> {
 }
 
 /// A server that has advertised `main`.
-fn ready(config: Config) -> Server {
+pub(crate) fn ready(config: Config) -> Server {
     let mut server = Server::new(config, NOW);
     assert_eq!(server.poll_action(), Some(Action::ListRefs));
     server.refs_listed(NOW, main_refs()).unwrap();
@@ -51,7 +51,7 @@ fn give(server: &mut Server, lines: &[&str]) -> Result<(), Error> {
 }
 
 /// A server that has been asked for a pack, with these capabilities.
-fn packing(config: Config, capabilities: &str) -> Server {
+pub(crate) fn packing(config: Config, capabilities: &str) -> Server {
     let mut server = ready(config);
     give(&mut server, &[&format!("want MAIN {capabilities}"), "-", "done"]).unwrap();
     assert!(matches!(server.poll_action(), Some(Action::BuildPack(_))));

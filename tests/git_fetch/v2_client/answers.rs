@@ -158,6 +158,28 @@ fn v2c_12_the_sections_before_the_pack() {
     assert_eq!(*seen.error(), Error::Session(SessionError::TooMany { what, limit: limits::URIS }));
 }
 
+/// V2C-12, V2C-20: URIs that nobody asked for have no place, and none are nothing to tell.
+#[test]
+fn v2c_20_uris_only_where_they_were_asked_for() {
+    let uri = line("packfile-uris") + &line(&format!("{} https://a", id(9))) + "0001";
+    let seen = quick(plain(), &clone_of_tip(), greeting(ALL) + &uri + &line("packfile") + PACK);
+    assert_eq!(unexpected(&seen).0, "a section of the answer to fetch");
+    let config = Config { packfile_uris: vec!["https".into()], ..plain() };
+    let none = line("packfile-uris") + "0001" + &line("packfile") + PACK;
+    let seen = quick(config, &clone_of_tip(), greeting(ALL) + &none);
+    assert_eq!((seen.told.as_slice(), seen.pack.as_slice()), (&[][..], &b"PACK"[..]));
+}
+
+/// RESUME-4, FETCH-19: that all of the pack follows is not yet a byte of it.
+#[test]
+fn resume_4_a_pack_that_is_only_announced_is_none() {
+    let start = greeting("portline-resume") + &line("packfile") + "0011\x01000cresume 0";
+    let seen = quick(plain(), &clone_of_tip(), start.clone() + "0000");
+    assert_eq!(unexpected(&seen), ("the pack", "0000".to_owned()));
+    let seen = quick(plain(), &clone_of_tip(), start + PACK);
+    assert_eq!((seen.pack.as_slice(), seen.outcome().resumed), (&b"PACK"[..], 0));
+}
+
 /// V2C-19: refs wanted by name are told, all of them and no others.
 #[test]
 fn v2c_19_refs_wanted_by_name() {
@@ -263,8 +285,8 @@ fn v2c_16_everything_in_a_sideband() {
         let seen = quick(config.clone(), &many_tips(), start.clone() + &rest);
         assert_eq!(*seen.error(), Error::Session(error), "{rest}");
     }
-    // Each of these is the end of a row: progress, a line, a special packet.
-    let empty = "0005\x01".repeat(3000);
+    // Each of these is the end of a row, which was as long as it may be: progress, a line, a special packet.
+    let empty = "0005\x01".repeat(4096);
     let server = start
         + &empty
         + &band('\x02', "Counting\r")
@@ -328,6 +350,7 @@ fn v2c_17_18_object_info_and_bundle_uri() {
         (line("size") + &line(&format!("{} -1", id(1))), "an object of object-info, or its flush"),
         (line("size") + "0001", "an object of object-info, or its flush"),
         (sizes.clone() + &line("novalue"), "a line of bundle-uri, or its flush"),
+        (sizes.clone() + &line("=nokey"), "a line of bundle-uri, or its flush"),
     ] {
         assert_eq!(unexpected(&ask(&(greeting("") + &bad))).0, expected, "{bad}");
     }

@@ -70,8 +70,11 @@ impl Client {
         if !offer.is_v2() || !offer.capabilities.has("object-info") {
             return refuse("the server does not offer object-info");
         }
-        if ids.len() > limits::WANTS || ids.iter().any(|id| id.format() != offer.format) {
-            return refuse("an id is of another object format than the server's, or there are too many");
+        if ids.len() > limits::WANTS {
+            return refuse("more ids than the limit");
+        }
+        if ids.iter().any(|id| id.format() != offer.format) {
+            return refuse("an id is of another object format than the server's");
         }
         let request = self.check(offer).and_then(|()| offer.object_info(&self.config, ids));
         self.ask(now, request, Answer::Attribute { asked: ids.len() });

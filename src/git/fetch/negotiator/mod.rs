@@ -20,7 +20,7 @@
 //! 4. *border*: samples from known common history up, at growing heights: where the server holds a little more
 //!    than what both advertise, the point is near.
 //!
-//! What goes out with `done` after the first answers fills the gap between common and not common.
+//! What goes out with `done` fills the gap between common and not common.
 //!
 //! [`Algorithm::Consecutive`] sends every commit of the walk in its order instead.
 //!
@@ -103,7 +103,7 @@ pub struct Negotiator {
     queues: [Queue; 4],
     /// The queue whose turn it is.
     turn: usize,
-    /// Local commits in the order of the walk.
+    /// Local commits in the order of the walk; none where every commit of it is sent.
     region: Vec<At>,
     border: Border,
     window: usize,
@@ -239,9 +239,7 @@ impl Negotiator {
             let Some(at) = self.pop(TIPS) else { break };
             haves.extend(self.graph.id(at));
         }
-        if self.algorithm == Algorithm::Skipping {
-            haves.extend(self.gap(room.saturating_sub(haves.len())));
-        }
+        haves.extend(self.gap(room.saturating_sub(haves.len())));
         self.haves = self.haves.saturating_add(haves.len());
         haves
     }
@@ -289,9 +287,7 @@ impl Negotiator {
             haves.extend(self.graph.id(at));
         }
         if haves.is_empty() || (is_walked && !self.has_candidate()) {
-            if self.rounds > 0 && self.algorithm == Algorithm::Skipping {
-                haves.extend(self.gap(room.saturating_sub(haves.len())));
-            }
+            haves.extend(self.gap(room.saturating_sub(haves.len())));
             return self.end(haves);
         }
         self.count(&haves);

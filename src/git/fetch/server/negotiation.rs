@@ -113,11 +113,6 @@ impl Search {
 }
 
 impl Negotiation {
-    /// Whether nothing has come yet.
-    pub(super) const fn is_untouched(&self) -> bool {
-        self.haves.lines() == 0 && self.rounds == 0
-    }
-
     /// Takes one packet; `Some` when it ends a batch.
     pub(super) fn take(&mut self, packet: &Packet<Bytes>, config: &Config) -> Result<Option<Stop>, Error> {
         let line = match packet {

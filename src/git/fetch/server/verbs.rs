@@ -227,7 +227,7 @@ impl Server {
     /// Whether there is room for the next [`Server::pack_chunk`]: the backpressure towards the pack's producer.
     #[must_use]
     pub fn wants_pack(&self) -> bool {
-        self.core.is_running() && matches!(self.state, State::Packing(_)) && self.core.wire.has_room()
+        matches!(self.state, State::Packing(_)) && self.core.wire.has_room()
     }
 
     /// A pack that the client fetches elsewhere: the hash that its `pack-objects` gave it, and where. Before the
