@@ -35,7 +35,8 @@ pub(crate) trait Carried {
     fn has_ended(&self) -> bool;
     /// Whether nothing more will be sent, so that our direction may end before the peer's does.
     fn has_sent_all(&self) -> bool;
-    /// The port is gone and everything it brought was taken: what the driver still does would be for nobody.
+    /// The port is gone and everything it brought was taken: what the driver still does would be for nobody. Nothing
+    /// for a machine that has ended.
     fn abandon(&mut self, now: Instant);
 }
 
@@ -280,9 +281,9 @@ impl Link {
         true
     }
 
-    /// After the port's end and all that it brought, nothing more can come of a machine that waits for its driver.
+    /// After the port's end: once all that it brought was taken, nothing can come of a machine that waits for its driver.
     pub(crate) fn abandon(&mut self, machine: &mut impl Carried) {
-        if self.fault.is_some() && self.incoming == Side::Ended && !machine.has_ended() {
+        if self.incoming == Side::Ended {
             machine.abandon(self.now);
         }
     }
@@ -304,7 +305,6 @@ impl Link {
             return self.port.write(self.now, piece).is_ok();
         }
         match machine.poll_transmit() {
-            Some(transmit) if transmit.is_empty() => true,
             Some(transmit) if transmit.len() <= self.chunk => self.port.write(self.now, transmit).is_ok(),
             Some(transmit) => {
                 self.rest = transmit.into_bytes();

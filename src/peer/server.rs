@@ -288,10 +288,6 @@ impl session::Operation for Operation {
         matches!(self, Self::Reception(_))
     }
 
-    fn is_closed(&self) -> bool {
-        matches!(self, Self::Closed)
-    }
-
     fn close(&mut self, fault: port::Error) -> Action {
         *self = Self::Closed;
         Action::Closed(fault)

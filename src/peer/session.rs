@@ -12,10 +12,8 @@ pub(super) trait Operation: Carried {
 
     /// The next action of the machine that runs.
     fn poll_action(&mut self) -> Option<Self::Action>;
-    /// Whether no machine runs: between two operations.
+    /// Whether no machine runs: between two operations. Not after the port's end was told.
     fn rests(&self) -> bool;
-    /// Whether the port's end has been told.
-    fn is_closed(&self) -> bool;
     /// The port has ended and the machine with it; the session's terminal action.
     fn close(&mut self, fault: port::Error) -> Self::Action;
     /// Both sides have ended the operation: makes room for the next. The action says so.
@@ -72,7 +70,7 @@ impl<O: Operation> Session<O> {
     /// After the port's end: the machine's last actions, then the session's, each once (PEER-10).
     fn end(&mut self, fault: port::Error) -> Option<O::Action> {
         self.link.abandon(&mut self.operation);
-        if self.operation.is_closed() || !(self.operation.rests() || self.operation.has_ended()) {
+        if !(self.operation.rests() || self.operation.has_ended()) {
             return None;
         }
         match self.operation.poll_action() {

@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use super::Ancestry;
 use crate::git::{Commit, ObjectId};
@@ -123,15 +124,16 @@ impl Graph {
     }
 
     fn question(&self, place: usize, local: &ObjectId, remote: &ObjectId) -> Option<Question> {
-        if local == remote {
-            return None;
-        }
         let (local, remote) = (self.rank_of(local)?, self.rank_of(remote)?);
-        Some(if local < remote {
-            Question { high: remote, low: local, place, meaning: Ancestry::LocalBehind }
-        } else {
-            Question { high: local, low: remote, place, meaning: Ancestry::RemoteBehind }
-        })
+        match local.cmp(&remote) {
+            Ordering::Less => {
+                Some(Question { high: remote, low: local, place, meaning: Ancestry::LocalBehind })
+            }
+            Ordering::Greater => {
+                Some(Question { high: local, low: remote, place, meaning: Ancestry::RemoteBehind })
+            }
+            Ordering::Equal => None,
+        }
     }
 
     fn sweep(&self, chunk: &[Question], words: &mut [[u64; WORDS]], answers: &mut [Ancestry]) {

@@ -382,6 +382,7 @@ mod tests {
             Step::DeleteLocal { force: true }.is_forced()
                 && Step::DeleteLocal { force: true }.changes_local()
         );
+        assert!(!Step::UpdateRemote { force: false }.is_forced() && !Step::Keep.is_forced());
         assert!(!Step::Excluded.changes() && !Step::Conflict.changes() && !Step::Keep.changes());
     }
 }

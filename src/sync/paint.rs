@@ -27,39 +27,18 @@ pub(super) const PAIRS: usize = 64;
 struct Paint {
     local: u64,
     remote: u64,
-    /// What was passed on to the parents.
-    sent_local: u64,
-    sent_remote: u64,
+    /// What is still to be passed on to the parents; nothing where there is no commit.
+    fresh_local: u64,
+    fresh_remote: u64,
     /// The pairs whose tip this commit is.
     local_tip: u64,
     remote_tip: u64,
-    /// The pairs that wait for this commit: it counts in `Group::frontier`.
-    counted: u64,
 }
 
 impl Paint {
-    /// The open pairs whose one and only colour here was not passed on.
-    const fn unsettled(&self, open: u64) -> u64 {
-        let unsent = (self.local & !self.sent_local) | (self.remote & !self.sent_remote);
-        (self.local ^ self.remote) & unsent & open
-    }
-}
-
-/// The pairs that wait for a commit which is not loaded, and the newest time that one may have.
-struct Bounds {
-    waiting: u64,
-    time: i64,
-}
-
-impl Bounds {
-    fn raise(&mut self, pairs: u64, time: i64) {
-        self.time = if self.waiting == 0 { time } else { time.max(self.time) };
-        self.waiting |= pairs;
-    }
-
-    /// Whether some pair need not wait before a commit of this time is expanded.
-    const fn allow(&self, pairs: u64, time: i64) -> bool {
-        pairs & !self.waiting != 0 || time > self.time
+    /// The pairs whose one and only colour here is still to be passed on: they wait for this commit.
+    const fn unsettled(&self) -> u64 {
+        (self.local ^ self.remote) & (self.fresh_local | self.fresh_remote)
     }
 }
 
@@ -95,6 +74,12 @@ impl Counts {
                 return;
             }
         }
+    }
+
+    /// One commit counted for the pairs of `before`, and does now for those of `after`.
+    fn change(&mut self, before: u64, after: u64) {
+        self.add(after & !before);
+        self.subtract(before & !after);
     }
 
     /// The pairs whose count is 0.
@@ -171,15 +156,15 @@ pub(super) struct Group {
     paints: Paints,
     /// Loaded commits with something to pass on, newest first.
     ready: BinaryHeap<(i64, Node)>,
-    /// Loaded commits that are too old to be expanded before those that wait are loaded, with their pairs.
-    deferred: Vec<(i64, Node, u64)>,
+    /// Loaded commits that may be too old to be expanded before what their pairs wait for is loaded.
+    deferred: Vec<(i64, Node)>,
     /// Painted commits that are not loaded.
     waiting: Vec<Node>,
     /// Pairs without an answer.
     open: u64,
     local_behind: u64,
     remote_behind: u64,
-    /// For each pair the commits that are unsettled.
+    /// For each pair the commits where it is unsettled.
     frontier: Counts,
     pairs: usize,
 }
@@ -202,18 +187,18 @@ impl Group {
             this.open |= bit(pair);
             this.paints.insert(*local);
             if let Some(here) = this.paints.get_mut(*local) {
-                here.local |= bit(pair);
                 here.local_tip |= bit(pair);
             }
             this.paints.insert(*remote);
             if let Some(there) = this.paints.get_mut(*remote) {
-                there.remote |= bit(pair);
                 there.remote_tip |= bit(pair);
             }
         }
-        this.waiting = this.paints.entries.iter().map(|(node, _)| *node).collect();
-        for node in this.waiting.clone() {
-            this.recount(node, true);
+        for (node, paint) in &mut this.paints.entries {
+            (paint.local, paint.fresh_local) = (paint.local_tip, paint.local_tip);
+            (paint.remote, paint.fresh_remote) = (paint.remote_tip, paint.remote_tip);
+            this.frontier.add(paint.unsettled());
+            this.waiting.push(*node);
         }
         this
     }
@@ -255,10 +240,11 @@ impl Group {
                 Known::Told(time) => self.ready.push((time, node)),
                 Known::Named | Known::Asked => self.waiting.push(node),
                 Known::Absent => {
-                    self.recount(node, false);
+                    let Some(paint) = self.paints.get_mut(node) else { continue };
+                    self.frontier.change(paint.unsettled(), 0);
+                    (paint.fresh_local, paint.fresh_remote) = (0, 0);
                     // What is no commit has no ancestors and is nobody's.
-                    let tips = self.paints.get(node).map_or(0, |paint| paint.local_tip | paint.remote_tip);
-                    self.open &= !tips;
+                    self.open &= !(paint.local_tip | paint.remote_tip);
                 }
             }
         }
@@ -267,84 +253,58 @@ impl Group {
 
     /// Expands what is ready, newest first, as long as no pair overtakes a commit that it waits for.
     fn round(&mut self, history: &History) {
-        let mut bounds = Bounds { waiting: 0, time: 0 };
-        for node in &self.waiting {
-            let pairs = self.paints.get(*node).map_or(0, |paint| paint.local | paint.remote);
-            bounds.raise(pairs & self.open, i64::MAX);
-        }
-        let (ready, open) = (&mut self.ready, self.open);
-        self.deferred.retain(|(time, node, pairs)| {
-            let stays = pairs & open & !bounds.waiting == 0;
-            if !stays {
-                ready.push((*time, *node));
-            }
-            stays && pairs & open != 0
-        });
+        self.ready.extend(self.deferred.drain(..));
+        // The pairs that wait for a commit which is not loaded.
+        let mut waiting = 0;
         while let Some((time, node)) = self.ready.pop() {
             let Some(paint) = self.paints.get_mut(node) else { continue };
-            let local = paint.local & self.open & !paint.sent_local;
-            let remote = paint.remote & self.open & !paint.sent_remote;
+            let local = paint.fresh_local & self.open;
+            let remote = paint.fresh_remote & self.open;
             if local | remote == 0 {
                 continue;
             }
-            if !bounds.allow(local | remote, time) {
-                self.deferred.push((time, node, local | remote));
+            if (local | remote) & !waiting == 0 {
+                self.deferred.push((time, node));
                 continue;
             }
-            paint.sent_local |= local;
-            paint.sent_remote |= remote;
-            self.recount(node, false);
+            self.frontier.change(paint.unsettled(), 0);
+            (paint.fresh_local, paint.fresh_remote) = (0, 0);
             for parent in history.parents(node) {
-                self.pass_on(history, *parent, local, remote, &mut bounds, time);
+                waiting |= self.pass_on(history, *parent, local, remote);
             }
             self.open &= !self.frontier.zero();
         }
     }
 
-    /// Paints the parent of a commit of `time`.
-    fn pass_on(
-        &mut self,
-        history: &History,
-        parent: Node,
-        local: u64,
-        remote: u64,
-        bounds: &mut Bounds,
-        time: i64,
-    ) {
-        self.paints.insert(parent);
-        let Some(paint) = self.paints.get_mut(parent) else { return };
-        if local & !paint.local == 0 && remote & !paint.remote == 0 {
-            return;
+    /// Paints a parent; the pairs that wait for it now.
+    fn pass_on(&mut self, history: &History, parent: Node, local: u64, remote: u64) -> u64 {
+        let known = history.known(parent);
+        if known == Known::Absent {
+            return 0;
         }
+        self.paints.insert(parent);
+        let Some(paint) = self.paints.get_mut(parent) else { return 0 };
+        let (fresh_local, fresh_remote) = (local & !paint.local, remote & !paint.remote);
+        if fresh_local | fresh_remote == 0 {
+            return 0;
+        }
+        let before = paint.unsettled();
         paint.local |= local;
         paint.remote |= remote;
+        paint.fresh_local |= fresh_local;
+        paint.fresh_remote |= fresh_remote;
+        self.frontier.change(before, paint.unsettled());
         let behind = paint.remote & paint.local_tip & self.open;
         let ahead = paint.local & paint.remote_tip & self.open & !behind;
         self.local_behind |= behind;
         self.remote_behind |= ahead;
-        self.open &= !(behind | ahead);
-        let pairs = (paint.local | paint.remote) & self.open;
-        match history.known(parent) {
-            Known::Told(own) => {
-                self.ready.push((own, parent));
-                self.recount(parent, true);
-            }
-            Known::Named | Known::Asked => {
-                self.waiting.push(parent);
-                bounds.raise(pairs, time);
-                self.recount(parent, true);
-            }
-            Known::Absent => self.recount(parent, false),
+        self.open &= !behind & !ahead;
+        if let Known::Told(time) = known {
+            self.ready.push((time, parent));
+            return 0;
         }
-    }
-
-    /// Brings the frontiers up to date with one commit.
-    fn recount(&mut self, node: Node, alive: bool) {
-        let Some(paint) = self.paints.get_mut(node) else { return };
-        let now = if alive { paint.unsettled(self.open) } else { 0 };
-        let before = core::mem::replace(&mut paint.counted, now);
-        self.frontier.add(now & !before);
-        self.frontier.subtract(before & !now);
+        self.waiting.push(parent);
+        paint.local | paint.remote
     }
 }
 

@@ -15,6 +15,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod multi_source;
+mod multi_source_edges;
 mod multi_source_figures;
 mod operation;
 mod shares;

@@ -120,7 +120,19 @@ fn sync_28_the_index_stands_alone() {
         ]
     );
     assert_eq!(Graph::default().ancestry(&asked), [Ancestry::Unrelated; 5]);
+    assert_eq!((Graph::default().len(), Graph::default().is_empty()), (0, true));
+    let one = Graph::new(vec![history.commit(0)]);
+    assert!(one.contains(&id(0)) && !one.contains(&id(1)));
     assert_eq!(graph.ancestry(&[]), []);
+}
+
+/// SYNC-28: more pairs than one sweep takes, each from a commit of its own.
+#[test]
+fn sync_28_as_many_pairs_as_one_likes_at_once() {
+    let mut history = History::default();
+    history.line(None, 800);
+    let pairs: Vec<_> = (1..800).map(|newer| (id(newer - 1), id(newer))).collect();
+    assert_eq!(Graph::new(history.all()).ancestry(&pairs), [Ancestry::LocalBehind; 799]);
 }
 
 /// SYNC-28: no recursion, whatever the depth.

@@ -17,7 +17,9 @@
 mod ancestry;
 #[path = "../common/mod.rs"]
 mod common;
+mod peer_faults;
 mod peer_session;
+mod peer_waits;
 mod plan;
 mod resilient;
 mod settings;

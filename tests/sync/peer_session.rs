@@ -7,9 +7,9 @@ use portline::peer::server::RequestFault;
 use portline::peer::{self, Client, Server, client, server};
 use portline::{Instant, port};
 
-const NOW: Instant = Instant::ZERO;
+pub(crate) const NOW: Instant = Instant::ZERO;
 
-fn pair() -> (Client, Right) {
+pub(crate) fn pair() -> (Client, Right) {
     let mut repo = Repo::default();
     repo.commit(1, &[]);
     repo.commit(2, &[1]);
@@ -18,14 +18,14 @@ fn pair() -> (Client, Right) {
     (Client::new(&config, NOW).unwrap(), Right::new(repo, &config))
 }
 
-fn fetch_config() -> fetch::client::Config {
+pub(crate) fn fetch_config() -> fetch::client::Config {
     fetch::client::Config {
         request: Some(Request::new(Service::UploadPack)),
         ..fetch::client::Config::default()
     }
 }
 
-fn push_config() -> push::client::Config {
+pub(crate) fn push_config() -> push::client::Config {
     push::client::Config {
         request: Some(Request::new(Service::ReceivePack)),
         ..push::client::Config::default()
@@ -185,7 +185,7 @@ fn peer_1_the_first_block_is_the_request() {
     assert_eq!(client.poll_transmit(), None);
 }
 
-fn served(server: &mut Server, first: &'static [u8]) -> (Option<server::Action>, Vec<Bytes>) {
+pub(crate) fn served(server: &mut Server, first: &'static [u8]) -> (Option<server::Action>, Vec<Bytes>) {
     let message = [&[0, 0, 0, 0, 0], first].concat();
     server.handle_message(NOW, message.into()).unwrap();
     let action = server.poll_action();

@@ -61,6 +61,7 @@ fn sync_30_every_row_of_the_table_in_one_plan_sorted_by_name() {
         row("refs/portline/backup/1", Decision::Fetch, Step::Excluded),
     ];
     assert_eq!(run.steps(), expected);
+    assert_eq!(run.plan().into_iter().count(), expected.len());
     for entry in run.plan() {
         let value = |refs: &Refs| refs.iter().find(|(other, _)| *other == entry.name).map(|(_, id)| *id);
         assert_eq!((entry.local, entry.remote), (value(&local), value(&remote)));
@@ -140,6 +141,7 @@ fn sync_11_what_is_excluded_is_neither_wanted_nor_asked_for() {
     let local = refs(&[("refs/tmp/a", 1), ("refs/heads/mine", 2), ("HEAD", 0), ("refs/portline/base/a", 0)]);
     let remote = refs(&[("refs/tmp/a", 2), ("refs/heads/mine", 3), ("HEAD", 1), ("refs/portline/base/a", 1)]);
     assert_eq!(Planner::new(config.clone(), local.clone(), remote.clone(), None).wants(), []);
+    assert_eq!(Planner::new(config.clone(), Vec::new(), remote.clone(), None).to_fetch(), []);
     let run = plan_over(&fork(), config, local, remote, None);
     assert_eq!(run.rounds, 0);
     assert!(run.plan().iter().all(|entry| entry.step == Step::Excluded));
@@ -153,7 +155,12 @@ fn sync_13_wants_are_the_differing_remote_ids_once_each() {
         refs(&[("refs/heads/a", 1), ("refs/heads/b", 2), ("refs/heads/same", 3), ("refs/heads/l", 1)]);
     let remote =
         refs(&[("refs/heads/b", 9), ("refs/heads/a", 9), ("refs/heads/same", 3), ("refs/heads/r", 8)]);
-    assert_eq!(Planner::new(Config::default(), local, remote, None).wants(), [id(9)]);
+    let planner = Planner::new(Config::default(), local, remote, None);
+    assert_eq!(planner.wants(), [id(9)]);
+    // And what is not here at all; not what both have already.
+    let mut both = vec![id(9), id(8)];
+    both.sort_unstable();
+    assert_eq!(planner.to_fetch(), both);
 }
 
 #[test]
@@ -173,6 +180,9 @@ fn sync_12_bad_lists_are_named_and_nothing_is_planned_from_them() {
         };
         assert_eq!(end(&twice), Error::DuplicateRef { side, name: name("refs/heads/b") });
         assert_eq!(end(&null), Error::NullId { side, name: name("refs/heads/b") });
+        let which = format!("{side:?}").to_lowercase();
+        assert_eq!(end(&twice).to_string(), format!("the {which} refs have refs/heads/b twice"));
+        assert_eq!(end(&null).to_string(), format!("the {which} ref refs/heads/b has the null id"));
         assert_eq!(end(&twice).blame(), blame);
         assert_eq!(end(&null).blame(), blame);
     }
@@ -245,6 +255,32 @@ fn sync_27_a_merge_of_older_work_does_not_lead_to_the_root() {
         let run = plan_over(&history, Config::default(), local, remote, None);
         assert_eq!(run.plan().conflicts().count(), 1);
         assert!(run.asked.len() < 300, "{} commits were loaded", run.asked.len());
+    }
+}
+
+/// SYNC-21, SYNC-27: what is told already is not looked into any further, though the walk knows where it would go on.
+#[test]
+fn sync_27_nothing_is_loaded_for_a_pair_that_is_told() {
+    let mut history = History::default();
+    let old = history.line(None, 10);
+    let other = history.line(None, 5);
+    let merge = history.add(&[old, other]);
+    let unrelated = history.add(&[]);
+    for (here, there, decision) in [(old, merge, Decision::Fetch), (merge, old, Decision::Push)] {
+        let (local, remote) = (refs(&[("refs/heads/a", here)]), refs(&[("refs/heads/a", there)]));
+        let run = plan_over(&history, Config::default(), local.clone(), remote.clone(), None);
+        assert_eq!((run.plan().refs[0].decision, run.rounds), (decision, 1));
+        assert_eq!(run.asked, [id(old), id(merge)].into_iter().collect());
+
+        // Beside a pair that is not: that one is looked into, and its root ends it.
+        let parted = |mut refs: Refs, number| -> Refs {
+            refs.push((name("refs/heads/b"), id(number)));
+            refs
+        };
+        let (local, remote) = (parted(local, unrelated), parted(remote, 1));
+        let run = plan_over(&history, Config::default(), local, remote, None);
+        assert_eq!(told(run.plan())[1], Ancestry::Unrelated);
+        assert_eq!(run.asked, [id(old), id(merge), id(unrelated), id(1), id(0)].into_iter().collect());
     }
 }
 
@@ -329,6 +365,9 @@ fn sync_25_limits_are_named() {
     };
     assert_eq!(ask(&|| history.all()), Err(Error::TooManyCommits { limit: 20 }), "volunteered ones count");
     let wide = Commit { id: id(60), parents: (0..65_537).map(id).collect(), time: 0 };
+    let mut widest = wide.clone();
+    widest.parents.pop();
+    assert!(ask(&|| vec![widest.clone()]).is_ok());
     let error = ask(&|| vec![wide.clone()]).unwrap_err();
     assert_eq!(error, Error::TooManyParents { limit: 65_536 });
     assert_eq!(error.blame(), Blame::Caller);

@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::common::Rng;
 use crate::toy::{Moves, Repo, Right, config, diverged, visible};
 use bytes::{Bytes, BytesMut};
-use portline::git::ObjectId;
+use portline::git::{ObjectId, RefName};
 use portline::peer::resilient::{Action, Config, Error, Failure, Outcome};
 use portline::peer::sync::{self, RefResult};
 use portline::peer::{self, ResilientSync};
-use portline::recovery::{Cause, Exhausted, GaveUp, Jitter, Phase};
+use portline::recovery::{Cause, Exhausted, GaveUp, Jitter, Misuse, Phase};
 use portline::sync::Strategy;
 use portline::{Instant, port};
 use world::{Fault, World, micros};
@@ -206,7 +206,7 @@ fn peer_19_messages_without_a_pack_do_not_make_a_transfer() {
     }
     assert_eq!(sync.transfer().bytes(), 0);
     let late = Instant::from_millis(60_000);
-    assert_eq!(sync.poll_timeout(), Some(late));
+    assert_eq!((sync.poll_timeout(), sync.transfer().rate(late)), (Some(late), None));
     sync.handle_timeout(late);
     assert_eq!(actions(&mut sync).pop_front(), Some(Action::Disconnect));
     let cause = &sync.attempts()[0].cause;
@@ -342,4 +342,57 @@ fn peer_18_what_was_sent_on_a_broken_connection_may_land_late() {
     let outcome = world.end.as_ref().unwrap().as_ref().unwrap();
     let is_overtaken = |cause: &Cause<Error>| matches!(cause, Cause::Session { error: Error::Overtaken });
     assert_eq!(outcome.failed.iter().filter(|attempt| is_overtaken(&attempt.cause)).count(), 1);
+}
+
+/// PEER-18: only a push on a connection that broke may have moved a ref meanwhile; each allows for one repetition.
+#[test]
+fn peer_18_a_refusal_is_repeated_as_often_as_connections_broke_and_no_more() {
+    let outcome = |script: &[Fault]| {
+        let mut world = World::new(1, 0, 9);
+        world.script = script.iter().copied().collect();
+        world.refuses = Some(|name| name.as_bytes() == b"refs/heads/left-ahead");
+        let end = world.run().end.unwrap().unwrap();
+        let refused = |result: &RefResult| matches!(result, RefResult::Failed(_));
+        assert_eq!(end.sync.refs.iter().filter(|entry| refused(&entry.result)).count(), 1);
+        end.failed.iter().map(|attempt| attempt.cause.to_string()).collect::<Vec<_>>()
+    };
+    let overtaken = Error::Overtaken.to_string();
+    let (closed, refused) = ("the peer has disconnected", "could not connect: refused");
+    assert_eq!(outcome(&[]), [""; 0]);
+    assert_eq!(outcome(&[Fault::Refused]), [refused]);
+    assert_eq!(outcome(&[Fault::Cut(30)]), [closed, &overtaken]);
+    assert_eq!(
+        outcome(&[Fault::Cut(30), Fault::Refused, Fault::Cut(30)]),
+        [closed, refused, closed, &overtaken, &overtaken]
+    );
+}
+
+/// Where several operations share a budget, each retry is asked for; without a word there is none.
+#[test]
+fn peer_15_a_retry_waits_for_its_permission_where_that_is_asked_for() {
+    for may in [true, false] {
+        let mut config = Config::default();
+        config.recovery.ask_retry = true;
+        let mut sync = ResilientSync::new(config, Instant::ZERO).unwrap();
+        assert!(matches!(sync.may_retry(Instant::ZERO, may), Err(Misuse::NotNow { .. })));
+        assert_eq!(actions(&mut sync), [Action::Connect { attempt: 1 }]);
+        sync.connect_failed(Instant::ZERO, Bytes::from_static(b"refused")).unwrap();
+        assert_eq!(actions(&mut sync), [Action::AskRetry]);
+        sync.may_retry(Instant::ZERO, may).unwrap();
+        let mut told = actions(&mut sync);
+        assert_eq!(matches!(told.make_contiguous(), [Action::Wait { .. }]), may, "{told:?}");
+        assert_eq!(sync.has_ended(), !may);
+    }
+}
+
+/// There is something to read while there is a connection.
+#[test]
+fn peer_14_nothing_is_read_without_a_connection() {
+    let sync = ResilientSync::new(Config::default(), Instant::ZERO).unwrap();
+    assert!(!sync.wants_input());
+    let mut sync = connected();
+    assert!(sync.wants_input());
+    sync.handle_closed(Instant::ZERO);
+    actions(&mut sync);
+    assert!(!sync.wants_input());
 }

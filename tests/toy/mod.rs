@@ -293,6 +293,10 @@ pub struct Right {
     pub moves: Moves,
     /// The newest version that is spoken.
     pub newest: Version,
+    /// Fetches that asked for less than all, or for packs from elsewhere.
+    pub partial: usize,
+    /// Whether packs from elsewhere are offered.
+    pub offers_uris: bool,
     /// Where the history that is served ends.
     pub shallow: Vec<ObjectId>,
     /// Whether its packs lack their last byte.
@@ -314,6 +318,8 @@ impl Right {
             refuses: None,
             moves: Moves::default(),
             newest: Version::V2,
+            partial: 0,
+            offers_uris: false,
             shallow: Vec::new(),
             breaks_pack: false,
             asked: Vec::new(),
@@ -331,6 +337,8 @@ impl Right {
                         version: request.version,
                         newest: self.newest,
                         shallow: self.shallow.clone(),
+                        packfile_uris: self.offers_uris,
+                        sideband_all: self.offers_uris,
                         ..fetch::server::Config::default()
                     };
                     self.asked.push(request.version);
@@ -372,6 +380,7 @@ impl Right {
                 told(machine.covered(now, covered));
             }
             Action::BuildPack(request) => {
+                self.partial += usize::from(!request.uri_protocols.is_empty());
                 let pack = repo.pack(&request);
                 let pack = pack.slice(..pack.len() - usize::from(self.breaks_pack));
                 for chunk in pack.chunks(41) {
@@ -380,6 +389,7 @@ impl Right {
                 told(machine.pack_finished(now));
             }
             Action::Deepen(_) => {
+                self.partial += 1;
                 let update = ShallowUpdate { shallow: self.shallow.clone(), unshallow: Vec::new() };
                 told(machine.deepened(now, update));
             }

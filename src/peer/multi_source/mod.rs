@@ -161,12 +161,12 @@ impl MultiSourceFetch {
         self.at(now);
         let Some(one) = self.sources.get_mut(source.0) else { return };
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let is_at_share = one.is_at_share();
         let Some(client) = one.client_mut() else { return };
         // Its error comes as its terminal action.
         let _ = client.handle_bytes(now, bytes);
         one.moved = one.moved.saturating_add(length);
-        if let (Job::Sharing(shares), Some(peer), true) = (&mut self.job, one.peer, is_at_share) {
+        if let (Job::Sharing(shares), Some(peer)) = (&mut self.job, one.peer) {
+            // They count where it is at a share.
             shares.moved(peer, length);
         }
     }

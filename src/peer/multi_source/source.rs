@@ -119,11 +119,6 @@ impl Source {
         }
     }
 
-    /// Whether what comes now comes for a share.
-    pub(super) const fn is_at_share(&self) -> bool {
-        matches!(self.state, State::Opening(Task::Share(_), _) | State::Fetching { .. })
-    }
-
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let client = self.client().and_then(Client::poll_timeout);
         match &self.state {

@@ -63,11 +63,8 @@ impl Error {
     /// Whether this is what becomes of a session whose port has ended: its input ends, its peer falls silent, it is
     /// given up, or nothing can be begun on it.
     pub(super) fn is_consequence(&self) -> bool {
-        let given_up = SessionError::Aborted;
         match self {
-            Self::Misuse(_) => true,
-            Self::Fetch(fetch::client::Error::Session(error)) if *error == given_up => true,
-            Self::Push(push::client::Error::Session(error)) if *error == given_up => true,
+            Self::Misuse(_) | Self::Fetch(fetch::client::Error::Session(SessionError::Aborted)) => true,
             other => other.blame() == Blame::Transport,
         }
     }

@@ -66,6 +66,10 @@ pub(super) struct Line {
 pub(super) struct World {
     pub(super) rng: Rng,
     pub(super) rate: usize,
+    /// What happens to the first connections; to those after them what `rate` says.
+    pub(super) script: VecDeque<Fault>,
+    /// The hook of the serving side.
+    pub(super) refuses: Option<fn(&RefName) -> bool>,
     pub(super) retries: u32,
     pub(super) now: u64,
     pub(super) sequence: u64,
@@ -100,6 +104,8 @@ impl World {
         Self {
             rng: Rng::new(seed),
             rate,
+            script: VecDeque::new(),
+            refuses: None,
             retries,
             now: 0,
             sequence: 0,
@@ -210,9 +216,10 @@ impl World {
     }
 
     pub(super) fn connect(&mut self) {
-        let fault = Fault::of(&mut self.rng, self.rate);
+        let fault = self.script.pop_front().unwrap_or_else(|| Fault::of(&mut self.rng, self.rate));
         self.note(fault);
-        let server = Right::new(Repo::default(), &peer::Config::default());
+        let mut server = Right::new(Repo::default(), &peer::Config::default());
+        server.refuses = self.refuses;
         self.lines.push(Line { server, fault, carried: 0, arrival: [0; 2] });
         let line = self.lines.len() - 1;
         self.present = Some(line);
