@@ -281,7 +281,8 @@ impl Link {
         true
     }
 
-    /// After the port's end: once all that it brought was taken, nothing can come of a machine that waits for its driver.
+    /// For after the port's end alone: once all that it brought was taken, nothing can come of a machine that waits for its
+    /// driver.
     pub(crate) fn abandon(&mut self, machine: &mut impl Carried) {
         if self.incoming == Side::Ended {
             machine.abandon(self.now);

@@ -46,14 +46,15 @@ fn transfer_7_the_time_of_the_stream_is_the_time_of_the_body() {
     }
 }
 
-/// TRANSFER-7: on a port it is that of an acknowledgement.
+/// TRANSFER-7: on a port it is that of an acknowledgement, from when the block could be sent.
 #[test]
 fn transfer_7_a_port_without_acknowledgements_fails_the_upload_in_time() {
     let (mut up, _) = ports();
-    assert_eq!(up.push(NOW, Bytes::from_static(b"x")), Ok(Pushed::All));
+    let pushed = after(Duration::from_secs(5)).unwrap();
+    assert_eq!(up.push(pushed, Bytes::from_static(b"x")), Ok(Pushed::All));
     assert_eq!(up.poll_timeout(), None, "nothing was sent");
     assert_eq!(sent(up.poll_transmit()), Some(b"\0\0\0\0\0x".to_vec()));
-    let due = after(Duration::from_secs(30)).unwrap();
+    let due = after(Duration::from_secs(35)).unwrap();
     assert_eq!(up.poll_timeout(), Some(due));
     up.handle_timeout(due);
     let error = Error::Port(portline::port::Error::AckTimeout { block: 0 });

@@ -1,7 +1,8 @@
 //! Every rule of `spec/` is cited by a test, and every citation names a rule that exists.
 //!
 //! A rule is a line that begins `- **PORT-7**`. A test cites it as `PORT-7` in a comment or text, or by a name
-//! such as `port_7_an_early_ack`. Tests are the files under `tests/` and the `#[cfg(test)]` parts of `src/`.
+//! such as `port_7_an_early_ack`. Tests are the files under `tests/` and `examples/async/tests/`,
+//! and the `#[cfg(test)]` parts of `src/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -111,14 +112,14 @@ fn rules() -> (BTreeMap<Id, Place>, Vec<String>) {
 /// Every citation: by tests (`true`) and by other parts of `src/` (`false`).
 fn citations(prefixes: &BTreeSet<String>) -> Vec<(Id, Place, bool)> {
     let mut citations = Vec::new();
-    for folder in ["src", "tests"] {
+    for folder in ["src", "tests", "examples/async/tests"] {
         for (file, text) in files(folder, "rs") {
             // This file's own examples are no citations.
             if file.ends_with("spec_citations.rs") {
                 continue;
             }
             let mut in_tests =
-                folder == "tests" || file.ends_with("tests.rs") || file.ends_with("tests/mod.rs");
+                folder != "src" || file.ends_with("tests.rs") || file.ends_with("tests/mod.rs");
             for (number, line) in text.lines().enumerate() {
                 in_tests |= line.trim_start().starts_with("#[cfg(test)]");
                 for id in cited_in(line, prefixes) {

@@ -207,6 +207,26 @@ fn sync_52_a_port_that_ends_while_the_driver_has_the_word_is_the_reason() {
     }
 }
 
+/// SYNC-52: also where the peer has reported on the pack's trailer, while the driver is still to say that the pack is
+/// whole.
+#[test]
+fn sync_52_a_port_that_ends_between_report_and_end_of_the_pack_is_the_reason() {
+    let (mut left, mut right) = sides(usual(), Version::V2);
+    let never = |_: &Action| false;
+    let asked =
+        until(&mut left, &mut right, |message| message, |action| matches!(action, Action::BuildPack(_)));
+    let Some(Action::BuildPack(request)) = asked else { panic!("{asked:?}") };
+    let pack = left.repo.pack(&request);
+    left.machine.pack_chunk(LATE, pack).unwrap();
+    assert_eq!(until(&mut left, &mut right, |message| message, never), None);
+    let pack = Bytes::copy_from_slice(right.held());
+    let stored = right.repo.store(&pack);
+    right.machine.push(LATE).unwrap().pack_stored(LATE, stored).unwrap();
+    assert_eq!(until(&mut left, &mut right, |message| message, never), None);
+    assert!(left.machine.handle_closed(LATE).is_err());
+    assert_eq!(error(&mut left), Error::Port(port::Error::Closed));
+}
+
 /// SYNC-52, PEER-9: what the peer says wrong is the reason, also where it has refused our blocks before.
 #[test]
 fn sync_52_what_the_peer_says_wrong_is_told_however_the_port_goes_on() {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::work::{Batch, Side, Work};
 use super::{Action, Error, Failure, Outcome, TwoWaySync};
-use crate::git::{Advertisement, ObjectId, Ref, RefName, Request, Service, Version, fetch, push};
+use crate::git::{Advertisement, ObjectId, Ref, RefName, Version, fetch, push};
 use crate::peer::client;
 use crate::sync::{Plan, Planner, planner};
 
@@ -190,9 +190,9 @@ impl TwoWaySync {
                 self.actions.push_back(Action::UpdateRefs(commands));
             }
             Side::Remote => {
-                let request = Request { service: Service::ReceivePack, ..self.config.request.clone() };
+                // The service is the push's own affair.
                 let push = push::client::Config {
-                    request: Some(request),
+                    request: Some(self.config.request.clone()),
                     signing: None,
                     ..self.config.push.clone()
                 };

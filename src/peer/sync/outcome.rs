@@ -64,7 +64,9 @@ impl Error {
     /// given up, or nothing can be begun on it.
     pub(super) fn is_consequence(&self) -> bool {
         match self {
-            Self::Misuse(_) | Self::Fetch(fetch::client::Error::Session(SessionError::Aborted)) => true,
+            Self::Misuse(_)
+            | Self::Fetch(fetch::client::Error::Session(SessionError::Aborted))
+            | Self::Push(push::client::Error::Session(SessionError::Aborted)) => true,
             other => other.blame() == Blame::Transport,
         }
     }
