@@ -18,5 +18,5 @@ if ! cargo mutants --version >/dev/null 2>&1; then
 fi
 CARGO_TARGET_DIR=$tools/build cargo build --quiet --locked --manifest-path tests/mutants/Cargo.toml
 # These build other packages or examples, which takes longer than any test, or read the text of src/.
-skip=freestanding,house,interop,programs
+skip=house,interop,programs
 exec nice -n 19 "$tools/build/debug/portline-mutants" --skip "$skip" "$@"

@@ -19,6 +19,8 @@ mod real_fetch;
 #[path = "../real_git/mod.rs"]
 mod real_git;
 mod recorded;
+#[path = "../scratch/mod.rs"]
+mod scratch;
 mod stateless;
 mod upload_pack;
 mod v2_client;

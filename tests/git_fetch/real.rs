@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::real_fetch::{By, branch, count, has_git, id, pair, run_git, session};
+use crate::scratch::scratch;
 use portline::git::Version;
 use portline::git::fetch::client::{Config, Outcome};
 use portline::git::fetch::negotiator::Algorithm;
@@ -29,7 +30,7 @@ fn fetch_17_the_real_upload_pack_sends_the_smallest_pack_after_one_round() {
         (all(), "sha256"),
     ];
     for (config, format) in configs {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         let (server, client) = (root.path().join("server"), root.path().join("client"));
         pair(root.path(), format, 200, 50, 30);
         let fork = id(&client, "main").to_string();
@@ -55,7 +56,7 @@ fn fetch_8_a_clone_from_the_real_upload_pack() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     pair(root.path(), "sha1", 30, 1, 1);
     run_git(root.path(), &["init", "-q", "--bare", "empty"], b"");
     let (server, empty) = (root.path().join("server"), root.path().join("empty"));

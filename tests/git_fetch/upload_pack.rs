@@ -12,6 +12,7 @@ mod version2;
 mod version2_answers;
 mod version2_hostile;
 
+use crate::scratch::scratch;
 use portline::git::fetch::server::{Action, Config, Error, Outcome, WantPolicy};
 use portline::git::{HiddenRefs, SessionError, Version};
 use support::*;
@@ -165,7 +166,7 @@ fn fetch_42_random_negotiations_read_as_gits_own() {
 #[test]
 fn fetch_30_advertisements_read_as_gits_own() {
     let repo = repository();
-    let empty = TempDir::new().unwrap();
+    let empty = scratch();
     git(empty.path(), &["init", "-q", "--bare", "-b", "main"], b"");
     for (repo, name) in [(&repo, "full"), (&empty, "empty")] {
         let session = compare(repo, name, &[], &Config::default(), "-");

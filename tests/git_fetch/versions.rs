@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::real_fetch::{
     By, border, branch, count, has_git, id, move_border, pair, run_git, session, store, talk,
 };
+use crate::scratch::scratch;
 use portline::Instant;
 use portline::git::fetch::client::{Action, Config, Error, Listing, ObjectInfo, Outcome};
 use portline::git::fetch::negotiator::Algorithm;
@@ -39,7 +40,7 @@ fn v2c_8_a_clone_and_a_fetch_in_every_version() {
         return;
     }
     for format in ["sha256", "sha1"] {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         let (server, client) = (root.path().join("server"), root.path().join("client"));
         pair(root.path(), format, 80, 20, 30);
         let best = count(&server, &format!("{}..main", id(&client, "main")));
@@ -74,7 +75,7 @@ fn v2c_14_a_long_negotiation_repeats_what_is_common() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let (server, client) = (root.path().join("server"), root.path().join("client"));
     pair(root.path(), "sha1", 40, 10, 150);
     let best = count(&server, &format!("{}..main", id(&client, "main")));
@@ -99,7 +100,7 @@ fn shallowc_4_a_history_is_cut_deepened_and_made_whole() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     pair(root.path(), "sha1", 20, 1, 1);
     let server = root.path().join("server");
     let tip = id(&server, "main");
@@ -140,7 +141,7 @@ fn shallowc_3_a_shallow_client_fetches_on() {
         return;
     }
     for (version, by) in WAYS {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         pair(root.path(), "sha1", 20, 1, 1);
         let server = root.path().join("server");
         let copy = empty(root.path(), "copy", "sha1");
@@ -166,7 +167,7 @@ fn shallowc_6_a_shallow_server_tells_where_its_history_ends() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     pair(root.path(), "sha1", 20, 1, 1);
     let whole = root.path().join("server");
     let server = root.path().join("shallow-server");
@@ -193,7 +194,7 @@ fn v2c_9_a_partial_clone_and_what_it_needs_later() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     pair(root.path(), "sha1", 20, 1, 1);
     let server = root.path().join("server");
     let all = count(&server, "main");
@@ -227,7 +228,7 @@ fn v2c_5_an_empty_repository_tells_its_unborn_branch() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let server = empty(root.path(), "server", "sha256");
     let copy = empty(root.path(), "copy", "sha256");
     for (version, by) in WAYS {
@@ -245,7 +246,7 @@ fn v2c_7_the_servers_refusal_and_ours() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     pair(root.path(), "sha1", 3, 1, 1);
     let (server, copy) = (root.path().join("server"), empty(root.path(), "copy", "sha1"));
     let unknown = ObjectId::from_raw(&[0x11; 20]).unwrap();
@@ -266,7 +267,7 @@ fn v2c_16_the_whole_answer_in_a_sideband() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     pair(root.path(), "sha1", 100, 5, 30);
     let (server, client) = (root.path().join("server"), root.path().join("client"));
     run_git(&server, &["config", "uploadpack.allowSidebandAll", "true"], b"");
@@ -288,7 +289,7 @@ fn v2c_17_18_19_questions_on_request_and_refs_by_name() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     pair(root.path(), "sha1", 5, 1, 1);
     let server = root.path().join("server");
     for (key, value) in [

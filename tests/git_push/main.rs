@@ -17,6 +17,8 @@ mod receive_pack;
 mod receive_pack_refusals;
 mod report;
 mod resume;
+#[path = "../scratch/mod.rs"]
+mod scratch;
 mod signed;
 #[path = "../support_repo/mod.rs"]
 mod support_repo;

@@ -9,12 +9,12 @@ use std::process::Stdio;
 use crate::push_support::{
     EMPTY_PACK, NULL, demultiplex, git, id, name, pkt, pkts, refs, repository, run_git, try_git,
 };
+use crate::scratch::scratch;
 use bytes::Bytes;
 use portline::Instant;
 use portline::git::push::server::{Action, Config, Server, Update};
 use portline::git::push::{Command, client};
 use portline::git::{HiddenRefs, PackRequest, Ref, Request, Service, Version};
-use tempfile::tempdir;
 
 const NOW: Instant = Instant::ZERO;
 
@@ -232,11 +232,11 @@ fn with_settings(
 /// PUSH-8 to PUSH-15 and PUSH-20 (T22): the advertisement, the report and the refs are the same, byte for byte.
 #[test]
 fn push_15_the_same_pushes_give_the_same_reports_as_the_real_git() {
-    let source = tempdir().unwrap();
+    let source = scratch();
     let (first, second) = repository(source.path(), "source");
     let (commit, pack) = news(&source.path().join("source"), &second);
     for push in pushes(&first, &second, &commit, &pack) {
-        let dir = tempdir().unwrap();
+        let dir = scratch();
         for side in ["real", "ours"] {
             repository(dir.path(), side);
             run_git(&dir.path().join(side), &["update-ref", "refs/one", &first], b"");
@@ -252,7 +252,7 @@ fn push_15_the_same_pushes_give_the_same_reports_as_the_real_git() {
 /// PUSH-8: alternates and version 1.
 #[test]
 fn push_8_the_advertisement_is_the_real_gits_with_alternates_and_in_version_1() {
-    let dir = tempdir().unwrap();
+    let dir = scratch();
     let (_, second) = repository(dir.path(), "alternate");
     let (alternate, target) = (dir.path().join("alternate"), dir.path().join("target"));
     let (commit, _) = news(&alternate, &second);
@@ -341,7 +341,7 @@ fn build(dir: &Path, request: &PackRequest) -> Vec<u8> {
 /// PUSH-4, PUSH-5, PUSH-6, PUSH-17.
 #[test]
 fn push_6_a_real_git_takes_our_pushes_and_is_believed() {
-    let dir = tempdir().unwrap();
+    let dir = scratch();
     let (first, second) = repository(dir.path(), "source");
     let source = dir.path().join("source");
     let (commit, _) = news(&source, &second);
@@ -463,7 +463,7 @@ fn push_from_git(source: &Path, target: &Path, args: &[&str], refspecs: &[&str])
 /// PUSH-8 to PUSH-15, C7.
 #[test]
 fn push_12_a_real_git_pushes_into_our_server_and_needs_no_half_close() {
-    let dir = tempdir().unwrap();
+    let dir = scratch();
     let (first, second) = repository(dir.path(), "source");
     let source = dir.path().join("source");
     let (commit, _) = news(&source, &second);

@@ -23,6 +23,8 @@ mod http;
 mod matrix;
 mod peers;
 mod pushing;
+#[path = "../scratch/mod.rs"]
+mod scratch;
 #[path = "../support_repo/mod.rs"]
 mod support_repo;
 mod table;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::common::Rng;
+use crate::scratch::scratch;
 use crate::support_repo::example;
 use tempfile::TempDir;
 
@@ -18,7 +19,7 @@ struct Server {
 
 impl Server {
     fn start(args: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch();
         let mut child = Command::new(example("form_upload"))
             .arg(folder.path().join("files"))
             .args(["--listen", "127.0.0.1:0"])
@@ -216,7 +217,7 @@ fn a_bad_start_says_what_to_do() {
         (&["--max-bytes", "many"], "needs a number"),
         (&["/dev/null/x"], "Name one that you may write to"),
     ] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch();
         let output =
             Command::new(example("form_upload")).args(args).current_dir(folder.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use crate::real_fetch::{git, has_git, held, history, list, run_git, tips};
+use crate::scratch::scratch;
 use bytes::Bytes;
 use portline::Instant;
 use portline::git::ObjectId;
@@ -249,7 +250,7 @@ fn shares_5_real_servers_one_slow_one_killed_and_everything_comes() {
     if !has_git() {
         return;
     }
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     build(root.path(), 40);
     let from = root.path().join("from.git");
     let fetch = |name: &str, sites: &[(usize, usize)]| {

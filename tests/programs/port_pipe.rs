@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::common::Rng;
+use crate::scratch::scratch;
 use crate::support_repo::example;
 
 /// `recv`, and `send` wired to it crosswise.
@@ -26,7 +27,7 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn a_file_arrives_as_it_was_with_any_window_and_chunk() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let (original, copy) = (dir.path().join("original"), dir.path().join("copy"));
     for (length, chunk, window) in [
         (0, "65536", "1"),
@@ -49,7 +50,7 @@ fn a_file_arrives_as_it_was_with_any_window_and_chunk() {
 
 #[test]
 fn a_sender_whose_receiver_is_silent_says_so_and_fails() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let original = dir.path().join("original");
     std::fs::write(&original, b"abc").unwrap();
     let mut silent = Command::new(example("port_pipe"))
@@ -72,7 +73,7 @@ fn a_sender_whose_receiver_is_silent_says_so_and_fails() {
 
 #[test]
 fn an_input_that_ends_early_fails_with_what_is_missing() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = scratch();
     let copy = dir.path().join("copy");
     let cut = dir.path().join("cut");
     for (input, words) in [(&b""[..], "the port closed"), (&[0, 0, 0, 9, 0, 0], "7 more bytes were expected")]

@@ -11,6 +11,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use super::scratch::scratch;
 use tempfile::TempDir;
 
 #[path = "../example_program/mod.rs"]
@@ -87,7 +88,7 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub fn new() -> Self {
-        Self { root: tempfile::Builder::new().prefix("portline").tempdir().unwrap() }
+        Self { root: scratch() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::scratch::scratch;
 use portline::git::fetch::server::DeepenRequest;
 use portline::git::{Commit, Depth, ObjectId, ShallowUpdate};
 
@@ -110,7 +111,7 @@ fn levels(
 
 /// A shallow copy of a repository.
 pub(crate) fn shallow_copy(dir: &Path, depth: u32) -> tempfile::TempDir {
-    let copy = tempfile::TempDir::new().unwrap();
+    let copy = scratch();
     let url = format!("file://{}", dir.display());
     let depth = format!("--depth={depth}");
     git(copy.path(), &["clone", "-q", "--mirror", &depth, &url, "."], b"");

@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 
+use crate::scratch::scratch;
 use bytes::Bytes;
 use portline::git::fetch::server::{Action, Config, Outcome, Server};
 use portline::git::{Request, Version};
-use tempfile::TempDir;
 
 use super::support::{NOW, answer, forget, git, id, repository, text};
 
@@ -52,7 +52,7 @@ fn run(server: &mut Server, stream: &mut TcpStream, dir: &Path) -> Action {
 #[test]
 fn real_git_lists_clones_and_fetches_from_our_server() {
     let repo = repository();
-    let (dir, work) = (repo.path().to_owned(), TempDir::new().unwrap());
+    let (dir, work) = (repo.path().to_owned(), scratch());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("git://{}/repo", listener.local_addr().unwrap());
     let sessions = [(); 5];

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
+use crate::scratch::scratch;
 use bytes::{Buf, Bytes};
 use portline::Instant;
 use portline::git::fetch::server::{Action, Config, Server};
@@ -22,7 +23,7 @@ pub(crate) fn text(output: Vec<u8>) -> String {
 /// The history, from root to tip: main is m1…m12, where m6 merges `side` (s1, s2, off m3); `old` stays at m4;
 /// `refs/secret/x` has a commit of its own; many branches share main's commits; v1 is annotated, v2 tags v1.
 pub(crate) fn repository() -> TempDir {
-    let dir = TempDir::new().unwrap();
+    let dir = scratch();
     git(dir.path(), &["init", "-q", "--bare", "-b", "main"], b"");
     let mut script = String::new();
     // Times rise from parent to child: Git cuts its walk by them.
@@ -396,7 +397,7 @@ pub(crate) fn normal(line: &str) -> String {
 
 /// Git takes the pack, given the whole repository for bases; the number of objects it announces.
 pub(crate) fn check_pack(dir: &Path, pack: &[u8]) -> u32 {
-    let scratch = TempDir::new().unwrap();
+    let scratch = scratch();
     git(scratch.path(), &["init", "-q", "--bare"], b"");
     let alternates = format!("{}\n", dir.join("objects").display());
     std::fs::write(scratch.path().join("objects/info/alternates"), alternates).unwrap();

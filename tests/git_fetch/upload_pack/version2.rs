@@ -1,11 +1,11 @@
 //! Version 2 beside `git upload-pack`: the same requests, the same answers.
 
+use crate::scratch::scratch;
 use bytes::Bytes;
 use portline::git::fetch::server::{
     Action, Config, Error, FilterKind, FilterPolicy, Outcome, Unborn, WantPolicy,
 };
 use portline::git::{HiddenRefs, ObjectFormat, RefView, Serving, Version};
-use tempfile::TempDir;
 
 use super::support::*;
 use super::{Setup, compare_as};
@@ -98,7 +98,7 @@ fn v2s_4_ls_refs_reads_as_gits_own() {
 /// V2S-4, V2S-6.
 #[test]
 fn v2s_6_an_unborn_head_is_told_where_it_is_asked_for() {
-    let empty = TempDir::new().unwrap();
+    let empty = scratch();
     git(empty.path(), &["init", "-q", "--bare", "-b", "main"], b"");
     for arguments in ["symrefs\nunborn", "unborn", "symrefs", "symrefs\nunborn\nref-prefix refs/", ""] {
         let script = format!("command=ls-refs\n|\n{arguments}\n-");

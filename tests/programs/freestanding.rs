@@ -1,5 +1,6 @@
 //! A package that is a workspace of its own, because the crate has no `std` in it. Each has its own target folder as
 //! well: none waits for the other's build, nor for the one that the tests themselves may still be in.
+#![allow(unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

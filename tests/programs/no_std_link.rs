@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use crate::package::Package;
+use crate::freestanding::Package;
 
 const NO_STD: Package = Package { folder: "tests/no_std", name: "portline-no-std" };
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::package::Package;
+use crate::freestanding::Package;
 
 const EMBEDDED: Package = Package { folder: "examples/drive_embedded", name: "drive_embedded" };
 
