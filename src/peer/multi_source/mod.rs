@@ -166,7 +166,7 @@ impl MultiSourceFetch {
         let _ = client.handle_bytes(now, bytes);
         one.moved = one.moved.saturating_add(length);
         if let (Job::Sharing(shares), Some(peer)) = (&mut self.job, one.peer) {
-            // They count where it is at a share.
+            // Counted only while the source is at a share: they know.
             shares.moved(peer, length);
         }
     }
